@@ -1,0 +1,1 @@
+"""Who calls us: users, organizations, members, plans, API keys."""

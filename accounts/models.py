@@ -1,0 +1,158 @@
+"""Tables of this app: users, organizations, members, plans, API keys."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from fastanchor.lib.ids import new_id
+
+
+def new_organization_id() -> str:
+    """Return a fresh ``org_`` id."""
+    return new_id("org")
+
+
+def new_key_id() -> str:
+    """Return a fresh ``key_`` id."""
+    return new_id("key")
+
+
+class UserManager(BaseUserManager["User"]):
+    """Creates users by e-mail address."""
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
+        """Create a user; without a password the account can only be opened by a reset."""
+        user = self.model(email=self.normalize_email(email).lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
+        """Create a member of staff with every permission."""
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        """Find a user by e-mail address, in any case."""
+        return self.get(email__iexact=username)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person; logs in by e-mail address."""
+
+    email = models.EmailField(max_length=254)
+    is_staff = models.BooleanField(default=False, help_text="May enter the admin.")
+    is_active = models.BooleanField(default=True)
+    joined_at = models.DateTimeField(default=timezone.now)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("email"), name="user_email_unique")]
+
+    def __str__(self) -> str:
+        return self.email
+
+
+class Plan(models.Model):
+    """What an organization may do: limits and priority."""
+
+    code = models.SlugField(primary_key=True, max_length=40)
+    name = models.CharField(max_length=60)
+    requests_per_minute = models.PositiveIntegerField()
+    tokens_per_minute = models.PositiveBigIntegerField()
+    concurrency = models.PositiveIntegerField(help_text="Requests running at once.")
+    priority = models.SmallIntegerField(default=0, help_text="Higher is served first when capacity is short.")
+    signup_credit_nano = models.BigIntegerField(default=0, help_text="Credit granted once, in nano-USD.")
+    is_custom = models.BooleanField(default=False, help_text="Limits are set on each organization.")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Organization(models.Model):
+    """The customer: owns members, keys, wallet and plan."""
+
+    id = models.CharField(primary_key=True, max_length=40, default=new_organization_id, editable=False)
+    name = models.CharField(max_length=120)
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT)
+    is_personal = models.BooleanField(default=False)
+    requests_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Instead of the plan's.")
+    tokens_per_minute = models.PositiveBigIntegerField(null=True, blank=True, help_text="Instead of the plan's.")
+    concurrency = models.PositiveIntegerField(null=True, blank=True, help_text="Instead of the plan's.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    members: models.ManyToManyField[User, Membership] = models.ManyToManyField(
+        User, through="Membership", related_name="organizations"
+    )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Role(models.TextChoices):
+    """What a member may do."""
+
+    OWNER = "owner", "Owner"
+    MEMBER = "member", "Member"
+
+
+class Membership(models.Model):
+    """A person in an organization."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=20, choices=Role, default=Role.MEMBER)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "organization"], name="membership_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.organization}"
+
+
+class ApiKey(models.Model):
+    """A secret by which programs call us; only its keyed digest is stored."""
+
+    id = models.CharField(primary_key=True, max_length=40, default=new_key_id, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="api_keys")
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True)
+    name = models.CharField(max_length=80)
+    digest = models.BinaryField(max_length=32, unique=True, editable=False)
+    prefix = models.CharField(max_length=16, editable=False)
+    last4 = models.CharField(max_length=4, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    budget_total_nano = models.BigIntegerField(null=True, blank=True, help_text="Most it may ever spend, in nano-USD.")
+    budget_month_nano = models.BigIntegerField(null=True, blank=True, help_text="Most per month (UTC), in nano-USD.")
+    allowed_models = models.JSONField(default=list, blank=True, help_text="Model ids; empty allows all.")
+    requests_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Below the plan's.")
+    tokens_per_minute = models.PositiveBigIntegerField(null=True, blank=True, help_text="Below the plan's.")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(budget_total_nano__isnull=True) | models.Q(budget_total_nano__gte=0),
+                name="key_budget_total_positive",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(budget_month_nano__isnull=True) | models.Q(budget_month_nano__gte=0),
+                name="key_budget_month_positive",
+            ),
+        ]
+        indexes = [models.Index(fields=["organization", "-created_at"], name="key_by_organization")]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…{self.last4})"

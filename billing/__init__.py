@@ -1,0 +1,1 @@
+"""Whose money: ledger, wallet, lots, usage records, holds, spool."""

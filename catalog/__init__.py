@@ -1,0 +1,1 @@
+"""What we sell: providers, models, dated prices, channels, routes."""

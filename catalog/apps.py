@@ -1,0 +1,11 @@
+"""Django's registration of this app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class CatalogConfig(AppConfig):
+    """Names the app."""
+
+    name = "catalog"

@@ -1,0 +1,58 @@
+"""Units of money: nano-USD everywhere, cents only at the Stripe edge, never a float.
+
+1 USD = 1,000,000,000 nano-USD; 1 cent = 10,000,000 nano-USD; rates are micro-USD per 1M tokens,
+which is pico-USD per token.
+"""
+
+from __future__ import annotations
+
+from typing import NewType
+
+Nanos = NewType("Nanos", int)
+Picos = NewType("Picos", int)
+
+NANOS_PER_USD = 1_000_000_000
+NANOS_PER_CENT = 10_000_000
+PICOS_PER_NANO = 1_000
+
+
+def cents_to_nanos(cents: int) -> Nanos:
+    """Convert whole cents to nano-USD, exactly."""
+    return Nanos(cents * NANOS_PER_CENT)
+
+
+def nanos_to_cents(nanos: int) -> int:
+    """Convert nano-USD to whole cents, rounded down: a remainder stays in the wallet."""
+    return nanos // NANOS_PER_CENT
+
+
+def round_picos(picos: int) -> Nanos:
+    """Round pico-USD to nano-USD, half to even; done once per request."""
+    nanos, rest = divmod(picos, PICOS_PER_NANO)
+    if rest * 2 > PICOS_PER_NANO or (rest * 2 == PICOS_PER_NANO and nanos % 2):
+        nanos += 1
+    return Nanos(nanos)
+
+
+def ceil_picos(picos: int) -> Nanos:
+    """Round pico-USD up to nano-USD; holds never reserve less than the cost."""
+    return Nanos(-(-picos // PICOS_PER_NANO))
+
+
+def exact_usd(nanos: int) -> str:
+    """Write nano-USD as dollars with all nine places: ``-1500000000`` gives ``-1.500000000``."""
+    sign = "-" if nanos < 0 else ""
+    dollars, rest = divmod(abs(nanos), NANOS_PER_USD)
+    return f"{sign}{dollars}.{rest:09d}"
+
+
+def short_usd(nanos: int) -> str:
+    """Write nano-USD for people, cut (never rounded up): 2 places from $1, 4 below, more below $0.0001."""
+    sign = "-" if nanos < 0 else ""
+    dollars, rest = divmod(abs(nanos), NANOS_PER_USD)
+    digits = f"{rest:09d}"
+    if dollars or rest == 0:
+        return f"{sign}${dollars:,}.{digits[:2]}"
+    if rest >= NANOS_PER_USD // 10_000:
+        return f"{sign}$0.{digits[:4]}"
+    return f"{sign}$0.{digits.rstrip('0')}"

@@ -1,0 +1,228 @@
+"""All settings, read once from the environment.
+
+Contents: mode, secrets, hosts, apps, middleware, templates, database, Valkey, accounts, mail,
+static files, gateway, Celery, logs. Production (the default) refuses to start when a required name is
+missing or unsafe; ``./dev up`` and the tests set every name themselves.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from celery.schedules import crontab
+from django.core.exceptions import ImproperlyConfigured
+
+from fastanchor.env import env_bool, env_int, env_list, env_secret, env_str, refuse_missing
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# Mode: production unless the launcher or the tests say otherwise.
+ENVIRONMENT = env_str("FASTANCHOR_ENV", "production")
+if ENVIRONMENT not in {"production", "development", "test"}:
+    message = f"FASTANCHOR_ENV must be production, development or test, not {ENVIRONMENT!r}."
+    raise ImproperlyConfigured(message)
+IS_PRODUCTION = ENVIRONMENT == "production"
+DEBUG = False
+
+# Secrets: sessions, API key pepper (newest first, "version:hex"), channel credentials (newest first, "kid:hex").
+SECRET_KEY = env_secret("FASTANCHOR_SECRET_KEY")
+API_KEY_PEPPERS = env_secret("FASTANCHOR_API_KEY_PEPPERS")
+CHANNEL_KEYS = env_secret("FASTANCHOR_CHANNEL_KEYS")
+
+# Hosts and transport security; behind a proxy that ends TLS set FASTANCHOR_TRUST_PROXY=1.
+ALLOWED_HOSTS = env_list("FASTANCHOR_HOSTS", "" if IS_PRODUCTION else "127.0.0.1,localhost,[::1],testserver")
+CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in ALLOWED_HOSTS if IS_PRODUCTION]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = IS_PRODUCTION
+SECURE_HSTS_SECONDS = 31_536_000 if IS_PRODUCTION else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = IS_PRODUCTION
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+if env_bool("FASTANCHOR_TRUST_PROXY"):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+X_FRAME_OPTIONS = "DENY"
+
+# Apps.
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "fastanchor",
+    "accounts",
+    "catalog",
+    "billing",
+    "gateway",
+]
+ROOT_URLCONF = "fastanchor.urls"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Middleware of the pages; the hot endpoints never pass through it (fastanchor/asgi.py).
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "fastanchor.middleware.content_security_policy",
+    "allauth.account.middleware.AccountMiddleware",
+]
+
+# Templates.
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# Database: PostgreSQL 15 or newer; a Unix socket folder may stand percent-encoded as the host.
+DATABASE_URL = env_secret("DATABASE_URL")
+_database = urlsplit(DATABASE_URL)
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(_database.path.lstrip("/")),
+        "USER": unquote(_database.username or ""),
+        "PASSWORD": unquote(_database.password or ""),
+        "HOST": unquote(_database.hostname or ""),
+        "PORT": str(_database.port or ""),
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": 5},
+        "TEST": {"NAME": env_str("FASTANCHOR_TEST_DATABASE", "") or None},
+    }
+}
+
+# Valkey: holds, limits, change announcements, Celery's broker. Nothing durable lives in it.
+REDIS_URL = env_secret("REDIS_URL")
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "cache",
+    }
+}
+
+# Accounts: e-mail is the login; allauth keeps the pages.
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "dashboard"
+LOGOUT_REDIRECT_URL = "home"
+ACCOUNT_ADAPTER = "accounts.adapters.AccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_CONFIRM_EMAIL_ON_GET = False
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if IS_PRODUCTION else "http"
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+PLAN_OF_NEW_ORGANIZATIONS = "free"
+
+# Mail: smtp://user:password@host:port, console: or file:///folder.
+EMAIL_URL = env_secret("FASTANCHOR_EMAIL_URL", None if IS_PRODUCTION else "console:")
+DEFAULT_FROM_EMAIL = env_str("FASTANCHOR_MAIL_FROM", "FastAnchor <no-reply@localhost>")
+_mail = urlsplit(EMAIL_URL)
+EMAIL_BACKEND = {
+    "console": "django.core.mail.backends.console.EmailBackend",
+    "file": "django.core.mail.backends.filebased.EmailBackend",
+}.get(_mail.scheme, "django.core.mail.backends.smtp.EmailBackend")
+EMAIL_FILE_PATH = unquote(_mail.path) if _mail.scheme == "file" else None
+EMAIL_HOST, EMAIL_PORT = _mail.hostname or "localhost", _mail.port or 587
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_mail.username or ""), unquote(_mail.password or "")
+EMAIL_USE_TLS = _mail.scheme == "smtp"
+
+# Static files, served by WhiteNoise.
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if IS_PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = not IS_PRODUCTION
+
+# Gateway: where spools live, how much it accepts, which upstreams it may reach.
+DATA_DIR = Path(env_str("FASTANCHOR_DATA_DIR", str(BASE_DIR / ".local")))
+SPOOL_DIR = DATA_DIR / "spool"
+ALLOW_PRIVATE_UPSTREAMS = env_bool("FASTANCHOR_ALLOW_PRIVATE_UPSTREAMS") and not IS_PRODUCTION
+MAX_BODY_BYTES = env_int("FASTANCHOR_MAX_BODY_BYTES", 32 * 1024 * 1024)
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+# Seconds between the loss of Valkey's memory and new holds: every shipper reports its open holds meanwhile.
+HOLD_REBUILD_GRACE_S = env_int("FASTANCHOR_HOLD_REBUILD_GRACE_MS", 2000) / 1000
+
+# Celery: tasks only trigger work that is safe to run twice; the truth is in PostgreSQL.
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://").replace("?db=", "?virtual_host=")
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_TIME_LIMIT = 300
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 900}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE = {
+    "post-usage": {"task": "billing.tasks.post_usage", "schedule": 60.0},
+    "expire-lots": {"task": "billing.tasks.expire_lots", "schedule": crontab(minute="7")},
+    "prepare-partitions": {"task": "billing.tasks.prepare_partitions", "schedule": crontab(minute="23", hour="3")},
+    "reannounce-balances": {"task": "billing.tasks.reannounce_balances", "schedule": 60.0},
+}
+
+# Time and language.
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+
+# Logs: one line an event on standard output; secrets are removed by the formatter's filter.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"redact": {"()": "fastanchor.logs.Redact"}},
+    "formatters": {"line": {"()": "fastanchor.logs.JsonLine" if IS_PRODUCTION else "fastanchor.logs.PlainLine"}},
+    "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "line", "filters": ["redact"]}},
+    "root": {"handlers": ["stdout"], "level": "INFO"},
+    "loggers": {
+        "django.server": {"handlers": ["stdout"], "level": "INFO", "propagate": False},
+        "django.request": {"level": "ERROR"},
+        "httpx2": {"level": "WARNING"},
+    },
+}
+
+refuse_missing()
+if IS_PRODUCTION and (len(SECRET_KEY) < 50 or "*" in ALLOWED_HOSTS or not ALLOWED_HOSTS):
+    message = "FASTANCHOR_SECRET_KEY needs 50 characters or more and FASTANCHOR_HOSTS must name the hosts, not *."
+    raise ImproperlyConfigured(message)
