@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models.functions import Upper
 from django.utils import timezone
 
 from fastanchor.lib.ids import new_id
@@ -45,7 +45,7 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractBaseUser, PermissionsMixin):
     """A person; logs in by e-mail address."""
 
-    email = models.EmailField(max_length=254)
+    email = models.EmailField(max_length=254, unique=True)
     is_staff = models.BooleanField(default=False, help_text="May enter the admin.")
     is_active = models.BooleanField(default=True)
     joined_at = models.DateTimeField(default=timezone.now)
@@ -57,7 +57,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     class Meta:
-        constraints = [models.UniqueConstraint(Lower("email"), name="user_email_unique")]
+        # Upper, because PostgreSQL answers "email__iexact" with upper(): unique in any case, and found by index.
+        constraints = [models.UniqueConstraint(Upper("email"), name="user_email_unique")]
 
     def __str__(self) -> str:
         return self.email
@@ -86,8 +87,12 @@ class Organization(models.Model):
     name = models.CharField(max_length=120)
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT)
     is_personal = models.BooleanField(default=False)
-    requests_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Instead of the plan's.")
-    tokens_per_minute = models.PositiveBigIntegerField(null=True, blank=True, help_text="Instead of the plan's.")
+    requests_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Instead of the plan's."
+    )
+    tokens_per_minute = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Instead of the plan's."
+    )
     concurrency = models.PositiveIntegerField(null=True, blank=True, help_text="Instead of the plan's.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -135,8 +140,12 @@ class ApiKey(models.Model):
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
-    budget_total_nano = models.BigIntegerField(null=True, blank=True, help_text="Most it may ever spend, in nano-USD.")
-    budget_month_nano = models.BigIntegerField(null=True, blank=True, help_text="Most per month (UTC), in nano-USD.")
+    budget_total_nano = models.BigIntegerField(
+        null=True, blank=True, help_text="Most it may ever spend, in nano-USD."
+    )
+    budget_month_nano = models.BigIntegerField(
+        null=True, blank=True, help_text="Most per month (UTC), in nano-USD."
+    )
     allowed_models = models.JSONField(default=list, blank=True, help_text="Model ids; empty allows all.")
     requests_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Below the plan's.")
     tokens_per_minute = models.PositiveBigIntegerField(null=True, blank=True, help_text="Below the plan's.")
