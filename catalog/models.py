@@ -1,1 +1,208 @@
-"""Tables of this app."""
+"""Tables of this app: providers, models, dated prices, channels, routes."""
+
+from __future__ import annotations
+
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from fastanchor.lib.ids import new_id
+
+# What a caller may write as a model's name; also part of URLs and log lines.
+MODEL_ID_PATTERN = r"^[a-z0-9][a-z0-9._:/-]*$"
+
+
+def new_price_id() -> str:
+    """Return a fresh ``price_`` id."""
+    return new_id("price")
+
+
+def new_channel_id() -> str:
+    """Return a fresh ``chan_`` id."""
+    return new_id("chan")
+
+
+def text_only() -> list[str]:
+    """Return the modalities of a model that only reads or writes text."""
+    return ["text"]
+
+
+class Adapter(models.TextChoices):
+    """Which format a channel speaks."""
+
+    OPENAI = "openai", "OpenAI-compatible"
+
+
+class Capability(models.TextChoices):
+    """What a model can do beyond plain text in, plain text out."""
+
+    STREAMING = "streaming", "Streaming"
+    TOOLS = "tools", "Tools"
+    VISION = "vision", "Vision"
+    JSON_SCHEMA = "json_schema", "JSON schema"
+    REASONING = "reasoning", "Reasoning"
+    AUDIO = "audio", "Audio"
+    FILES = "files", "Files"
+
+
+class Modality(models.TextChoices):
+    """What goes into a model or comes out of it."""
+
+    TEXT = "text", "Text"
+    IMAGE = "image", "Image"
+    AUDIO = "audio", "Audio"
+    VIDEO = "video", "Video"
+    FILE = "file", "File"
+
+
+class LifeCycle(models.TextChoices):
+    """Where a model stands between its release and its end."""
+
+    ACTIVE = "active", "Active"
+    DEPRECATED = "deprecated", "Deprecated"
+    RETIRED = "retired", "Retired"
+
+
+class PriceSource(models.TextChoices):
+    """Who set a price; a loader only ever succeeds its own prices."""
+
+    PRODUCT = "product", "Product page"
+    GENAI_PRICES = "genai-prices", "genai-prices"
+    STAFF = "staff", "Staff"
+
+
+class Provider(models.Model):
+    """A company that serves models."""
+
+    slug = models.SlugField(primary_key=True, max_length=40)
+    name = models.CharField(max_length=80)
+    key_variable = models.CharField(
+        max_length=80, blank=True, help_text="Environment variable that holds our credential."
+    )
+    base_url = models.CharField(max_length=500, blank=True, help_text="Default for channels; no trailing slash.")
+    adapter = models.CharField(max_length=20, choices=Adapter, default=Adapter.OPENAI)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CatalogModel(models.Model):
+    """What a caller names: ``gpt-4o``."""
+
+    id = models.CharField(primary_key=True, max_length=120)
+    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="models")
+    name = models.CharField(max_length=120)
+    upstream_name = models.CharField(max_length=200, help_text="The provider's own name; new routes start with it.")
+    context_window = models.PositiveIntegerField(help_text="Tokens of input and output together.")
+    max_output = models.PositiveIntegerField(help_text="Most tokens one answer may have.")
+    capabilities = models.JSONField(default=list, blank=True)
+    input_modalities = models.JSONField(default=text_only)
+    output_modalities = models.JSONField(default=text_only)
+    created_at = models.DateTimeField(default=timezone.now, help_text="When the model came out.")
+    life_cycle = models.CharField(max_length=20, choices=LifeCycle, default=LifeCycle.ACTIVE)
+    is_listed = models.BooleanField(default=True, help_text="Shown in /v1/models and on the pricing page.")
+
+    class Meta:
+        verbose_name = "model"
+        constraints = [
+            models.CheckConstraint(condition=Q(id__regex=MODEL_ID_PATTERN), name="model_id_is_plain"),
+            models.CheckConstraint(condition=Q(max_output__gt=0), name="model_max_output_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class ModelAlias(models.Model):
+    """Another name for a model."""
+
+    name = models.CharField(max_length=120, unique=True)
+    model = models.ForeignKey(CatalogModel, on_delete=models.CASCADE, related_name="aliases")
+
+    class Meta:
+        verbose_name_plural = "model aliases"
+        constraints = [models.CheckConstraint(condition=Q(name__regex=MODEL_ID_PATTERN), name="alias_is_plain")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Price(models.Model):
+    """One dated set of rates of one model; never edited, only succeeded (the database refuses)."""
+
+    id = models.CharField(primary_key=True, max_length=40, default=new_price_id, editable=False)
+    model = models.ForeignKey(CatalogModel, on_delete=models.PROTECT, related_name="prices")
+    valid_from = models.DateTimeField(default=timezone.now)
+    source = models.CharField(max_length=20, choices=PriceSource, default=PriceSource.STAFF)
+    # Set by the database to the time of its transaction: tiers may only join in that same transaction.
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["model", "valid_from"], name="price_one_per_moment")]
+
+    def __str__(self) -> str:
+        return f"{self.model_id} from {self.valid_from:%Y-%m-%d %H:%M}"
+
+
+class PriceTier(models.Model):
+    """Rates of a price for requests whose input exceeds ``above_tokens``; micro-USD per 1M tokens."""
+
+    price = models.ForeignKey(Price, on_delete=models.PROTECT, related_name="tiers")
+    above_tokens = models.PositiveBigIntegerField(default=0, help_text="0 for the base rates, which every price has.")
+    input = models.PositiveBigIntegerField()
+    cached_input = models.PositiveBigIntegerField()
+    cache_write = models.PositiveBigIntegerField()
+    output = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["price", "above_tokens"], name="tier_once")]
+
+    def __str__(self) -> str:
+        return f"above {self.above_tokens} tokens"
+
+
+class Channel(models.Model):
+    """One credential at one provider endpoint."""
+
+    id = models.CharField(primary_key=True, max_length=40, default=new_channel_id, editable=False)
+    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="channels")
+    name = models.CharField(max_length=80)
+    adapter = models.CharField(max_length=20, choices=Adapter, default=Adapter.OPENAI)
+    base_url = models.CharField(max_length=500, help_text="Including its version path, without a trailing slash.")
+    sealed_credential = models.TextField(editable=False)
+    credential_last4 = models.CharField(max_length=4, editable=False, blank=True)
+    weight = models.PositiveIntegerField(
+        default=1, validators=[MinValueValidator(1)], help_text="Share of the calls among channels of one priority."
+    )
+    priority = models.PositiveIntegerField(default=10, help_text="Lower numbers are tried first.")
+    is_enabled = models.BooleanField(default=True)
+    disabled_reason = models.CharField(max_length=200, blank=True)
+    allow_private = models.BooleanField(
+        default=False, help_text="May reach private addresses; has no effect in production."
+    )
+    follows_catalog = models.BooleanField(default=True, help_text="Gets routes for new models of its provider.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "name"], name="channel_name_once"),
+            models.CheckConstraint(condition=Q(weight__gt=0), name="channel_weight_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider_id} {self.name}"
+
+
+class Route(models.Model):
+    """A model served by a channel under the upstream's own name for it."""
+
+    model = models.ForeignKey(CatalogModel, on_delete=models.CASCADE, related_name="routes")
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="routes")
+    upstream_model = models.CharField(max_length=200)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["model", "channel"], name="route_once")]
+
+    def __str__(self) -> str:
+        return f"{self.model_id} by {self.channel_id}"
