@@ -1,0 +1,389 @@
+"""Holds: money reserved for running requests, decided in Valkey and rebuilt from PostgreSQL and the spools.
+
+Per organization Valkey keeps four keys with one hash tag: the wallet (balance at a version, sum held, minute buckets),
+the holds, their leases, and the spending of API keys. The balance is always PostgreSQL's own number, published with a
+version; a hold becomes the actual cost when its request ends and is dropped when that cost is in the published
+balance. So ``balance - held`` never shows more than there is, whatever the order of callers.
+
+All of it belongs to an *epoch*, one life of the server's memory. When Valkey restarts or is flushed, a new epoch begins:
+the shippers register what their spools still know, and after a grace the wallets are opened again from PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from fastanchor.lib.valkey import Script, TurnPipeline, ValkeyUnavailable
+
+LEASE_MS = 60_000
+EPOCH_KEY = "fa:epoch"
+# Doubles in Lua are exact up to here ($9.007 million); a larger balance is published as this much.
+_EXACT_NANOS = 2**53 - 1
+
+_LUA = Path(__file__).with_name("lua")
+
+
+def _script(name: str) -> Script:
+    return Script((_LUA / f"{name}.lua").read_text(encoding="utf-8"))
+
+
+_ADMIT, _EXTEND, _SETTLE, _RENEW = (_script(name) for name in ("admit", "extend", "settle", "renew"))
+_PUBLISH, _REGISTER, _EPOCH = (_script(name) for name in ("publish", "register", "epoch"))
+
+
+class HoldsUnavailable(Exception):
+    """No hold can be decided now: Valkey is away, or the wallet cannot be opened yet."""
+
+    def __init__(self, retry_after_s: float = 1.0) -> None:
+        super().__init__(retry_after_s)
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """How much of one minute limit is left: the limit, what remains, milliseconds until it is full again."""
+
+    limit: int
+    remaining: int
+    reset_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Both minute limits as the caller sees them."""
+
+    requests: Minute
+    tokens: Minute
+
+
+class Refused(Exception):
+    """The request may not run; ``limits`` is what the caller's minute looks like."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__()
+        self.limits = limits
+
+
+class RateLimited(Refused):
+    """Too many requests, tokens or running requests (``dimension``); free again after ``retry_after_ms``."""
+
+    def __init__(self, limits: Limits, *, dimension: str, limit: int, retry_after_ms: int) -> None:
+        super().__init__(limits)
+        self.dimension = dimension
+        self.limit = limit
+        self.retry_after_ms = retry_after_ms
+
+
+class InsufficientCredit(Refused):
+    """The wallet (or the key's budget, see ``scope``) does not reach; money in nano-USD."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        scope: str,
+        left_nano: int,
+        needed_nano: int,
+        affordable_tokens: int,
+        asked_tokens: int,
+    ) -> None:
+        super().__init__(limits)
+        self.scope = scope
+        self.left_nano = left_nano
+        self.needed_nano = needed_nano
+        self.affordable_tokens = affordable_tokens
+        self.asked_tokens = asked_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a request asks for; rates in pico-USD a token, ``mode`` explicit, stream or whole."""
+
+    request_id: str
+    organization_id: str
+    key_id: str
+    requests_per_minute: int
+    tokens_per_minute: int
+    key_requests_per_minute: int
+    key_tokens_per_minute: int
+    concurrency: int
+    budget_total_nano: int
+    budget_month_nano: int
+    input_tokens: int
+    input_cost_picos: int
+    output_rate_picos: int
+    output_tokens: int
+    least_output_tokens: int
+    mode: str
+
+
+@dataclass(slots=True)
+class Hold:
+    """Money reserved for one running request; grows by ``Holds.extend``."""
+
+    ask: Ask
+    amount_nano: int
+    output_tokens: int
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedWallet:
+    """PostgreSQL's truth about one wallet at one version."""
+
+    organization_id: str
+    version: int
+    balance_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeySpent:
+    """PostgreSQL's truth about the spending of one key; ``month`` is YYYYMM in UTC."""
+
+    key_id: str
+    month: str
+    total_nano: int
+    month_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredHold:
+    """What a spool still knows of a request that is not in PostgreSQL."""
+
+    organization_id: str
+    request_id: str
+    key_id: str
+    amount_nano: int
+    is_running: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One life of Valkey's memory and its age in seconds."""
+
+    name: str
+    age_s: float
+
+
+def _keys(organization_id: str) -> list[str]:
+    tag = f"fa:{{{organization_id}}}:"
+    return [tag + "wallet", tag + "holds", tag + "leases", tag + "keys"]
+
+
+def this_month() -> str:
+    """Return the month of key budgets, YYYYMM in UTC."""
+    return datetime.now(UTC).strftime("%Y%m")
+
+
+def _limits(answer: Sequence[Any]) -> Limits:
+    return Limits(
+        requests=Minute(limit=int(answer[5]), remaining=int(answer[6]), reset_ms=int(answer[7])),
+        tokens=Minute(limit=int(answer[8]), remaining=int(answer[9]), reset_ms=int(answer[10])),
+    )
+
+
+_DIMENSIONS = {2: "requests", 3: "tokens", 4: "concurrency"}
+_SCOPES = {5: "wallet", 6: "key", 7: "key_month"}
+
+
+def _refusal(answer: Sequence[Any]) -> Refused:
+    status, limits = int(answer[0]), _limits(answer)
+    if status in _DIMENSIONS:
+        return RateLimited(
+            limits, dimension=_DIMENSIONS[status], limit=int(answer[2]), retry_after_ms=int(answer[1])
+        )
+    return InsufficientCredit(
+        limits,
+        scope=_SCOPES[status],
+        left_nano=int(answer[1]),
+        needed_nano=int(answer[2]),
+        affordable_tokens=int(answer[3]),
+        asked_tokens=int(answer[4]),
+    )
+
+
+# Opens the wallet of an organization in Valkey from PostgreSQL and returns the epoch it was opened in.
+Opener = Callable[[str], Awaitable[str]]
+
+
+class Holds:
+    """The gateway's side: place, extend, settle, renew; one Lua call each, gathered per event-loop turn."""
+
+    def __init__(self, pipeline: TurnPipeline, open_organization: Opener) -> None:
+        self._pipeline = pipeline
+        self._open = open_organization
+        self._epoch = ""
+        self._opening: dict[str, asyncio.Task[str]] = {}
+        self._running: dict[str, Hold] = {}
+        self._month = this_month()
+        self._month_checked_at = time.monotonic()
+
+    def _current_month(self) -> str:
+        now = time.monotonic()
+        if now - self._month_checked_at > 1:
+            self._month, self._month_checked_at = this_month(), now
+        return self._month
+
+    async def place(self, ask: Ask) -> Hold:
+        """Reserve money and a place in the limits; raises ``RateLimited``, ``InsufficientCredit``, ``HoldsUnavailable``."""
+        answer = await self._admit(ask)
+        if answer[0] == 1:
+            await self._open_once(ask.organization_id)
+            answer = await self._admit(ask)
+        if answer[0] == 1:
+            raise HoldsUnavailable
+        if answer[0] != 0:
+            raise _refusal(answer)
+        hold = Hold(ask, int(answer[1]), int(answer[2]), _limits(answer))
+        self._running[ask.request_id] = hold
+        return hold
+
+    async def _admit(self, ask: Ask) -> Sequence[Any]:
+        arguments = (
+            self._epoch, ask.request_id, ask.key_id, ask.requests_per_minute, ask.tokens_per_minute,
+            ask.key_requests_per_minute, ask.key_tokens_per_minute, ask.concurrency, ask.input_tokens,
+            ask.input_cost_picos, ask.output_rate_picos, ask.output_tokens, ask.least_output_tokens, ask.mode,
+            ask.budget_total_nano, ask.budget_month_nano, self._current_month(), LEASE_MS,
+        )  # fmt: skip
+        try:
+            answer: Sequence[Any] = await self._pipeline.call(_ADMIT, _keys(ask.organization_id), arguments)
+        except ValkeyUnavailable as exc:
+            raise HoldsUnavailable from exc
+        return answer
+
+    async def _open_once(self, organization_id: str) -> None:
+        task = self._opening.get(organization_id)
+        if task is None:
+            task = asyncio.ensure_future(self._open(organization_id))
+            self._opening[organization_id] = task
+            task.add_done_callback(lambda _: self._opening.pop(organization_id, None))
+        # A caller that leaves must not stop the opening that others wait for.
+        self._epoch = await asyncio.shield(task)
+
+    async def extend(self, hold: Hold, tokens: int) -> int:
+        """Reserve up to ``tokens`` more of output and return how many were granted; 0 means that credit ran out."""
+        ask = hold.ask
+        arguments = (
+            self._epoch, ask.request_id, ask.key_id, tokens, ask.output_rate_picos, ask.budget_total_nano,
+            ask.budget_month_nano, self._current_month(), LEASE_MS,
+        )  # fmt: skip
+        try:
+            granted, added = await self._pipeline.call(_EXTEND, _keys(ask.organization_id), arguments)
+        except ValkeyUnavailable as exc:
+            raise HoldsUnavailable from exc
+        if granted < 0:
+            raise HoldsUnavailable
+        hold.amount_nano += int(added)
+        hold.output_tokens += granted
+        return int(granted)
+
+    def settle(self, hold: Hold, *, cost_nano: int, tokens: int) -> None:
+        """End the hold at its cost (0 frees it at once); ``tokens`` is all input and output. Never waits, never raises.
+
+        Should Valkey miss this call, the hold ends when the shipper publishes the cost, or with its lease.
+        """
+        ask = hold.ask
+        self._running.pop(ask.request_id, None)
+        arguments = (
+            self._epoch, ask.request_id, ask.key_id, cost_nano, tokens - ask.input_tokens, ask.tokens_per_minute,
+            ask.key_tokens_per_minute,
+        )  # fmt: skip
+        future = self._pipeline.submit(_SETTLE, _keys(ask.organization_id), arguments)
+        future.add_done_callback(_ignore_unavailable)
+
+    def renew(self) -> None:
+        """Renew the leases of every running request; called every few seconds."""
+        by_organization: dict[str, list[str]] = {}
+        for request_id, hold in self._running.items():
+            by_organization.setdefault(hold.ask.organization_id, []).append(request_id)
+        for organization_id, requests in by_organization.items():
+            for start in range(0, len(requests), 1000):
+                arguments = (LEASE_MS, *requests[start : start + 1000])
+                future = self._pipeline.submit(_RENEW, _keys(organization_id)[2:3], arguments)
+                future.add_done_callback(_ignore_unavailable)
+
+
+def _ignore_unavailable(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()
+
+
+def ensure_epoch(client: redis.Redis) -> Epoch:
+    """Return the present epoch, starting a new one when this Valkey has lost its memory."""
+    run_id = str(client.info("server")["run_id"])
+    name, now_ms = _EPOCH(client, [EPOCH_KEY], [run_id])
+    created_ms = int(name.decode().rsplit(":", 1)[1])
+    return Epoch(name=name.decode(), age_s=max(0, int(now_ms) - created_ms) / 1000)
+
+
+def publish(
+    client: redis.Redis,
+    *,
+    epoch: Epoch,
+    wallet: PublishedWallet,
+    settled: Sequence[str] = (),
+    key_spend: Iterable[KeySpent] = (),
+    may_open: bool = False,
+) -> None:
+    """Bring one wallet's balance to Valkey and drop the holds that are in it; safe in any order and twice."""
+    arguments: list[str | int] = [
+        epoch.name, wallet.version, min(wallet.balance_nano, _EXACT_NANOS), int(may_open), len(settled), *settled,
+    ]  # fmt: skip
+    for spent in key_spend:
+        arguments += [spent.key_id, spent.month, spent.total_nano, spent.month_nano]
+    _PUBLISH(client, _keys(wallet.organization_id), arguments)
+
+
+def open_wallet(
+    client: redis.Redis, *, epoch: Epoch, wallet: PublishedWallet, key_spend: Iterable[KeySpent] = ()
+) -> None:
+    """Make a wallet known to Valkey; only once every shipper had time to register its holds."""
+    publish(client, epoch=epoch, wallet=wallet, key_spend=key_spend, may_open=True)
+
+
+def register(client: redis.Redis, *, epoch: Epoch, holds: Iterable[RegisteredHold]) -> None:
+    """Put back the holds that a spool still knows, after Valkey lost its memory; safe twice."""
+    by_organization: dict[str, list[RegisteredHold]] = {}
+    for hold in holds:
+        by_organization.setdefault(hold.organization_id, []).append(hold)
+    for organization_id, group in by_organization.items():
+        for start in range(0, len(group), 500):
+            arguments: list[str | int] = [epoch.name, LEASE_MS]
+            for hold in group[start : start + 500]:
+                arguments += [hold.request_id, hold.key_id, hold.amount_nano, int(hold.is_running)]
+            _REGISTER(client, _keys(organization_id), arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownWallet:
+    """What Valkey knows of a wallet; ``running`` counts holds with a lease."""
+
+    balance_nano: int
+    held_nano: int
+    running: int
+
+
+def known_wallet(client: redis.Redis, organization_id: str) -> KnownWallet | None:
+    """Return Valkey's view of one wallet, or ``None`` when it is not open there."""
+    keys = _keys(organization_id)
+    pipeline = client.pipeline(transaction=True)
+    pipeline.hmget(keys[0], "balance", "held")
+    pipeline.zcard(keys[2])
+    (balance, held), running = pipeline.execute()
+    if balance is None:
+        return None
+    return KnownWallet(balance_nano=int(balance), held_nano=int(held or 0), running=running)
+
+
+def known_holds(client: redis.Redis, organization_id: str) -> dict[str, int]:
+    """Return the amount of each hold that Valkey knows of one organization, for the audit."""
+    entries: dict[bytes, bytes] = client.hgetall(_keys(organization_id)[1])
+    return {request.decode(): int(entry.split(b":", 1)[0]) for request, entry in entries.items()}

@@ -1,0 +1,33 @@
+-- Brings PostgreSQL's truth to Valkey: the balance at a version, spending of keys, holds that are now in the balance.
+-- KEYS: wallet, holds, leases, keys. ARGV: 1 epoch, 2 version, 3 balance (nano-USD), 4 may open (1 or 0),
+-- 5 number of settled requests, requests..., then per key: key, month, total, month's total (nano-USD).
+-- An older version never replaces a newer one, so the order of callers does not matter. Returns 1 when applied.
+local wallet = redis.call('HMGET', KEYS[1], 'epoch', 'balance', 'version')
+if wallet[1] ~= ARGV[1] then
+  if ARGV[4] ~= '1' then return 0 end
+  redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+  redis.call('HSET', KEYS[1], 'epoch', ARGV[1])
+  wallet = {ARGV[1], false, false}
+end
+local version = tonumber(ARGV[2])
+if (wallet[2] or ARGV[4] == '1') and version >= tonumber(wallet[3] or '-1') then
+  redis.call('HSET', KEYS[1], 'balance', ARGV[3], 'version', ARGV[2])
+end
+local settled = tonumber(ARGV[5])
+for i = 6, 5 + settled do
+  local entry = redis.call('HGET', KEYS[2], ARGV[i])
+  redis.call('ZREM', KEYS[3], ARGV[i])
+  if entry then
+    local amount, owner = string.match(entry, '^(%d+):(.*)$')
+    redis.call('HDEL', KEYS[2], ARGV[i])
+    redis.call('HINCRBY', KEYS[1], 'held', '-' .. amount)
+    redis.call('HINCRBY', KEYS[4], owner .. ':held', '-' .. amount)
+  end
+end
+for i = 6 + settled, #ARGV, 4 do
+  local key = ARGV[i]
+  if version >= tonumber(redis.call('HGET', KEYS[4], key .. ':v') or '-1') then
+    redis.call('HSET', KEYS[4], key .. ':v', ARGV[2], key .. ':m', ARGV[i + 1], key .. ':total', ARGV[i + 2], key .. ':month', ARGV[i + 3])
+  end
+end
+return 1

@@ -1,0 +1,303 @@
+"""The spool: a gateway process's local, append-only file of intents and usage not yet in PostgreSQL.
+
+A record costs one write(2), which survives the death of the process. Segments are allocated in advance, so a full
+disk refuses new requests instead of losing the record of an accepted one. Layout of a spool's folder::
+
+    lock            held (flock) by the writer as long as it lives
+    00000001.seg    records: length and CRC-32 as two little-endian 32-bit numbers, then msgpack; zeros after the last
+    ack             segment and offset up to which everything is in PostgreSQL, with a CRC-32
+
+The records hold numbers and ids, never a prompt or a completion.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import struct
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from fastanchor.lib.ids import new_id
+
+SEGMENT_BYTES = 4 * 1024 * 1024
+_HEAD = struct.Struct("<II")
+_ACK = struct.Struct("<QQI")
+
+
+class SpoolFull(Exception):
+    """The disk has no room for another segment; no request may be accepted."""
+
+
+class Intent(msgspec.Struct, tag="I", array_like=True, frozen=True, gc=False):
+    """Written before the upstream bytes leave: this request may be billed."""
+
+    request_id: str
+    organization_id: str
+    key_id: str
+    model_id: str
+    provider_id: str
+    channel_id: str
+    price_id: str
+    started_at_ms: int
+    is_stream: bool
+    hold_nano: int
+    # What the request would cost if it ended now: the estimated input.
+    cost_nano: int
+
+
+class Checkpoint(msgspec.Struct, tag="C", array_like=True, frozen=True, gc=False):
+    """Written while a stream runs: how far it has come, and what it holds."""
+
+    request_id: str
+    hold_nano: int
+    cost_nano: int
+    output_tokens: int
+
+
+class Void(msgspec.Struct, tag="V", array_like=True, frozen=True, gc=False):
+    """The request ended and no upstream billed anything: it leaves no usage record."""
+
+    request_id: str
+
+
+class Usage(msgspec.Struct, tag="U", array_like=True, frozen=True, gc=False):
+    """The request ended: the whole of its usage record."""
+
+    request_id: str
+    organization_id: str
+    key_id: str
+    model_id: str
+    provider_id: str
+    channel_id: str
+    price_id: str
+    started_at_ms: int
+    finished_at_ms: int
+    # Milliseconds from start to the first token; -1 when there was none.
+    first_token_ms: int
+    is_stream: bool
+    outcome: str
+    status: int
+    input_tokens: int
+    cached_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    cost_picos: int
+    cost_nano: int
+    hold_nano: int
+    is_estimated: bool
+    attempts: int
+    finish_reason: str
+    error_code: str
+    upstream_id: str
+
+
+Record = Intent | Checkpoint | Void | Usage
+
+
+class Position(NamedTuple):
+    """A place in a spool: the number of a segment and a byte offset in it."""
+
+    segment: int
+    offset: int
+
+
+class Entry(NamedTuple):
+    """A record and the position after it."""
+
+    record: Record
+    end: Position
+
+
+def _segment_path(folder: Path, number: int) -> Path:
+    return folder / f"{number:08d}.seg"
+
+
+class Spool:
+    """The writer; one per gateway process, used from one thread."""
+
+    def __init__(self, folder: Path, lock: int, *, segment_bytes: int) -> None:
+        self.folder = folder
+        self._lock = lock
+        self._segment_bytes = segment_bytes
+        self._encoder = msgspec.msgpack.Encoder()
+        self._number = 1
+        self._offset = 0
+        self._file = self._allocate(1)
+        self._spare: int | None = None
+
+    @classmethod
+    def create(cls, root: Path, *, segment_bytes: int = SEGMENT_BYTES) -> Spool:
+        """Make a new spool under ``root`` and lock it; raises ``SpoolFull``."""
+        # The lock is taken in a folder that readers do not look at, then renamed: a reader never sees it unlocked.
+        name = new_id("spool")
+        hidden = root / f".{name}"
+        hidden.mkdir(parents=True, mode=0o700)
+        lock = os.open(hidden / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        spool = cls(hidden, lock, segment_bytes=segment_bytes)
+        spool.folder = hidden.rename(root / name)
+        return spool
+
+    def _allocate(self, number: int) -> int:
+        path = _segment_path(self.folder, number)
+        try:
+            file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            os.posix_fallocate(file, 0, self._segment_bytes)
+        except OSError as exc:
+            with contextlib.suppress(OSError):
+                path.unlink()
+            raise SpoolFull from exc
+        return file
+
+    def make_room(self) -> None:
+        """Make sure that what a new request will write has room; raises ``SpoolFull``."""
+        if self._spare is None and self._offset * 2 > self._segment_bytes:
+            self._spare = self._allocate(self._number + 1)
+
+    def append(self, record: Record) -> None:
+        """Write one record; it survives the death of this process from here on."""
+        payload = self._encoder.encode(record)
+        blob = _HEAD.pack(len(payload), zlib.crc32(payload)) + payload
+        if self._offset + len(blob) > self._segment_bytes:
+            self._next_segment()
+        os.pwrite(self._file, blob, self._offset)
+        self._offset += len(blob)
+
+    def _next_segment(self) -> None:
+        following = self._spare if self._spare is not None else self._allocate(self._number + 1)
+        os.close(self._file)
+        self._file, self._spare = following, None
+        self._number += 1
+        self._offset = 0
+
+    def close(self) -> None:
+        """Let go of the spool; a reader may finish and remove it."""
+        os.close(self._file)
+        if self._spare is not None:
+            os.close(self._spare)
+        os.close(self._lock)
+
+
+class SpoolReader:
+    """Reads one spool from where PostgreSQL has acknowledged it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.name = folder.name
+        self.acknowledged = self._read_ack()
+        self._next = self.acknowledged
+        self._decoder = msgspec.msgpack.Decoder(Record)
+
+    def _read_ack(self) -> Position:
+        try:
+            raw = (self.folder / "ack").read_bytes()
+            segment, offset, checksum = _ACK.unpack(raw)
+        except (FileNotFoundError, struct.error):
+            return Position(1, 0)
+        if zlib.crc32(raw[:16]) != checksum:
+            return Position(1, 0)
+        return Position(segment, offset)
+
+    def read(self, limit: int) -> list[Entry]:
+        """Return up to ``limit`` records after the last one read; empty when there is none yet."""
+        entries: list[Entry] = []
+        while len(entries) < limit:
+            found = self._read_segment(limit - len(entries))
+            entries.extend(found)
+            if found:
+                continue
+            if not _segment_path(self.folder, self._next.segment + 1).exists() or not self._segment_is_over():
+                break
+            self._next = Position(self._next.segment + 1, 0)
+        return entries
+
+    def _segment_is_over(self) -> bool:
+        # A spare segment exists before it is used: the present one is over when the next holds a record.
+        following = _segment_path(self.folder, self._next.segment + 1)
+        with following.open("rb") as file:
+            length, _ = _HEAD.unpack(file.read(_HEAD.size))
+        if not length:
+            return False
+        # The writer may have appended here between our read and its move: look once more.
+        return not self._peek()
+
+    def _peek(self) -> bool:
+        with _segment_path(self.folder, self._next.segment).open("rb") as file:
+            file.seek(self._next.offset)
+            return _parse(file.read(_HEAD.size + 65_536), 0) is not None
+
+    def _read_segment(self, limit: int) -> list[Entry]:
+        path = _segment_path(self.folder, self._next.segment)
+        try:
+            with path.open("rb") as file:
+                file.seek(self._next.offset)
+                blob = file.read(limit * 1024)
+        except FileNotFoundError:
+            return []
+        entries: list[Entry] = []
+        offset = 0
+        while len(entries) < limit and (parsed := _parse(blob, offset)) is not None:
+            payload, offset = parsed
+            self._next = Position(self._next.segment, self._next.offset + _HEAD.size + len(payload))
+            entries.append(Entry(self._decoder.decode(payload), self._next))
+        return entries
+
+    def rewind(self) -> None:
+        """Read again from what is acknowledged, after a failure."""
+        self._next = self.acknowledged
+
+    def acknowledge(self, position: Position) -> None:
+        """Note that everything before ``position`` is in PostgreSQL, and drop the segments before it."""
+        raw = struct.pack("<QQ", *position)
+        fresh = self.folder / "ack.new"
+        fresh.write_bytes(raw + struct.pack("<I", zlib.crc32(raw)))
+        fresh.replace(self.folder / "ack")
+        for number in range(self.acknowledged.segment, position.segment):
+            _segment_path(self.folder, number).unlink(missing_ok=True)
+        self.acknowledged = position
+
+    def is_orphaned(self) -> bool:
+        """Tell whether the writer is gone."""
+        try:
+            lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return True
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        else:
+            return True
+        finally:
+            os.close(lock)
+
+    def remove(self) -> None:
+        """Delete the spool; only for an orphaned one that is acknowledged to its end."""
+        shutil.rmtree(self.folder)
+
+
+def _parse(blob: bytes, offset: int) -> tuple[bytes, int] | None:
+    """Return the payload at ``offset`` and the offset after it; ``None`` at zeros or a torn tail."""
+    if offset + _HEAD.size > len(blob):
+        return None
+    length, checksum = _HEAD.unpack_from(blob, offset)
+    start = offset + _HEAD.size
+    payload = blob[start : start + length]
+    if not length or len(payload) < length or zlib.crc32(payload) != checksum:
+        return None
+    return payload, start + length
+
+
+def spools(root: Path) -> list[SpoolReader]:
+    """Return a reader for each spool under ``root``, oldest first."""
+    if not root.is_dir():
+        return []
+    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [SpoolReader(folder) for folder in folders]

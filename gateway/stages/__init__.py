@@ -1,0 +1,1 @@
+"""The six stages of a request, one module each, named by their verb."""

@@ -1,0 +1,1 @@
+"""How upstreams are reached: the HTTP client, the event splitter, and one adapter per protocol."""

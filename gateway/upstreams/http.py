@@ -1,0 +1,396 @@
+"""The HTTP client of the hot path: HTTP/1.1 over asyncio with llhttp's parser, pooled, capped, with deadlines.
+
+Why not a client library: per call and concurrency they cost 5 to 400 times as much CPU, and some hold streams back;
+a gateway's price is its client. What a library would add (redirects, cookies, decoding, proxies) must not happen here.
+
+Every wait has a deadline: the exchange carries one point in time, moved by its owner, and one ticker per client
+looks after all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httptools
+
+MAX_HEADER_BYTES = 64 * 1024
+MAX_IDLE_S = 30.0
+PAUSE_BYTES = 256 * 1024
+TICK_S = 0.25
+
+
+class UpstreamUnreachable(Exception):
+    """No connection could be made; nothing was sent."""
+
+
+class UpstreamBroken(Exception):
+    """The connection ended or spoke nonsense; ``has_answered`` tells whether any byte had come."""
+
+    def __init__(self, reason: str, *, has_answered: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.has_answered = has_answered
+
+
+class UpstreamTimeout(Exception):
+    """The deadline of this moment passed: ``phase`` is connect, answer or content."""
+
+    def __init__(self, phase: str) -> None:
+        super().__init__(phase)
+        self.phase = phase
+
+
+class UpstreamTooLarge(Exception):
+    """The upstream's answer exceeds what is accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a base URL points: scheme, host, port, and the path in front of every target."""
+
+    is_tls: bool
+    host: str
+    port: int
+    path: str
+
+    @classmethod
+    def of(cls, base_url: str) -> Origin:
+        """Take a base URL such as ``https://api.openai.com/v1`` apart."""
+        parts = urlsplit(base_url)
+        is_tls = parts.scheme == "https"
+        return cls(is_tls, parts.hostname or "", parts.port or (443 if is_tls else 80), parts.path.rstrip("/"))
+
+    @property
+    def authority(self) -> str:
+        """The Host header: the port only where it is not the usual one, brackets around IPv6."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        usual = 443 if self.is_tls else 80
+        return host if self.port == usual else f"{host}:{self.port}"
+
+
+class Exchange:
+    """One request and its answer; read by one task."""
+
+    __slots__ = (
+        "_body", "_connection", "_error", "_is_complete", "_size", "_waiter", "deadline", "has_answered",
+        "headers", "phase", "status",
+    )  # fmt: skip
+
+    def __init__(self, connection: _Connection, deadline: float) -> None:
+        self.status = 0
+        self.headers: dict[bytes, bytes] = {}
+        self.deadline = deadline
+        self.phase = "answer"
+        self.has_answered = False
+        self._connection: _Connection | None = connection
+        self._body: list[bytes] = []
+        self._size = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._is_complete = False
+        self._error: Exception | None = None
+
+    async def head(self) -> None:
+        """Wait for status and headers; raises what the module's errors say."""
+        while not self.status:
+            if self._error is not None:
+                raise self._error
+            await self._wait()
+
+    async def piece(self) -> bytes | None:
+        """Return everything that has arrived since the last call, waiting for some; ``None`` at the end."""
+        while not self._body:
+            if self._error is not None:
+                raise self._error
+            if self._is_complete:
+                return None
+            await self._wait()
+        body = self._body
+        self._body, self._size = [], 0
+        if self._connection is not None:
+            self._connection.resume()
+        return body[0] if len(body) == 1 else b"".join(body)
+
+    async def body(self, limit: int) -> bytes:
+        """Return the whole body; raises ``UpstreamTooLarge`` beyond ``limit`` bytes."""
+        pieces: list[bytes] = []
+        size = 0
+        while (piece := await self.piece()) is not None:
+            size += len(piece)
+            if size > limit:
+                self.close()
+                raise UpstreamTooLarge
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        """End the exchange; a connection whose answer is not complete is dropped."""
+        if self._connection is not None and not self._is_complete:
+            self._connection.abort()
+        self._connection = None
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def wake(self) -> None:
+        """Let the reader look again."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def feed(self, body: bytes) -> bool:
+        """Take a part of the body; tells whether the reader has fallen too far behind."""
+        self._body.append(body)
+        self._size += len(body)
+        self.wake()
+        return self._size > PAUSE_BYTES
+
+    def complete(self) -> None:
+        """Note that the whole answer is here."""
+        self._is_complete = True
+        self._connection = None
+        self.wake()
+
+    def fail(self, error: Exception) -> None:
+        """Note that no more will come, and why."""
+        if self._error is None and not self._is_complete:
+            self._error = error
+            self._connection = None
+            self.wake()
+
+
+class _Connection(asyncio.Protocol):
+    """One TCP (or TLS) connection; carries one exchange at a time."""
+
+    def __init__(self, client: HttpClient, origin: Origin) -> None:
+        self.client = client
+        self.origin = origin
+        self.exchange: Exchange | None = None
+        self.is_reused = False
+        self.idle_since = 0.0
+        self.transport: asyncio.Transport | None = None
+        self._parser: Any = httptools.HttpResponseParser(self)
+        self._header_bytes = 0
+        self._headers: dict[bytes, bytes] = {}
+        self._ends_with_connection = False
+        self._is_paused = False
+
+    def is_open(self) -> bool:
+        return self.transport is not None and not self.transport.is_closing()
+
+    def start(self, exchange: Exchange, message: bytes) -> None:
+        self.exchange = exchange
+        assert self.transport is not None
+        self.transport.write(message)
+
+    def resume(self) -> None:
+        if self._is_paused and self.transport is not None:
+            self._is_paused = False
+            self.transport.resume_reading()
+
+    def abort(self) -> None:
+        self.client.forget(self)
+        self.exchange = None
+        if self.transport is not None:
+            self.transport.abort()
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self.exchange is None:
+            # Nobody asked: a connection that speaks out of turn cannot be trusted with the next request.
+            self.abort()
+            return
+        self.exchange.has_answered = True
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as exc:
+            self._break(UpstreamBroken(type(exc).__name__, has_answered=True))
+        except UpstreamTooLarge as exc:
+            self._break(exc)
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        exchange = self.exchange
+        self.transport = None
+        self.client.forget(self)
+        if exchange is None:
+            return
+        self.exchange = None
+        if self._ends_with_connection and exc is None and exchange.status:
+            exchange.complete()
+        else:
+            exchange.fail(UpstreamBroken("connection closed", has_answered=exchange.has_answered))
+
+    def _break(self, error: Exception) -> None:
+        exchange = self.exchange
+        self.abort()
+        if exchange is not None:
+            exchange.fail(error)
+
+    # What the parser calls.
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > MAX_HEADER_BYTES:
+            raise UpstreamTooLarge
+        self._headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        headers, self._headers, self._header_bytes = self._headers, {}, 0
+        status = self._parser.get_status_code()
+        exchange = self.exchange
+        if status < 200 or exchange is None:
+            return
+        self._ends_with_connection = b"content-length" not in headers and b"transfer-encoding" not in headers
+        exchange.status, exchange.headers = status, headers
+        exchange.wake()
+
+    def on_body(self, body: bytes) -> None:
+        exchange = self.exchange
+        if exchange is not None and exchange.feed(body) and not self._is_paused and self.transport is not None:
+            self._is_paused = True
+            self.transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        exchange = self.exchange
+        if exchange is None or not exchange.status:
+            return
+        self.exchange = None
+        self.resume()
+        exchange.complete()
+        self.client.release(self, can_stay=self._parser.should_keep_alive() and not self._ends_with_connection)
+
+
+class HttpClient:
+    """A pool of connections to any number of origins."""
+
+    def __init__(self, *, connect_s: float = 5.0) -> None:
+        self._connect_s = connect_s
+        self._idle: dict[Origin, list[_Connection]] = {}
+        self._busy: set[_Connection] = set()
+        self._tls = ssl.create_default_context()
+        self._ticker: asyncio.Task[None] | None = None
+
+    async def send(
+        self, origin: Origin, target: str, *, headers: Iterable[tuple[str, str]], body: bytes, answer_s: float
+    ) -> Exchange:
+        """POST ``body`` and return the exchange once status and headers are here.
+
+        Raises ``UpstreamUnreachable``, ``UpstreamBroken``, ``UpstreamTimeout``, ``UpstreamTooLarge``. A connection
+        that the upstream closed while it lay idle is replaced once.
+        """
+        message = _message(origin, target, headers, body)
+        while True:
+            connection = self._pop_idle(origin) or await self._connect(origin)
+            exchange = Exchange(connection, time.monotonic() + answer_s)
+            self._busy.add(connection)
+            connection.start(exchange, message)
+            try:
+                await exchange.head()
+            except UpstreamBroken as exc:
+                if connection.is_reused and not exc.has_answered:
+                    continue
+                raise
+            except asyncio.CancelledError:
+                exchange.close()
+                raise
+            return exchange
+
+    async def _connect(self, origin: Origin) -> _Connection:
+        self._start_ticker()
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._connect_s):
+                _, connection = await loop.create_connection(
+                    lambda: _Connection(self, origin),
+                    origin.host,
+                    origin.port,
+                    ssl=self._tls if origin.is_tls else None,
+                    server_hostname=origin.host if origin.is_tls else None,
+                )
+        except TimeoutError:
+            raise UpstreamTimeout("connect") from None
+        except OSError as exc:
+            raise UpstreamUnreachable(type(exc).__name__) from exc
+        return connection
+
+    def _pop_idle(self, origin: Origin) -> _Connection | None:
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()
+            if connection.is_open() and time.monotonic() - connection.idle_since < MAX_IDLE_S:
+                connection.is_reused = True
+                return connection
+            connection.abort()
+        return None
+
+    def release(self, connection: _Connection, *, can_stay: bool) -> None:
+        """Take back a connection whose exchange is complete."""
+        self._busy.discard(connection)
+        if not can_stay or not connection.is_open():
+            connection.abort()
+            return
+        connection.idle_since = time.monotonic()
+        self._idle.setdefault(connection.origin, []).append(connection)
+
+    def forget(self, connection: _Connection) -> None:
+        """Drop a connection that is gone."""
+        self._busy.discard(connection)
+        idle = self._idle.get(connection.origin)
+        if idle is not None and connection in idle:
+            idle.remove(connection)
+
+    def _start_ticker(self) -> None:
+        if self._ticker is None or self._ticker.done():
+            self._ticker = asyncio.get_running_loop().create_task(self._tick(), name="upstream-deadlines")
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            now = time.monotonic()
+            for connection in [busy for busy in self._busy if busy.exchange and busy.exchange.deadline < now]:
+                exchange = connection.exchange
+                connection.abort()
+                if exchange is not None:
+                    exchange.fail(UpstreamTimeout(exchange.phase))
+            for connection in [
+                idle for idles in self._idle.values() for idle in idles if now - idle.idle_since > MAX_IDLE_S
+            ]:
+                connection.abort()
+
+    async def close(self) -> None:
+        """Drop every connection."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ticker
+        for connection in [*self._busy, *(idle for idles in self._idle.values() for idle in idles)]:
+            connection.abort()
+
+
+def _message(origin: Origin, target: str, headers: Iterable[tuple[str, str]], body: bytes) -> bytes:
+    # Identity only: a decoder could turn a small answer into hundreds of megabytes.
+    lines = [
+        f"POST {origin.path}{target} HTTP/1.1",
+        f"host: {origin.authority}",
+        "accept-encoding: identity",
+        f"content-length: {len(body)}",
+    ]
+    lines += [f"{name}: {value}" for name, value in headers]
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body

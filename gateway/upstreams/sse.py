@@ -1,0 +1,61 @@
+"""Splits a stream of server-sent events, by bytes.
+
+Only ``\\n``, ``\\r\\n`` and ``\\r`` end a line: line iterators of HTTP clients also split on U+2028 and its like, which
+occur inside JSON. What is kept is capped, so an endless line cannot fill the memory.
+"""
+
+from __future__ import annotations
+
+from gateway.upstreams.http import UpstreamTooLarge
+
+MAX_EVENT_BYTES = 1024 * 1024
+
+
+class EventSplitter:
+    """Collects the ``data`` of whole events from pieces that may be cut anywhere."""
+
+    __slots__ = ("_data", "_rest", "_saw_cr")
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[bytes] = []
+        self._saw_cr = False
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """Return the data of each event that ends in ``piece``; raises ``UpstreamTooLarge``."""
+        if b"\r" in piece or self._saw_cr:
+            piece = self._plain_newlines(piece)
+        lines = (self._rest + piece if self._rest else piece).split(b"\n")
+        self._rest = lines.pop()
+        if len(self._rest) > MAX_EVENT_BYTES:
+            raise UpstreamTooLarge
+        events: list[bytes] = []
+        for line in lines:
+            if line:
+                self._take(line)
+            elif self._data:
+                events.append(self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
+                self._data = []
+        return events
+
+    def _take(self, line: bytes) -> None:
+        # Comments, "event", "id" and "retry" carry nothing that chat completions need.
+        if line.startswith(b"data:"):
+            self._data.append(line[6:] if line[5:6] == b" " else line[5:])
+            if sum(map(len, self._data)) > MAX_EVENT_BYTES:
+                raise UpstreamTooLarge
+
+    def _plain_newlines(self, piece: bytes) -> bytes:
+        # A "\r" at the end may be the first half of "\r\n": wait for the next piece before counting it twice.
+        if self._saw_cr and piece.startswith(b"\n"):
+            piece = piece[1:]
+        self._saw_cr = piece.endswith(b"\r") if piece else self._saw_cr
+        return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def finish(self) -> list[bytes]:
+        """Return the last event of a stream that ended without a blank line."""
+        rest, self._rest = self._rest, b""
+        if rest:
+            self._take(rest)
+        data, self._data = self._data, []
+        return [b"\n".join(data)] if data else []
