@@ -8,10 +8,12 @@ missing or unsafe; ``./dev up`` and the tests set every name themselves.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
+from psycopg.conninfo import conninfo_to_dict
 
 from fastanchor.env import env_bool, env_int, env_list, env_secret, env_str, refuse_missing
 
@@ -94,19 +96,19 @@ TEMPLATES = [
 ]
 
 # Database: PostgreSQL 15 or newer; a Unix socket folder may stand percent-encoded as the host.
-DATABASE_URL = env_secret("DATABASE_URL")
-_database = urlsplit(DATABASE_URL)
+# Further parameters, such as sslmode, go through to libpq, which also reads the address.
+_database: dict[str, Any] = {"connect_timeout": 5} | conninfo_to_dict(env_secret("DATABASE_URL"))
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(_database.path.lstrip("/")),
-        "USER": unquote(_database.username or ""),
-        "PASSWORD": unquote(_database.password or ""),
-        "HOST": unquote(_database.hostname or ""),
-        "PORT": str(_database.port or ""),
+        "NAME": _database.pop("dbname", ""),
+        "USER": _database.pop("user", ""),
+        "PASSWORD": _database.pop("password", ""),
+        "HOST": _database.pop("host", ""),
+        "PORT": _database.pop("port", ""),
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 5},
+        "OPTIONS": _database,
         "TEST": {"NAME": env_str("FASTANCHOR_TEST_DATABASE", "") or None},
     }
 }
@@ -197,7 +199,10 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "post-usage": {"task": "billing.tasks.post_usage", "schedule": 60.0},
     "expire-lots": {"task": "billing.tasks.expire_lots", "schedule": crontab(minute="7")},
-    "prepare-partitions": {"task": "billing.tasks.prepare_partitions", "schedule": crontab(minute="23", hour="3")},
+    "prepare-partitions": {
+        "task": "billing.tasks.prepare_partitions",
+        "schedule": crontab(minute="23", hour="3"),
+    },
     "reannounce-balances": {"task": "billing.tasks.reannounce_balances", "schedule": 60.0},
 }
 
@@ -212,8 +217,17 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"redact": {"()": "fastanchor.logs.Redact"}},
-    "formatters": {"line": {"()": "fastanchor.logs.JsonLine" if IS_PRODUCTION else "fastanchor.logs.PlainLine"}},
-    "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "line", "filters": ["redact"]}},
+    "formatters": {
+        "line": {"()": "fastanchor.logs.JsonLine" if IS_PRODUCTION else "fastanchor.logs.PlainLine"}
+    },
+    "handlers": {
+        "stdout": {
+            "class": "logging.StreamHandler",
+            "stream": "ext://sys.stdout",
+            "formatter": "line",
+            "filters": ["redact"],
+        }
+    },
     "root": {"handlers": ["stdout"], "level": "INFO"},
     "loggers": {
         "django.server": {"handlers": ["stdout"], "level": "INFO", "propagate": False},
@@ -224,5 +238,7 @@ LOGGING = {
 
 refuse_missing()
 if IS_PRODUCTION and (len(SECRET_KEY) < 50 or "*" in ALLOWED_HOSTS or not ALLOWED_HOSTS):
-    message = "FASTANCHOR_SECRET_KEY needs 50 characters or more and FASTANCHOR_HOSTS must name the hosts, not *."
+    message = (
+        "FASTANCHOR_SECRET_KEY needs 50 characters or more and FASTANCHOR_HOSTS must name the hosts, not *."
+    )
     raise ImproperlyConfigured(message)

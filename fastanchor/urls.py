@@ -1,0 +1,15 @@
+"""The whole URL map. The hot endpoints of /v1 are answered before Django; see fastanchor/asgi.py."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+from fastanchor import health
+
+urlpatterns = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("accounts/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
+]
