@@ -41,8 +41,9 @@ class Examples:
         """Return a value that is valid under the schema."""
         return self._of(self._root, "value", 0)
 
-    def _of(self, schema: Schema | bool, name: str, depth: int) -> Any:
-        if isinstance(schema, bool) or depth > _DEEPEST:
+    def _of(self, schema: Any, name: str, depth: int) -> Any:
+        # A schema may be true or false instead of an object.
+        if not isinstance(schema, dict) or depth > _DEEPEST:
             return None
         schema = self._resolved(schema)
         for fixed in ("const", "default"):
