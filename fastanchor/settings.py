@@ -1,6 +1,6 @@
 """All settings, read once from the environment.
 
-Contents: mode, secrets, hosts, apps, middleware, templates, database, Valkey, accounts, mail,
+Contents: mode, secrets, hosts, processes, apps, middleware, templates, database, Valkey, accounts, mail,
 static files, gateway, Celery, logs. Production (the default) refuses to start when a required name is
 missing or unsafe; ``./dev up`` and the tests set every name themselves.
 """
@@ -42,7 +42,15 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 if env_bool("FASTANCHOR_TRUST_PROXY"):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    ALLAUTH_TRUSTED_PROXY_COUNT = 1
 X_FRAME_OPTIONS = "DENY"
+
+# Processes: where they listen, and how long a request may still run after SIGTERM.
+BIND_ADDRESS = env_str("FASTANCHOR_BIND", "0.0.0.0" if IS_PRODUCTION else "127.0.0.1")  # noqa: S104
+PORT = env_int("PORT", 8000)
+GATEWAY_PORT = env_int("GATEWAY_PORT", PORT)
+GATEWAY_WORKERS = env_int("GATEWAY_WORKERS", 1)
+DRAIN_S = env_int("FASTANCHOR_DRAIN_S", 30)
 
 # Apps.
 INSTALLED_APPS = [
@@ -195,6 +203,7 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 900}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "post-usage": {"task": "billing.tasks.post_usage", "schedule": 60.0},

@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 import redis
 
+from fastanchor.local.account import CannotStart
 from fastanchor.local.folders import FolderLock
 from fastanchor.local.servers import Servers, start_servers
-from fastanchor.local.spawn import CannotStart
 
 _PREFIX = "fastanchor-test-"
 _FOREIGN_DATABASE = 15

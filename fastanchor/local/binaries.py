@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from fastanchor.local.spawn import Account, CannotStart
+from fastanchor.local.account import Account, CannotStart
 
 _SHARED = Path("/var/tmp")  # noqa: S108 - the folders below it are ours, checked by owner before use
 _OLDEST_POSTGRES = 15
@@ -95,7 +95,8 @@ def _version(folder: Path, account: Account) -> str:
         )
     except OSError:
         return ""
-    return asked.stdout.strip()
+    text: str = asked.stdout.strip()
+    return text
 
 
 def _runnable(folder: Path, account: Account) -> Path:

@@ -8,7 +8,7 @@ import secrets
 import shutil
 from pathlib import Path
 
-from fastanchor.local.spawn import Account, CannotStart
+from fastanchor.local.account import Account, CannotStart
 
 # A Unix socket's path has 108 bytes with its end mark; PostgreSQL's is the longer of the two names.
 _LONGEST_SOCKET_PATH = 107

@@ -16,9 +16,10 @@ from urllib.parse import quote
 import psycopg
 import redis
 
+from fastanchor.children import Child, spawn, stop
+from fastanchor.local.account import Account, CannotStart, server_account
 from fastanchor.local.binaries import postgres_folder, postgres_major, valkey_binary
 from fastanchor.local.folders import database_home, private_folder, socket_folder
-from fastanchor.local.spawn import Account, CannotStart, server_account, spawn, stop
 
 _START_S = 30.0
 _PAUSE_S = 0.02
@@ -51,7 +52,7 @@ class Server:
     """One running server."""
 
     name: str
-    process: subprocess.Popen[bytes]
+    process: Child
     stop_signal: signal.Signals
 
     def stop(self) -> None:
@@ -113,14 +114,12 @@ def _start_postgres(folder: Path, *, durable: bool) -> tuple[Server, str]:
     return Server("postgres", process, signal.SIGINT), url
 
 
-def _spawn_postgres(
-    arguments: list[str | Path], account: Account, log: Path, lock: Path
-) -> subprocess.Popen[bytes]:
+def _spawn_postgres(arguments: list[str | Path], account: Account, log: Path, lock: Path) -> Child:
     _wait_for_predecessor(lock)
     with log.open("wb") as output:
         return spawn(
             arguments,
-            account=account,
+            **account.popen_arguments(),
             death_signal=signal.SIGINT,
             cwd="/",
             stdout=output,
@@ -148,7 +147,7 @@ def _create_cluster(programs: Path, cluster: Path, account: Account, log: Path) 
     with log.open("wb") as output:
         process = spawn(
             [programs / "initdb", "-D", fresh, "-U", _ROLE, f"--locale={_LOCALE}", *_INITDB_OPTIONS],
-            account=account,
+            **account.popen_arguments(),
             cwd="/",
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -1,0 +1,111 @@
+"""Child processes that never outlive us, and keeping a set of them running."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+Child = subprocess.Popen[bytes]
+Start = Callable[[], Child]
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_RESTART_PAUSE_S = 1.0
+_LOOK_EVERY_S = 0.1
+
+
+def spawn(
+    arguments: Sequence[str | Path], *, death_signal: signal.Signals = signal.SIGKILL, **options: Any
+) -> Child:
+    """Start a child in its own session; on Linux it gets ``death_signal`` when we die, however we die.
+
+    Call it from the main thread: the kernel ties the signal to the thread that forked.
+    """
+    return subprocess.Popen(
+        arguments,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=_tie_to_parent(death_signal, os.getpid()),  # noqa: PLW1509 - callers run no other threads
+        **options,
+    )
+
+
+def stop(child: Child, *, with_signal: signal.Signals = signal.SIGTERM, grace_s: float) -> None:
+    """Ask a child to end, wait, and kill what is left of its session."""
+    if child.poll() is None:
+        child.send_signal(with_signal)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(grace_s)
+    kill(child)
+
+
+def kill(child: Child) -> None:
+    """End a child and its session now."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def keep_running(starts: dict[str, Start], *, grace_s: float) -> None:
+    """Run the named children and restart each that ends, until SIGTERM or SIGINT.
+
+    They are then asked to end one after the other, in the order given, so that one that carries on the work of
+    those before it comes last.
+    """
+    stopping = _stop_requested()
+    children = {name: start() for name, start in starts.items()}
+    due: dict[str, float] = {}
+    while not stopping():
+        for name, child in children.items():
+            if child.poll() is None:
+                continue
+            if name not in due:
+                logger.error("children.ended", extra={"child": name, "status": child.returncode})
+                due[name] = time.monotonic() + _RESTART_PAUSE_S
+            elif time.monotonic() >= due[name]:
+                del due[name]
+                kill(child)
+                children[name] = starts[name]()
+        time.sleep(_LOOK_EVERY_S)
+    _end(list(children.values()), grace_s)
+
+
+def _end(children: Sequence[Child], grace_s: float) -> None:
+    """All but the last drain together; the last one follows."""
+    *first, last = children
+    for child in first:
+        if child.poll() is None:
+            child.terminate()
+    for child in (*first, last):
+        stop(child, grace_s=grace_s)
+
+
+def _stop_requested() -> Callable[[], bool]:
+    received: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda signal_number, _frame: received.append(signal_number))
+    return lambda: bool(received)
+
+
+def _tie_to_parent(death_signal: signal.Signals, parent: int) -> Callable[[], None] | None:
+    if _LIBC is None:
+        return None
+    prctl = _LIBC.prctl
+
+    def tie() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(death_signal))
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return tie

@@ -1,0 +1,1 @@
+"""Commands that start the processes and show the demo."""

@@ -1,0 +1,133 @@
+"""The HTTP server in front of ``fastanchor.asgi``: uvicorn with bounds on what a client may send before a request."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from types import FrameType
+from typing import Any
+
+import msgspec
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from fastanchor.lib.ids import new_id
+
+_BACKLOG = 2048
+_MAX_HEAD_BYTES = 64 * 1024
+_MAX_HEADERS = 200
+# A client that sends its headers more slowly than this holds a connection for nothing.
+_HEAD_S = 30.0
+
+
+class CannotListen(Exception):
+    """The port is not free; the message is one line for a person."""
+
+
+class HeadTooLarge(Exception):
+    """The request line and headers exceed the bounds."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Refuses request heads that are too large or too slow, with the envelope of every other error."""
+
+    _head_bytes = 0
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the clock of the first request."""
+        super().connection_made(transport)
+        self._start_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the clock."""
+        self._stop_clock()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """Start the clock of a further request."""
+        super().on_message_begin()
+        self._start_head()
+
+    def on_url(self, url: bytes) -> None:
+        """Count the request line."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count one header."""
+        self._count(len(name) + len(value))
+        if len(self.headers) >= _MAX_HEADERS:
+            self._head_bytes = _MAX_HEAD_BYTES + 1
+            raise HeadTooLarge
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Stop the clock; bodies have a deadline of their own."""
+        self._stop_clock()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer a request that never became one, and close."""
+        status = 431 if self._head_bytes > _MAX_HEAD_BYTES else 400
+        text = "The request line and headers are too large." if status == 431 else msg
+        self.transport.write(_refusal(status, text))
+        self.transport.close()
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > _MAX_HEAD_BYTES:
+            raise HeadTooLarge
+
+    def _start_head(self) -> None:
+        self._stop_clock()
+        self._head_bytes = 0
+        self._head_timer = self.loop.call_later(_HEAD_S, self.transport.close)
+
+    def _stop_clock(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+def _refusal(status: int, text: str) -> bytes:
+    error = {"message": text, "type": "invalid_request_error", "param": None, "code": "invalid_request"}
+    body = msgspec.json.encode({"error": error})
+    head = (
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        f"x-request-id: {new_id('req')}\r\nconnection: close\r\n\r\n"
+    )
+    return STATUS_LINE[status] + head.encode("ascii") + body
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket that children may inherit; raises ``CannotListen``."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as exc:
+        message = f"Cannot listen on {host}:{port}: {exc.strerror}. Set PORT to a free port."
+        raise CannotListen(message) from None
+
+
+def serve(listener: socket.socket, *, drain_s: int) -> None:
+    """Serve the application on a listening socket until SIGTERM or SIGINT, then finish what runs."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # The server raises the signal again once it has drained: that is a clean end, not a death.
+        signal.signal(number, _exit_cleanly)
+    options: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False}
+    config = uvicorn.Config(
+        "fastanchor.asgi:application",
+        http=BoundedProtocol,
+        ws="none",
+        proxy_headers=False,
+        timeout_graceful_shutdown=drain_s,
+        **options,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _exit_cleanly(_signal_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
