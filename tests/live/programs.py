@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from fastanchor.local.spawn import spawn, stop
+from fastanchor.children import Child, spawn, stop
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,7 +57,7 @@ class Program:
         self.stop()
         self.process = self._spawn()
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def _spawn(self) -> Child:
         with self.log.open("ab") as output:
             return spawn(self._arguments, cwd=ROOT, env=self._environment, stdout=output, stderr=output)
 

@@ -139,7 +139,7 @@ def test_a_200_may_be_html_garbage_empty_or_an_error(sandbox: LiveSandbox) -> No
 def test_events_hard_to_read_still_carry_the_same_text(client: OpenAI, sandbox: LiveSandbox) -> None:
     plain = _text(client, "tokens=9")
 
-    assert _text(client, "tokens=9 crlf=1 comments=1 split=1") == plain
+    assert _text(client, "tokens=9 crlf=1 comments=1 split=1 spaced=1") == plain
     assert "\r\n\r\n" in raw(sandbox, "tokens=2 crlf=1").text
     assert raw(sandbox, "tokens=2 comments=1").text.count(": keep-alive\n\n") == 2
     assert len(_text(client, "tokens=2 big_line=70000")) > 70_000
@@ -148,6 +148,13 @@ def test_events_hard_to_read_still_carry_the_same_text(client: OpenAI, sandbox: 
 def _text(client: OpenAI, directive: str) -> str:
     chunks = client.chat.completions.create(**body(directive))
     return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+
+
+def test_the_answer_may_name_another_model_than_was_asked_for(client: OpenAI) -> None:
+    reply = client.chat.completions.create(**body("model=gpt-4o-2024-08-06", stream=False))
+    chunks = list(client.chat.completions.create(**body("model=gpt-4o-2024-08-06")))
+
+    assert {reply.model, *(chunk.model for chunk in chunks)} == {"gpt-4o-2024-08-06"}
 
 
 def test_usage_can_be_a_lie(client: OpenAI) -> None:

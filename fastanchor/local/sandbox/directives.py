@@ -24,6 +24,7 @@ class Directive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tokens: int | None = None
     text: str | None = None
     ignore_max: bool = False  # goes on beyond max_tokens
+    model: str = ""  # the name in the answer, such as a dated snapshot of the model asked for
     usage_in: int | None = None  # reported instead of the count
     usage_cached: int | None = None
     usage_out: int | None = None
@@ -55,6 +56,7 @@ class Directive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     # A stream that is right but hard to read.
     big_line: int = 0  # bytes of one extra piece
+    spaced: bool = False  # a blank after each colon and comma of the JSON
     crlf: bool = False
     comments: bool = False
     split: bool = False  # one write per byte

@@ -116,7 +116,7 @@ class Playback:
         return None
 
     async def _answer_whole(self) -> None:
-        body = msgspec.json.encode(wire.completion(self.request.model, self.answer, self._reported()))
+        body = msgspec.json.encode(wire.completion(self._model(), self.answer, self._reported()))
         try:
             await self._think()
         except OrderedError:
@@ -194,11 +194,15 @@ class Playback:
 
     def _chunks(self) -> wire.Chunks:
         return wire.Chunks(
-            self.request.model,
+            self._model(),
             has_usage=self.request.wants_usage,
             is_padded=self.request.wants_obfuscation,
+            is_spaced=self.directive.spaced,
             line_end=b"\r\n" if self.directive.crlf else b"\n",
         )
+
+    def _model(self) -> str:
+        return self.directive.model or self.request.model
 
     def _reported(self) -> dict[str, Any] | None:
         return None if self.directive.no_usage else self.usage

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -74,25 +75,28 @@ def completion(model: str, answer: Answer, counted: dict[str, Any] | None) -> di
 class Chunks:
     """Builds the events of one stream; all share id and time."""
 
-    def __init__(self, model: str, *, has_usage: bool, is_padded: bool, line_end: bytes) -> None:
+    def __init__(
+        self, model: str, *, has_usage: bool, is_padded: bool, is_spaced: bool, line_end: bytes
+    ) -> None:
         self._head = _head("chat.completion.chunk", model)
         self._tail: dict[str, Any] = {"usage": None} if has_usage else {}
         self._is_padded = is_padded
+        self._write = _write_spaced if is_spaced else msgspec.json.encode
         self._line_end = line_end
 
     def delta(self, index: int, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
         """Return one event of one choice."""
         choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         padding = {"obfuscation": random_base62(_PADDING)} if self._is_padded else {}
-        return self.event(msgspec.json.encode({**self._head, "choices": [choice], **self._tail, **padding}))
+        return self.event(self._write({**self._head, "choices": [choice], **self._tail, **padding}))
 
     def usage(self, counted: dict[str, Any]) -> bytes:
         """Return the event before the end that carries the totals."""
-        return self.event(msgspec.json.encode({**self._head, "choices": [], "usage": counted}))
+        return self.event(self._write({**self._head, "choices": [], "usage": counted}))
 
     def error(self, status: int) -> bytes:
         """Return an error in the stream."""
-        return self.event(msgspec.json.encode(error(status)))
+        return self.event(self._write(error(status)))
 
     def comment(self) -> bytes:
         """Return a keep-alive comment."""
@@ -118,6 +122,10 @@ def models() -> dict[str, Any]:
             for id_, owner in MODELS.items()
         ],
     }
+
+
+def _write_spaced(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
 
 
 def _head(kind: str, model: str) -> dict[str, Any]:
