@@ -80,7 +80,9 @@ class Provider(models.Model):
     key_variable = models.CharField(
         max_length=80, blank=True, help_text="Environment variable that holds our credential."
     )
-    base_url = models.CharField(max_length=500, blank=True, help_text="Default for channels; no trailing slash.")
+    base_url = models.CharField(
+        max_length=500, blank=True, help_text="Default for channels; no trailing slash."
+    )
     adapter = models.CharField(max_length=20, choices=Adapter, default=Adapter.OPENAI)
 
     def __str__(self) -> str:
@@ -93,7 +95,9 @@ class CatalogModel(models.Model):
     id = models.CharField(primary_key=True, max_length=120)
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="models")
     name = models.CharField(max_length=120)
-    upstream_name = models.CharField(max_length=200, help_text="The provider's own name; new routes start with it.")
+    upstream_name = models.CharField(
+        max_length=200, help_text="The provider's own name; new routes start with it."
+    )
     context_window = models.PositiveIntegerField(help_text="Tokens of input and output together.")
     max_output = models.PositiveIntegerField(help_text="Most tokens one answer may have.")
     capabilities = models.JSONField(default=list, blank=True)
@@ -122,7 +126,9 @@ class ModelAlias(models.Model):
 
     class Meta:
         verbose_name_plural = "model aliases"
-        constraints = [models.CheckConstraint(condition=Q(name__regex=MODEL_ID_PATTERN), name="alias_is_plain")]
+        constraints = [
+            models.CheckConstraint(condition=Q(name__regex=MODEL_ID_PATTERN), name="alias_is_plain")
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -149,7 +155,9 @@ class PriceTier(models.Model):
     """Rates of a price for requests whose input exceeds ``above_tokens``; micro-USD per 1M tokens."""
 
     price = models.ForeignKey(Price, on_delete=models.PROTECT, related_name="tiers")
-    above_tokens = models.PositiveBigIntegerField(default=0, help_text="0 for the base rates, which every price has.")
+    above_tokens = models.PositiveBigIntegerField(
+        default=0, help_text="0 for the base rates, which every price has."
+    )
     input = models.PositiveBigIntegerField()
     cached_input = models.PositiveBigIntegerField()
     cache_write = models.PositiveBigIntegerField()
@@ -169,11 +177,15 @@ class Channel(models.Model):
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="channels")
     name = models.CharField(max_length=80)
     adapter = models.CharField(max_length=20, choices=Adapter, default=Adapter.OPENAI)
-    base_url = models.CharField(max_length=500, help_text="Including its version path, without a trailing slash.")
+    base_url = models.CharField(
+        max_length=500, help_text="Including its version path, without a trailing slash."
+    )
     sealed_credential = models.TextField(editable=False)
     credential_last4 = models.CharField(max_length=4, editable=False, blank=True)
     weight = models.PositiveIntegerField(
-        default=1, validators=[MinValueValidator(1)], help_text="Share of the calls among channels of one priority."
+        default=1,
+        validators=[MinValueValidator(1)],
+        help_text="Share of the calls among channels of one priority.",
     )
     priority = models.PositiveIntegerField(default=10, help_text="Lower numbers are tried first.")
     is_enabled = models.BooleanField(default=True)
@@ -181,7 +193,9 @@ class Channel(models.Model):
     allow_private = models.BooleanField(
         default=False, help_text="May reach private addresses; has no effect in production."
     )
-    follows_catalog = models.BooleanField(default=True, help_text="Gets routes for new models of its provider.")
+    follows_catalog = models.BooleanField(
+        default=True, help_text="Gets routes for new models of its provider."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

@@ -1,0 +1,125 @@
+"""Channels and their routes: adding, changing, enabling. Every function announces what it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+
+from catalog.addresses import Resolve, normal_base_url, refuse_private, resolve_host
+from catalog.credentials import seal_credential
+from catalog.models import CatalogModel, Channel, Route
+from catalog.publish import announce_catalog
+
+SANDBOX = "sandbox"
+DEFAULT_PRIORITY = 10
+
+
+class UnknownModels(Exception):
+    """Names that are no models; carries them."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = sorted(names)
+        super().__init__(f"No such models: {', '.join(self.names)}.")
+
+
+class ChannelExists(Exception):
+    """The provider already has a channel of that name."""
+
+
+def checked_base_url(text: str, *, resolve: Resolve = resolve_host) -> str:
+    """Return a base URL in normal form; raises ``BadAddress``, for private addresses unless the settings allow them."""
+    base_url = normal_base_url(text)
+    if not settings.ALLOW_PRIVATE_UPSTREAMS:
+        refuse_private(base_url, resolve)
+    return base_url
+
+
+@transaction.atomic
+def add_channel(*, channel: Channel, credential: str, models: Sequence[str] = ()) -> Channel:
+    """Save a new channel with routes for the named models, or for all of its provider's, now and in future.
+
+    Its ``base_url`` comes from ``checked_base_url``; without a name it is called by its id. Raises
+    ``BadCredential``, ``ChannelExists`` and ``UnknownModels``.
+    """
+    channel.name = channel.name or channel.id
+    channel.adapter = channel.provider.adapter
+    channel.follows_catalog = not models
+    if Channel.objects.filter(provider=channel.provider, name=channel.name).exists():
+        message = f"{channel.provider_id} already has a channel {channel.name!r}."
+        raise ChannelExists(message)
+    seal_credential(channel=channel, credential=credential)
+    channel.save(force_insert=True)
+    announce_catalog()
+    add_routes(channel=channel, models=models)
+    return channel
+
+
+@transaction.atomic
+def save_channel(*, channel: Channel, credential: str = "") -> None:
+    """Save a channel; a credential, if given, replaces the sealed one. Raises ``BadCredential``."""
+    if credential:
+        seal_credential(channel=channel, credential=credential)
+    channel.save()
+    announce_catalog()
+
+
+@transaction.atomic
+def add_routes(*, channel: Channel, models: Sequence[str] = ()) -> int:
+    """Add the routes that a channel lacks, for the named models or all of its provider's; returns how many.
+
+    Raises ``UnknownModels``.
+    """
+    wanted = {model.pk: model for model in _models_for(channel, models)}
+    if missing := set(models) - wanted.keys():
+        raise UnknownModels(missing)
+    present = set(channel.routes.values_list("model_id", flat=True))
+    routes = [
+        Route(model=model, channel=channel, upstream_model=upstream_name(channel, model))
+        for model_id, model in wanted.items()
+        if model_id not in present
+    ]
+    Route.objects.bulk_create(routes)
+    if routes:
+        announce_catalog()
+    return len(routes)
+
+
+def upstream_name(channel: Channel, model: CatalogModel) -> str:
+    """Return the name by which a channel calls a model: the provider's own, the sandbox uses ours."""
+    return model.upstream_name if channel.provider_id == model.provider_id else model.pk
+
+
+def follow_catalog() -> int:
+    """Add routes for new models to the channels that follow their provider; returns how many."""
+    return sum(
+        add_routes(channel=channel) for channel in Channel.objects.filter(follows_catalog=True).order_by("pk")
+    )
+
+
+def disable_channel(*, channel: Channel, reason: str) -> None:
+    """Take a channel out of service and keep the reason for staff."""
+    _set_enabled(channel, is_enabled=False, reason=reason)
+
+
+def enable_channel(*, channel: Channel) -> None:
+    """Put a channel back into service."""
+    _set_enabled(channel, is_enabled=True, reason="")
+
+
+@transaction.atomic
+def _set_enabled(channel: Channel, *, is_enabled: bool, reason: str) -> None:
+    channel.is_enabled = is_enabled
+    channel.disabled_reason = reason[:200]
+    channel.save(update_fields=["is_enabled", "disabled_reason"])
+    announce_catalog()
+
+
+def _models_for(channel: Channel, names: Sequence[str]) -> QuerySet[CatalogModel]:
+    if names:
+        return CatalogModel.objects.filter(pk__in=names)
+    if channel.provider_id == SANDBOX:
+        return CatalogModel.objects.all()
+    return CatalogModel.objects.filter(provider=channel.provider_id)

@@ -1,0 +1,154 @@
+"""Forms of the admin: write-only credentials, tiers that make a price, lists as checkboxes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib.admin.helpers import ActionForm
+from django.forms.models import BaseInlineFormSet
+from django.utils import timezone
+
+from catalog.addresses import BadAddress
+from catalog.channels import checked_base_url
+from catalog.credentials import BadCredential, checked_credential
+from catalog.models import Capability, CatalogModel, Channel, Modality, Price, PriceTier
+from catalog.offers import micro_usd
+from catalog.prices import BadTiers, check_tiers
+from catalog.publish import tier_of
+from catalog.snapshot import Tier
+
+if TYPE_CHECKING:
+    # These are generic for the type checker only.
+    _ChannelForm = forms.ModelForm[Channel]
+    _CatalogModelForm = forms.ModelForm[CatalogModel]
+    _PriceForm = forms.ModelForm[Price]
+    _TierForm = forms.ModelForm[PriceTier]
+    _TierFormSet = BaseInlineFormSet[PriceTier, Price, _TierForm]
+else:
+    _ChannelForm = _CatalogModelForm = _PriceForm = _TierForm = forms.ModelForm
+    _TierFormSet = BaseInlineFormSet
+
+
+class ChannelForm(_ChannelForm):
+    """A channel with its credential, which can be set and never read."""
+
+    credential = forms.CharField(
+        required=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="Left empty, the stored credential stays.",
+    )
+
+    class Meta:
+        model = Channel
+        fields = (
+            "provider",
+            "name",
+            "adapter",
+            "base_url",
+            "weight",
+            "priority",
+            "follows_catalog",
+            "allow_private",
+        )
+
+    def clean_base_url(self) -> str:
+        """Bring a changed address into its normal form and refuse what is not allowed."""
+        text: str = self.cleaned_data["base_url"]
+        if "base_url" not in self.changed_data:
+            return text
+        try:
+            return checked_base_url(text)
+        except BadAddress as exc:
+            raise forms.ValidationError(str(exc)) from None
+
+    def clean_credential(self) -> str:
+        """Require a usable credential unless there is one already."""
+        text: str = self.cleaned_data["credential"]
+        if not text and self.instance.sealed_credential:
+            return ""
+        try:
+            return checked_credential(text)
+        except BadCredential as exc:
+            raise forms.ValidationError(str(exc)) from None
+
+
+class ReasonForm(ActionForm):
+    """The list's action bar with room for the reason."""
+
+    reason = forms.CharField(required=False, max_length=200, label="Reason")
+
+
+class CatalogModelForm(_CatalogModelForm):
+    """A model whose lists are ticked, not typed."""
+
+    capabilities = forms.MultipleChoiceField(
+        choices=Capability.choices, required=False, widget=forms.CheckboxSelectMultiple
+    )
+    input_modalities = forms.MultipleChoiceField(
+        choices=Modality.choices, widget=forms.CheckboxSelectMultiple
+    )
+    output_modalities = forms.MultipleChoiceField(
+        choices=Modality.choices, widget=forms.CheckboxSelectMultiple
+    )
+
+
+class PriceForm(_PriceForm):
+    """A price that follows the one in force."""
+
+    valid_from = forms.SplitDateTimeField(required=False, help_text="In UTC; left empty, from now on.")
+
+    class Meta:
+        model = Price
+        fields = ("model", "valid_from")
+
+    def clean_valid_from(self) -> datetime | None:
+        """Refuse moments that have passed."""
+        moment: datetime | None = self.cleaned_data["valid_from"]
+        if moment is not None and moment < timezone.now():
+            raise forms.ValidationError("A new price must begin now or later.")
+        return moment
+
+
+class RateField(forms.DecimalField):
+    """USD per 1M tokens, typed as people write it and kept as whole micro-USD."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(min_value=0, max_digits=15, decimal_places=6, **options)
+
+    def clean(self, value: Any) -> Any:
+        """Return whole micro-USD."""
+        dollars = super().clean(value)
+        return None if dollars is None else micro_usd(dollars)
+
+
+class TierForm(_TierForm):
+    """Rates in USD per 1M tokens."""
+
+    input = RateField()
+    cached_input = RateField()
+    cache_write = RateField()
+    output = RateField()
+
+    class Meta:
+        model = PriceTier
+        fields = ("above_tokens", "input", "cached_input", "cache_write", "output")
+
+
+class TierFormSet(_TierFormSet):
+    """The tiers of one price."""
+
+    def clean(self) -> None:
+        """Require what a price needs."""
+        super().clean()
+        if any(self.errors):
+            return
+        try:
+            check_tiers(self.tiers())
+        except BadTiers as exc:
+            raise forms.ValidationError(str(exc)) from None
+
+    def tiers(self) -> list[Tier]:
+        """Return the tiers that were typed in."""
+        return [tier_of(form.instance) for form in self.forms if form.has_changed()]

@@ -1,0 +1,170 @@
+"""Offers into tables: adds what is new, succeeds prices that changed, edits nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+
+from catalog.importing import Skipped
+from catalog.models import CatalogModel, ModelAlias, Price, PriceSource, PriceTier, Provider
+from catalog.offers import DatedTiers, Offer, ProviderOffer
+from catalog.prices import tier_rows
+from catalog.publish import announce_catalog, tier_of
+from catalog.snapshot import Tier
+
+_LOCK = 0x0FA_CA7A106
+# A revision of a price announced for a later moment begins this much after it: one price per model and moment.
+_REVISION = timedelta(microseconds=1)
+_SAME_MOMENT = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPrice:
+    """A price that stands in the table, or is about to."""
+
+    valid_from: datetime
+    source: str
+    tiers: tuple[Tier, ...]
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What a load added; ``succeeded`` are later prices of models that had one."""
+
+    models: list[CatalogModel] = field(default_factory=list)
+    first_prices: list[Price] = field(default_factory=list)
+    succeeded: list[Price] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+@transaction.atomic
+def load_providers(offers: Iterable[ProviderOffer], *, for_development: bool) -> list[Provider]:
+    """Add the providers that are missing and return them."""
+    present = set(Provider.objects.values_list("pk", flat=True))
+    missing = [
+        Provider(slug=offer.slug, name=offer.name, key_variable=offer.key_variable, base_url=offer.base_url)
+        for offer in offers
+        if offer.slug not in present and (for_development or not offer.development_only)
+    ]
+    return Provider.objects.bulk_create(missing)
+
+
+@transaction.atomic
+def load_offers(offers: Sequence[Offer], *, source: PriceSource, now: datetime) -> Loaded:
+    """Add the models and prices that are missing, in a fixed number of queries.
+
+    A price of another source is never succeeded: staff's prices stay, and the product page's are not touched by
+    an import.
+    """
+    _wait_for_other_loads()
+    loaded = Loaded()
+    offers = _without_taken_names(offers, loaded)
+    loaded.models = _add_models(offers)
+    _add_aliases(offers)
+    _add_prices(offers, source, now, loaded)
+    if loaded.models or loaded.succeeded:
+        announce_catalog()
+    return loaded
+
+
+def _wait_for_other_loads() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+
+
+def _without_taken_names(offers: Sequence[Offer], loaded: Loaded) -> list[Offer]:
+    aliases = set(
+        ModelAlias.objects.filter(name__in=[offer.id for offer in offers]).values_list("name", flat=True)
+    )
+    loaded.skipped = [
+        Skipped(offer.id, "its id is another model's alias") for offer in offers if offer.id in aliases
+    ]
+    return [offer for offer in offers if offer.id not in aliases]
+
+
+def _add_models(offers: Sequence[Offer]) -> list[CatalogModel]:
+    present = set(
+        CatalogModel.objects.filter(pk__in=[offer.id for offer in offers]).values_list("pk", flat=True)
+    )
+    return CatalogModel.objects.bulk_create(_row(offer) for offer in offers if offer.id not in present)
+
+
+def _row(offer: Offer) -> CatalogModel:
+    row = CatalogModel(
+        id=offer.id,
+        provider_id=offer.provider,
+        name=offer.name,
+        upstream_name=offer.upstream_name,
+        context_window=offer.context_window,
+        max_output=offer.max_output,
+        capabilities=list(offer.capabilities),
+        input_modalities=list(offer.input_modalities),
+    )
+    if offer.created_at is not None:
+        row.created_at = offer.created_at
+    return row
+
+
+def _add_aliases(offers: Sequence[Offer]) -> None:
+    wanted = {name: offer.id for offer in offers for name in offer.aliases}
+    taken = set(CatalogModel.objects.filter(pk__in=wanted).values_list("pk", flat=True))
+    ModelAlias.objects.bulk_create(
+        (ModelAlias(name=name, model_id=model_id) for name, model_id in wanted.items() if name not in taken),
+        ignore_conflicts=True,
+    )
+
+
+def _add_prices(offers: Sequence[Offer], source: PriceSource, now: datetime, loaded: Loaded) -> None:
+    known = _known_prices(offers)
+    tiers: list[PriceTier] = []
+    for offer in offers:
+        had = known[offer.id]
+        for new in successors(offer.prices, had, source=source, now=now):
+            price = Price(model_id=offer.id, valid_from=new.valid_from, source=source)
+            (loaded.succeeded if had else loaded.first_prices).append(price)
+            tiers += tier_rows(price, new.tiers)
+    Price.objects.bulk_create(loaded.first_prices + loaded.succeeded)
+    PriceTier.objects.bulk_create(tiers)
+
+
+def _known_prices(offers: Sequence[Offer]) -> Mapping[str, list[KnownPrice]]:
+    known: defaultdict[str, list[KnownPrice]] = defaultdict(list)
+    rows = Price.objects.filter(model__in=[offer.id for offer in offers]).order_by("valid_from")
+    for row in rows.prefetch_related("tiers"):
+        tiers = sorted((tier_of(tier) for tier in row.tiers.all()), key=lambda tier: tier.above_tokens)
+        known[row.model_id].append(KnownPrice(row.valid_from, row.source, tuple(tiers)))
+    return known
+
+
+def successors(
+    offered: Sequence[DatedTiers], known: Sequence[KnownPrice], *, source: str, now: datetime
+) -> list[KnownPrice]:
+    """Return the prices to add so that, from now on, what is in force is what is offered.
+
+    Looks at each moment at which either side changes. Both sequences are oldest first.
+    """
+    later = {price.valid_from for price in offered if price.valid_from} | {
+        price.valid_from for price in known
+    }
+    added: list[KnownPrice] = []
+    for moment in [now, *sorted(moment for moment in later if moment > now)]:
+        have = _in_force([*known, *added], moment)
+        want = _offered_at(offered, moment)
+        if have is None:
+            added.append(KnownPrice(moment, source, want))
+        elif have.source == source and have.tiers != want:
+            added.append(KnownPrice(max(moment, have.valid_from + _REVISION), source, want))
+    return added
+
+
+def _in_force(prices: Sequence[KnownPrice], moment: datetime) -> KnownPrice | None:
+    begun = [price for price in prices if price.valid_from < moment + _SAME_MOMENT]
+    return max(begun, key=lambda price: price.valid_from, default=None)
+
+
+def _offered_at(offered: Sequence[DatedTiers], moment: datetime) -> tuple[Tier, ...]:
+    return [price.tiers for price in offered if price.valid_from is None or price.valid_from <= moment][-1]

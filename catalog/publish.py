@@ -1,0 +1,135 @@
+"""From tables to the gateway: reading a snapshot, and telling every process that the catalog changed."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Prefetch
+
+from catalog import models, snapshot
+from catalog.credentials import open_credential
+from fastanchor.lib.changes import announce
+from fastanchor.lib.crypto import CannotUnseal
+from fastanchor.lib.valkey import sync_client
+
+logger = logging.getLogger(__name__)
+
+TOPIC = "catalog"
+
+
+def announce_catalog() -> None:
+    """Tell every process to read the catalog anew, once the transaction under way is committed.
+
+    When Valkey is away the change stays committed and the failure is logged; processes then learn of it with the
+    next announcement or when they start.
+    """
+    transaction.on_commit(_announce, robust=True)
+
+
+def _announce() -> None:
+    announce(sync_client(), TOPIC, "changed")
+
+
+def build_snapshot() -> snapshot.Snapshot:
+    """Read the whole catalog in a fixed number of queries.
+
+    Models that are retired or have no price are left out; so are channels that are disabled or whose credential
+    does not open.
+    """
+    version = time.time_ns() // 1_000_000
+    routes = _routes(_channels())
+    rows = _rows()
+    by_id = {row.pk: _model(row, routes[row.pk]) for row in rows}
+    aliases = models.ModelAlias.objects.filter(model__in=by_id).values_list("name", "model")
+    named = {name: by_id[model_id] for name, model_id in aliases}
+    return snapshot.Snapshot(
+        version=version,
+        # A model's own id counts before an alias of the same name.
+        models={**named, **by_id},
+        listed=tuple(by_id[row.pk] for row in rows if row.is_listed),
+    )
+
+
+def _rows() -> list[models.CatalogModel]:
+    return list(
+        models.CatalogModel.objects.exclude(life_cycle=models.LifeCycle.RETIRED)
+        .filter(pk__in=models.Price.objects.values("model"))
+        .prefetch_related(prices_newest_first())
+        .order_by("pk")
+    )
+
+
+def prices_newest_first() -> Prefetch[str]:
+    """Return the prefetch of a model's prices with their tiers, as ``price_of`` needs them."""
+    tiers = Prefetch("tiers", queryset=models.PriceTier.objects.order_by("above_tokens"))
+    return Prefetch("prices", queryset=models.Price.objects.order_by("-valid_from").prefetch_related(tiers))
+
+
+def price_of(row: models.Price) -> snapshot.Price:
+    """Turn a price and its tiers into the form that is calculated with."""
+    return snapshot.Price(
+        row.pk, int(row.valid_from.timestamp()), tuple(tier_of(tier) for tier in row.tiers.all())
+    )
+
+
+def tier_of(row: models.PriceTier) -> snapshot.Tier:
+    """Turn a tier into the form that is calculated with."""
+    rates = snapshot.Rates(row.input, row.cached_input, row.cache_write, row.output)
+    return snapshot.Tier(row.above_tokens, rates)
+
+
+def _channels() -> dict[str, snapshot.Channel]:
+    channels: dict[str, snapshot.Channel] = {}
+    for row in models.Channel.objects.filter(is_enabled=True):
+        try:
+            channels[row.pk] = _channel(row)
+        except CannotUnseal:
+            logger.exception("catalog.credential_does_not_open", extra={"channel": row.pk})
+    return channels
+
+
+def _channel(row: models.Channel) -> snapshot.Channel:
+    return snapshot.Channel(
+        id=row.pk,
+        name=row.name,
+        provider=row.provider_id,
+        adapter=row.adapter,
+        base_url=row.base_url,
+        api_key=open_credential(channel=row),
+        weight=row.weight,
+        priority=row.priority,
+        # A development database copied to production must not open the inner network.
+        allow_private=row.allow_private and not settings.IS_PRODUCTION,
+    )
+
+
+def _routes(channels: Mapping[str, snapshot.Channel]) -> defaultdict[str, list[snapshot.Route]]:
+    """Return the routes by model, in the order in which they are tried."""
+    routes: defaultdict[str, list[snapshot.Route]] = defaultdict(list)
+    rows = models.Route.objects.filter(channel__in=channels).order_by(
+        "channel__priority", "-channel__weight", "channel"
+    )
+    for model_id, channel_id, upstream_model in rows.values_list("model", "channel", "upstream_model"):
+        routes[model_id].append(snapshot.Route(channels[channel_id], upstream_model))
+    return routes
+
+
+def _model(row: models.CatalogModel, routes: list[snapshot.Route]) -> snapshot.Model:
+    return snapshot.Model(
+        id=row.pk,
+        provider=row.provider_id,
+        name=row.name,
+        context_window=row.context_window,
+        max_output=row.max_output,
+        capabilities=frozenset(row.capabilities),
+        input_modalities=tuple(row.input_modalities),
+        output_modalities=tuple(row.output_modalities),
+        created=int(row.created_at.timestamp()),
+        prices=tuple(price_of(price) for price in row.prices.all()),
+        routes=tuple(routes),
+    )

@@ -1,0 +1,119 @@
+"""The catalog in memory: immutable, swapped whole, read by the gateway.
+
+This is a door: it knows neither the ORM nor Django. What it holds is loaded by a function passed in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Prices by kind of token in micro-USD per 1M tokens, which is pico-USD per token."""
+
+    input: int
+    cached_input: int
+    cache_write: int
+    output: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """Rates of requests whose input exceeds ``above_tokens``; the base tier has 0."""
+
+    above_tokens: int
+    rates: Rates
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """One dated set of rates; tiers ascend and the first is the base tier."""
+
+    id: str
+    valid_from: int
+    tiers: tuple[Tier, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One credential at one provider endpoint; the lowest ``priority`` is tried first."""
+
+    id: str
+    name: str
+    provider: str
+    adapter: str
+    base_url: str
+    api_key: str = field(repr=False)
+    weight: int
+    priority: int
+    allow_private: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A channel that serves a model under the upstream's own name for it."""
+
+    channel: Channel
+    upstream_model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What a caller may name; prices are newest first, routes are in the order of their priority."""
+
+    id: str
+    provider: str
+    name: str
+    context_window: int
+    max_output: int
+    capabilities: frozenset[str]
+    input_modalities: tuple[str, ...]
+    output_modalities: tuple[str, ...]
+    created: int
+    prices: tuple[Price, ...]
+    routes: tuple[Route, ...]
+
+    def price_at(self, unix_seconds: float) -> Price:
+        """Return the price in force at a moment; the first price also covers all time before it."""
+        for price in self.prices:
+            if price.valid_from <= unix_seconds:
+                return price
+        return self.prices[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything the gateway knows of the catalog; ``version`` is the unix time in ms at which it was read."""
+
+    version: int
+    models: Mapping[str, Model]
+    listed: tuple[Model, ...]
+
+
+class CatalogUnavailable(Exception):
+    """The catalog was not loaded yet."""
+
+
+class Catalog:
+    """Holds the current snapshot of one process."""
+
+    def __init__(self, load: Callable[[], Awaitable[Snapshot]]) -> None:
+        self._load = load
+        self._current: Snapshot | None = None
+        self._refreshing = asyncio.Lock()
+
+    @property
+    def current(self) -> Snapshot:
+        """Return the newest snapshot; raises ``CatalogUnavailable`` before the first one."""
+        if self._current is None:
+            raise CatalogUnavailable
+        return self._current
+
+    async def refresh(self) -> None:
+        """Load and swap; when loading fails the error is passed on and the last snapshot stays."""
+        # One after the other, so that an older reading never replaces a newer one.
+        async with self._refreshing:
+            self._current = await self._load()
