@@ -1,0 +1,275 @@
+"""DOOR: whose token this is, from this process's memory; the store is asked through an injected loader.
+
+Nothing here knows a table. Secrets are not kept: entries are found by the keyed digest of a token. Instances
+belong to one event loop. What must hold:
+
+- a key that was forgotten is never served from memory again, not even by a load that was under way meanwhile;
+- a store that does not answer is never the caller's fault: keys known for less than 15 minutes keep working,
+  others get ``KeyringUnavailable``;
+- memory is bounded, whatever tokens strangers try.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from accounts import tokens
+
+logger = logging.getLogger(__name__)
+
+TIME_TO_LIVE_S = 30.0
+UNKNOWN_FOR_S = 5.0
+STALE_FOR_S = 15 * 60.0
+MAX_CALLERS = 50_000
+MAX_UNKNOWN = 10_000
+MAX_LOADS = 16
+MAX_WAITING = 1_000
+# How long a caller waits for the store: long for a new key, short when a stale answer is at hand.
+LOAD_TIMEOUT_S = 3.0
+REFRESH_WAIT_S = 0.25
+# After a failed refresh stale answers are given at once for this long.
+REST_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who may call, with the limits in force; money in nano-USD, -1 for no budget; 0 for no own limit."""
+
+    key_id: str
+    organization_id: str
+    plan: str
+    requests_per_minute: int
+    tokens_per_minute: int
+    concurrency: int
+    key_requests_per_minute: int = 0
+    key_tokens_per_minute: int = 0
+    budget_total_nano: int = -1
+    budget_month_nano: int = -1
+    allowed_models: frozenset[str] = frozenset()
+    expires_at: int = 0
+    revoked: bool = False
+    priority: int = 0
+
+
+class InvalidKey(Exception):
+    """The token opens nothing; ``reason`` is ``malformed``, ``unknown``, ``revoked`` or ``expired``."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class KeyringUnavailable(Exception):
+    """Whose token it is cannot be said now, because the store does not answer."""
+
+
+# Finds the caller of any of these digests of one token; ``None`` when there is none; raises when it cannot tell.
+Load = Callable[[list[bytes]], Awaitable[Caller | None]]
+_LoadTask = asyncio.Task[Caller | None]
+
+
+class Keyring:
+    """Callers by token: a bounded memory in front of the store."""
+
+    def __init__(
+        self,
+        load: Load,
+        peppers: Sequence[bytes],
+        *,
+        max_callers: int = MAX_CALLERS,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._load = load
+        self._peppers = tuple(peppers)
+        self._newest = self._peppers[0]
+        self._clock = clock
+        self._wall = wall
+        self._memory = _Memory(max_callers)
+        self._unknown: OrderedDict[bytes, float] = OrderedDict()
+        self._loads: dict[bytes, _LoadTask] = {}
+        self._running: set[_LoadTask] = set()
+        self._slots = asyncio.Semaphore(MAX_LOADS)
+        self._generation = 0
+        self._rest_until = float("-inf")
+
+    def peek(self, token: str) -> Caller | None:
+        """Return the caller if memory holds a fresh, valid one; never waits."""
+        if not token.isascii():
+            return None
+        caller = self._memory.fresh(tokens.digest(token, self._newest), self._clock())
+        if caller is None or self._refusal(caller):
+            return None
+        return caller
+
+    async def caller(self, token: str) -> Caller:
+        """Return the caller of a token; raises ``InvalidKey`` or ``KeyringUnavailable``."""
+        if not tokens.is_well_formed(token):
+            raise InvalidKey("malformed")
+        digests = tokens.digests(token, self._peppers)
+        caller = self._memory.fresh(digests[0], self._clock()) or await self._ask(digests)
+        refusal = self._refusal(caller)
+        if refusal:
+            raise InvalidKey(refusal)
+        return caller
+
+    async def hear(self, message: str | None) -> None:
+        """Forget what an announcement on the topic ``keys`` names; everything when it names nothing known."""
+        kind, _, name = (message or "").partition(":")
+        if kind == "key":
+            self.forget(name)
+        elif kind == "organization":
+            self.forget_organization(name)
+        else:
+            self.forget_all()
+
+    def forget(self, key_id: str) -> None:
+        """Drop one key, so that its next use asks the store."""
+        self._distrust_running_loads()
+        self._memory.drop_key(key_id)
+
+    def forget_organization(self, organization_id: str) -> None:
+        """Drop all keys of an organization."""
+        self._distrust_running_loads()
+        self._memory.drop_organization(organization_id)
+
+    def forget_all(self) -> None:
+        """Drop everything."""
+        self._distrust_running_loads()
+        self._memory.clear()
+        self._unknown.clear()
+
+    def _distrust_running_loads(self) -> None:
+        # They may have read what was true before the change: none is kept, and nobody new joins them.
+        self._generation += 1
+        self._loads.clear()
+
+    def _refusal(self, caller: Caller) -> str:
+        if caller.revoked:
+            return "revoked"
+        return "expired" if 0 < caller.expires_at <= self._wall() else ""
+
+    async def _ask(self, digests: list[bytes]) -> Caller:
+        """Return what the store says; a stale answer if the store says nothing."""
+        digest = digests[0]
+        if self._unknown.get(digest, 0.0) > self._clock():
+            raise InvalidKey("unknown")
+        stale = self._memory.stale(digest, self._clock())
+        if stale is not None and self._clock() < self._rest_until:
+            return stale
+        task = self._loads.get(digest) or self._start_load(digests)
+        # asyncio.wait leaves the task alone when this waiter is cancelled: others may be waiting for it.
+        await asyncio.wait({task}, timeout=LOAD_TIMEOUT_S if stale is None else REFRESH_WAIT_S)
+        if not task.done() or task.cancelled() or task.exception() is not None:
+            return self._without_the_store(digest)
+        loaded = task.result()
+        if loaded is None:
+            raise InvalidKey("unknown")
+        return loaded
+
+    def _without_the_store(self, digest: bytes) -> Caller:
+        # Looked up again: the key may have been forgotten while we waited.
+        stale = self._memory.stale(digest, self._clock())
+        if stale is None:
+            raise KeyringUnavailable
+        self._rest_until = self._clock() + REST_S
+        return stale
+
+    def _start_load(self, digests: list[bytes]) -> _LoadTask:
+        if len(self._running) >= MAX_WAITING:
+            raise KeyringUnavailable
+        task = asyncio.get_running_loop().create_task(self._load_once(digests), name="keyring-load")
+        self._loads[digests[0]] = task
+        self._running.add(task)
+        task.add_done_callback(lambda done: self._end_load(digests[0], done))
+        return task
+
+    async def _load_once(self, digests: list[bytes]) -> Caller | None:
+        generation = self._generation
+        try:
+            async with asyncio.timeout(LOAD_TIMEOUT_S), self._slots:
+                caller = await self._load(digests)
+        except Exception:
+            logger.exception("keyring.load_failed")
+            raise
+        if generation == self._generation:
+            self._keep(digests[0], caller)
+        return caller
+
+    def _keep(self, digest: bytes, caller: Caller | None) -> None:
+        if caller is not None:
+            self._memory.put(digest, caller, self._clock())
+            return
+        self._memory.drop(digest)
+        self._unknown[digest] = self._clock() + UNKNOWN_FOR_S
+        if len(self._unknown) > MAX_UNKNOWN:
+            self._unknown.popitem(last=False)
+
+    def _end_load(self, digest: bytes, task: _LoadTask) -> None:
+        self._running.discard(task)
+        if self._loads.get(digest) is task:
+            del self._loads[digest]
+        if not task.cancelled():
+            # Marks the error as seen; it was logged, and perhaps every waiter has left.
+            task.exception()
+
+
+class _Memory:
+    """Callers by digest, the least recently used dropped first, also found by key and organization."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._entries: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
+        self._by_key: dict[str, bytes] = {}
+        self._by_organization: defaultdict[str, set[bytes]] = defaultdict(set)
+
+    def fresh(self, digest: bytes, now: float) -> Caller | None:
+        return self._younger_than(TIME_TO_LIVE_S, digest, now)
+
+    def stale(self, digest: bytes, now: float) -> Caller | None:
+        return self._younger_than(STALE_FOR_S, digest, now)
+
+    def _younger_than(self, age: float, digest: bytes, now: float) -> Caller | None:
+        entry = self._entries.get(digest)
+        if entry is None or now - entry[1] >= age:
+            return None
+        self._entries.move_to_end(digest)
+        return entry[0]
+
+    def put(self, digest: bytes, caller: Caller, now: float) -> None:
+        self.drop(digest)
+        self._entries[digest] = (caller, now)
+        self._by_key[caller.key_id] = digest
+        self._by_organization[caller.organization_id].add(digest)
+        if len(self._entries) > self._limit:
+            self.drop(next(iter(self._entries)))
+
+    def drop(self, digest: bytes) -> None:
+        entry = self._entries.pop(digest, None)
+        if entry is None:
+            return
+        caller = entry[0]
+        self._by_key.pop(caller.key_id, None)
+        siblings = self._by_organization[caller.organization_id]
+        siblings.discard(digest)
+        if not siblings:
+            del self._by_organization[caller.organization_id]
+
+    def drop_key(self, key_id: str) -> None:
+        digest = self._by_key.get(key_id)
+        if digest is not None:
+            self.drop(digest)
+
+    def drop_organization(self, organization_id: str) -> None:
+        for digest in list(self._by_organization.get(organization_id, ())):
+            self.drop(digest)
+
+    def clear(self) -> None:
+        self._entries.clear()
+        self._by_key.clear()
+        self._by_organization.clear()

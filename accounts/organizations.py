@@ -1,0 +1,102 @@
+"""Organizations: the personal one of every user, named ones, and the plan they are on."""
+
+from __future__ import annotations
+
+import logging
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts import announcements, emails
+from accounts.models import Membership, Organization, Plan, Role, User
+
+logger = logging.getLogger(__name__)
+
+_NAME_LENGTH = 120
+
+
+class UnknownPlan(Exception):
+    """There is no plan of this code."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(f"There is no plan {code!r}.")
+        self.code = code
+
+
+class NoOwner(Exception):
+    """Nobody owns the organization."""
+
+
+def of_user(user: User) -> Organization:
+    """Return the user's personal organization; makes it if the user did not come by the sign-up page."""
+    return _personal(user) or create_personal(user=user)
+
+
+def create_personal(*, user: User) -> Organization:
+    """Return the user's personal organization, made on the first call."""
+    with transaction.atomic():
+        # Two calls at once must not make two: the user's row is the lock.
+        User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        return _personal(user) or _create(
+            name=user.email.partition("@")[0],
+            plan_code=settings.PLAN_OF_NEW_ORGANIZATIONS,
+            owner=user,
+            is_personal=True,
+        )
+
+
+def create(*, name: str, plan_code: str, owner: User) -> Organization:
+    """Create an organization that is nobody's personal one; raises ``UnknownPlan``."""
+    with transaction.atomic():
+        return _create(name=name, plan_code=plan_code, owner=owner, is_personal=False)
+
+
+def change_plan(*, organization: Organization, plan_code: str, by: User | None) -> Organization:
+    """Put an organization on another plan; its callers have the new limits within a second."""
+    plan = _plan(plan_code)
+    with transaction.atomic():
+        organization.plan = plan
+        organization.save(update_fields=["plan"])
+        announcements.organization_changed(organization.pk)
+    logger.info(
+        "accounts.plan_changed",
+        extra={"organization": organization.pk, "plan": plan_code, "by": by.pk if by else None},
+    )
+    return organization
+
+
+def canonical_owner_email(organization: Organization) -> str:
+    """Return the first owner's address in canonical spelling; raises ``NoOwner``."""
+    first = (
+        organization.memberships.filter(role=Role.OWNER)
+        .select_related("user")
+        .order_by("created_at", "pk")
+        .first()
+    )
+    if first is None:
+        raise NoOwner
+    return emails.canonical(first.user.email)
+
+
+def _personal(user: User) -> Organization | None:
+    return (
+        Organization.objects.filter(is_personal=True, memberships__user=user, memberships__role=Role.OWNER)
+        .select_related("plan")
+        .order_by("created_at", "pk")
+        .first()
+    )
+
+
+def _create(*, name: str, plan_code: str, owner: User, is_personal: bool) -> Organization:
+    organization = Organization.objects.create(
+        name=name[:_NAME_LENGTH], plan=_plan(plan_code), is_personal=is_personal
+    )
+    Membership.objects.create(organization=organization, user=owner, role=Role.OWNER)
+    return organization
+
+
+def _plan(code: str) -> Plan:
+    plan = Plan.objects.filter(pk=code).first()
+    if plan is None:
+        raise UnknownPlan(code)
+    return plan
