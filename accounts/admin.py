@@ -1,0 +1,141 @@
+"""What staff see and change of users, organizations, plans and keys.
+
+Nothing is deleted here: users are deactivated, keys revoked; both stay as the owners of past usage.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from allauth.account.decorators import secure_admin_login
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm
+from django.db.models import Model, QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest
+
+from accounts import announcements, keys
+from accounts.models import ApiKey, Membership, Organization, Plan, User
+
+# Staff log in where everybody does: with rate limits and a verified address.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign, no-untyped-call]
+
+
+class KeptForever:
+    """Takes the delete button away."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse: rows of past usage and money name these."""
+        return False
+
+
+class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]
+    """Asks for an e-mail address instead of a user name."""
+
+    class Meta:
+        model = User
+        fields = ("email",)
+
+
+@admin.register(User)
+class UserAdmin(KeptForever, DjangoUserAdmin):  # type: ignore[type-arg] # generic for the type checker only
+    """People; only superusers hand out permissions."""
+
+    add_form = NewUserForm
+    ordering = ("-joined_at", "-pk")
+    list_display = ("email", "is_active", "is_staff", "joined_at", "last_login")
+    list_filter = ("is_active", "is_staff")
+    search_fields = ("email",)
+    fieldsets = (
+        (None, {"fields": ("email", "password", "is_active")}),
+        ("Permissions", {"fields": ("is_staff", "is_superuser", "groups", "user_permissions")}),
+        ("Dates", {"fields": ("joined_at", "last_login")}),
+    )
+    add_fieldsets = ((None, {"fields": ("email", "usable_password", "password1", "password2")}),)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        """Fix the address of an existing user, which allauth keeps too, and permissions for plain staff."""
+        fixed: tuple[str, ...] = ("joined_at", "last_login")
+        if obj is not None:
+            fixed += ("email",)
+        if not request.user.is_superuser:
+            fixed += ("is_staff", "is_superuser", "groups", "user_permissions")
+        return fixed
+
+
+@admin.register(Plan)
+class PlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Limits that hold within a second of saving."""
+
+    list_display = ("name", "code", "requests_per_minute", "tokens_per_minute", "concurrency", "priority")
+    ordering = ("priority", "code")
+
+    def save_model(self, request: HttpRequest, obj: Plan, form: ModelForm[Plan], change: bool) -> None:  # noqa: FBT001 - the signature is Django's
+        """Save the plan and tell every process."""
+        super().save_model(request, obj, form, change)
+        announcements.plan_changed()
+
+
+class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
+    """The people of an organization."""
+
+    model = Membership
+    extra = 0
+    autocomplete_fields = ("user",)
+
+
+@admin.register(Organization)
+class OrganizationAdmin(KeptForever, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Customers, their plan and what they have instead of the plan's limits."""
+
+    list_display = ("name", "id", "plan", "is_personal", "created_at")
+    list_filter = ("plan", "is_personal")
+    list_select_related = ("plan",)
+    search_fields = ("id", "name", "members__email")
+    ordering = ("-created_at", "-pk")
+    readonly_fields = ("id", "created_at")
+    inlines = (MembershipInline,)
+
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: Organization,
+        form: ModelForm[Organization],
+        change: bool,  # noqa: FBT001 - the signature is Django's
+    ) -> None:
+        """Save the organization and tell every process."""
+        super().save_model(request, obj, form, change)
+        announcements.organization_changed(obj.pk)
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(KeptForever, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Keys, to look at and to revoke; their owners make them, where the secret can be shown."""
+
+    list_display = ("name", "prefix", "last4", "organization", "created_at", "last_used_at", "revoked_at")
+    list_select_related = ("organization",)
+    search_fields = ("id", "name", "last4", "organization__id", "organization__name")
+    ordering = ("-created_at", "-pk")
+    exclude = ("digest",)
+    actions = ("revoke",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: the secret could not be shown."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        """Refuse edits; the list and its actions need the view permission only."""
+        return False
+
+    @admin.action(description="Revoke the selected keys", permissions=["revoke"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        """End the selected keys for good."""
+        staff = cast("User", request.user)
+        for key in queryset.filter(revoked_at=None):
+            keys.revoke(key=key, by=staff)
+        self.message_user(request, "The selected keys are revoked.")
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        """Ask for the permission to change keys."""
+        return request.user.has_perm("accounts.change_apikey")
