@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import redis
 
@@ -132,6 +132,8 @@ class Hold:
     ask: Ask
     amount_nano: int
     output_tokens: int
+    # What was left to hold after this one.
+    left_nano: int
     limits: Limits
 
 
@@ -242,7 +244,7 @@ class Holds:
             raise HoldsUnavailable
         if answer[0] != 0:
             raise _refusal(answer)
-        hold = Hold(ask, int(answer[1]), int(answer[2]), _limits(answer))
+        hold = Hold(ask, int(answer[1]), int(answer[2]), int(answer[3]), _limits(answer))
         self._running[ask.request_id] = hold
         return hold
 
@@ -385,5 +387,5 @@ def known_wallet(client: redis.Redis, organization_id: str) -> KnownWallet | Non
 
 def known_holds(client: redis.Redis, organization_id: str) -> dict[str, int]:
     """Return the amount of each hold that Valkey knows of one organization, for the audit."""
-    entries: dict[bytes, bytes] = client.hgetall(_keys(organization_id)[1])
+    entries = cast("dict[bytes, bytes]", client.hgetall(_keys(organization_id)[1]))
     return {request.decode(): int(entry.split(b":", 1)[0]) for request, entry in entries.items()}

@@ -48,7 +48,7 @@ class Watch:
 
     async def _listen_forever(self) -> None:
         while True:
-            with contextlib.suppress(RedisError, OSError, asyncio.TimeoutError):
+            with contextlib.suppress(RedisError, OSError, TimeoutError):
                 await self._listen()
             await asyncio.sleep(POLL_S)
 
@@ -73,7 +73,7 @@ class Watch:
         while True:
             try:
                 await self._poll()
-            except (RedisError, OSError, asyncio.TimeoutError):
+            except (RedisError, OSError, TimeoutError):
                 logger.warning("changes.poll_failed")
             await asyncio.sleep(POLL_S)
 

@@ -127,7 +127,7 @@ class TurnPipeline:
         # After a restart or SCRIPT FLUSH the server has forgotten the scripts: send each source once.
         for script, arguments, future in calls:
             try:
-                _answer(future, await self._client.execute_command("EVAL", script.source, *arguments))
+                _answer(future, await self._client.execute_command("EVAL", script.source, *arguments))  # type: ignore[no-untyped-call]
             except (RedisError, OSError, TimeoutError) as exc:
                 _answer(future, exc)
 

@@ -65,7 +65,9 @@ class Origin:
         """Take a base URL such as ``https://api.openai.com/v1`` apart."""
         parts = urlsplit(base_url)
         is_tls = parts.scheme == "https"
-        return cls(is_tls, parts.hostname or "", parts.port or (443 if is_tls else 80), parts.path.rstrip("/"))
+        return cls(
+            is_tls, parts.hostname or "", parts.port or (443 if is_tls else 80), parts.path.rstrip("/")
+        )
 
     @property
     def authority(self) -> str:
@@ -79,11 +81,12 @@ class Exchange:
     """One request and its answer; read by one task."""
 
     __slots__ = (
-        "_body", "_connection", "_error", "_is_complete", "_size", "_waiter", "deadline", "has_answered",
+        "_body", "_client", "_connection", "_error", "_is_complete", "_size", "_waiter", "deadline", "has_answered",
         "headers", "phase", "status",
     )  # fmt: skip
 
-    def __init__(self, connection: _Connection, deadline: float) -> None:
+    def __init__(self, client: HttpClient, connection: _Connection, deadline: float) -> None:
+        self._client = client
         self.status = 0
         self.headers: dict[bytes, bytes] = {}
         self.deadline = deadline
@@ -96,12 +99,34 @@ class Exchange:
         self._is_complete = False
         self._error: Exception | None = None
 
-    async def head(self) -> None:
-        """Wait for status and headers; raises what the module's errors say."""
-        while not self.status:
-            if self._error is not None:
-                raise self._error
-            await self._wait()
+    async def ask(self, target: str, *, headers: Iterable[tuple[str, str]], body: bytes) -> None:
+        """POST ``body`` and wait for status and headers; raises what the module's errors say.
+
+        A pooled connection that the upstream had closed before it heard us is replaced once.
+        """
+        connection = self._connection
+        assert connection is not None
+        message = _message(connection.origin, target, headers, body)
+        try:
+            await self._ask(connection, message)
+        except UpstreamBroken as exc:
+            if exc.has_answered or not connection.is_reused:
+                raise
+            self._error = None
+            self._connection = await self._client.replace(connection)
+            await self._ask(self._connection, message)
+
+    async def _ask(self, connection: _Connection, message: bytes) -> None:
+        self._client.occupy(connection)
+        connection.start(self, message)
+        try:
+            while not self.status:
+                if self._error is not None:
+                    raise self._error
+                await self._wait()
+        except asyncio.CancelledError:
+            self.close()
+            raise
 
     async def piece(self) -> bytes | None:
         """Return everything that has arrived since the last call, waiting for some; ``None`` at the end."""
@@ -263,7 +288,12 @@ class _Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         exchange = self.exchange
-        if exchange is not None and exchange.feed(body) and not self._is_paused and self.transport is not None:
+        if (
+            exchange is not None
+            and exchange.feed(body)
+            and not self._is_paused
+            and self.transport is not None
+        ):
             self._is_paused = True
             self.transport.pause_reading()
 
@@ -274,7 +304,9 @@ class _Connection(asyncio.Protocol):
         self.exchange = None
         self.resume()
         exchange.complete()
-        self.client.release(self, can_stay=self._parser.should_keep_alive() and not self._ends_with_connection)
+        self.client.release(
+            self, can_stay=self._parser.should_keep_alive() and not self._ends_with_connection
+        )
 
 
 class HttpClient:
@@ -287,30 +319,21 @@ class HttpClient:
         self._tls = ssl.create_default_context()
         self._ticker: asyncio.Task[None] | None = None
 
-    async def send(
-        self, origin: Origin, target: str, *, headers: Iterable[tuple[str, str]], body: bytes, answer_s: float
-    ) -> Exchange:
-        """POST ``body`` and return the exchange once status and headers are here.
+    async def connect(self, origin: Origin, *, answer_s: float) -> Exchange:
+        """Return an exchange on a pooled or new connection, to be asked within ``answer_s`` seconds.
 
-        Raises ``UpstreamUnreachable``, ``UpstreamBroken``, ``UpstreamTimeout``, ``UpstreamTooLarge``. A connection
-        that the upstream closed while it lay idle is replaced once.
+        Raises ``UpstreamUnreachable`` or ``UpstreamTimeout``.
         """
-        message = _message(origin, target, headers, body)
-        while True:
-            connection = self._pop_idle(origin) or await self._connect(origin)
-            exchange = Exchange(connection, time.monotonic() + answer_s)
-            self._busy.add(connection)
-            connection.start(exchange, message)
-            try:
-                await exchange.head()
-            except UpstreamBroken as exc:
-                if connection.is_reused and not exc.has_answered:
-                    continue
-                raise
-            except asyncio.CancelledError:
-                exchange.close()
-                raise
-            return exchange
+        connection = self._pop_idle(origin) or await self._connect(origin)
+        return Exchange(self, connection, time.monotonic() + answer_s)
+
+    async def replace(self, connection: _Connection) -> _Connection:
+        """Return a fresh connection to where a pooled one led that was closed while it lay idle."""
+        return await self._connect(connection.origin)
+
+    def occupy(self, connection: _Connection) -> None:
+        """Watch the deadline of a connection's exchange."""
+        self._busy.add(connection)
 
     async def _connect(self, origin: Origin) -> _Connection:
         self._start_ticker()

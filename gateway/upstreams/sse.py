@@ -1,6 +1,6 @@
-"""Splits a stream of server-sent events, by bytes.
+r"""Splits a stream of server-sent events, by bytes.
 
-Only ``\\n``, ``\\r\\n`` and ``\\r`` end a line: line iterators of HTTP clients also split on U+2028 and its like, which
+Only ``\n``, ``\r\n`` and ``\r`` end a line: line iterators of HTTP clients also split on U+2028 and its like, which
 occur inside JSON. What is kept is capped, so an endless line cannot fill the memory.
 """
 

@@ -1,0 +1,119 @@
+"""Puts the gateway of one process together: doors, loaders, background tasks. The only dependency injection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import close_old_connections
+
+from accounts import keys, tokens
+from accounts.keyring import Caller, Keyring
+from billing import holds, opening
+from billing.spool import Spool
+from catalog import publish
+from catalog.snapshot import Catalog, Snapshot
+from fastanchor.lib.changes import Watch
+from fastanchor.lib.valkey import TurnPipeline, calm_client
+from gateway import door
+from gateway.health import Health
+from gateway.runtime import Deadlines, Gateway
+from gateway.upkeep import upkeep
+from gateway.upstreams.http import HttpClient
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+# As many as may wait for PostgreSQL at once; the gateway's own work never does.
+LOADERS = 8
+RETRY_START_S = 1.0
+
+
+class Process:
+    """One process's gateway and what runs beside it."""
+
+    def __init__(self) -> None:
+        self._loaders = ThreadPoolExecutor(LOADERS, thread_name_prefix="loader")
+        self._pipeline = TurnPipeline(settings.REDIS_URL)
+        self._watching = calm_client()
+        self._background: list[asyncio.Task[None]] = []
+        self.gateway = Gateway(
+            catalog=Catalog(self._load_catalog),
+            keyring=Keyring(self._load_caller, tokens.parse_peppers(settings.API_KEY_PEPPERS)),
+            holds=holds.Holds(self._pipeline, self._open_organization),
+            spool=Spool.create(settings.SPOOL_DIR),
+            client=HttpClient(connect_s=settings.UPSTREAM_CONNECT_S),
+            health=Health(),
+            deadlines=Deadlines(
+                first_token_s=settings.UPSTREAM_FIRST_TOKEN_S,
+                idle_s=settings.UPSTREAM_IDLE_S,
+                whole_s=settings.UPSTREAM_WHOLE_S,
+                keep_alive_s=settings.KEEP_ALIVE_S,
+            ),
+            max_body_bytes=settings.MAX_BODY_BYTES,
+        )
+
+    async def start(self) -> None:
+        """Load the catalog, then open the door; the catalog is asked for until PostgreSQL answers."""
+        watch = Watch(self._watching, {"keys": self.gateway.keyring.hear, "catalog": self._hear_catalog})
+        self._background = [
+            asyncio.create_task(watch.run(), name="watch"),
+            asyncio.create_task(upkeep(self.gateway), name="upkeep"),
+        ]
+        while True:
+            try:
+                await self.gateway.catalog.refresh()
+                break
+            except Exception:
+                logger.exception("wiring.catalog_not_loaded")
+                await asyncio.sleep(RETRY_START_S)
+        door.open_door(self.gateway)
+        # What lives now lives for good: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+
+    async def stop(self) -> None:
+        """Finish the calls under way, then let go of everything."""
+        await self.gateway.drain(settings.DRAIN_S)
+        door.open_door(None)
+        for task in self._background:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self._pipeline.close()
+        await self._watching.aclose()
+        await self.gateway.client.close()
+        self.gateway.spool.close()
+        self._loaders.shutdown(wait=False, cancel_futures=True)
+
+    async def _hear_catalog(self, message: str | None) -> None:
+        await self.gateway.catalog.refresh()
+
+    def _load_catalog(self) -> Coroutine[Any, Any, Snapshot]:
+        return self._run(publish.build_snapshot)
+
+    def _load_caller(self, digests: list[bytes]) -> Coroutine[Any, Any, Caller | None]:
+        return self._run(keys.load_caller, digests)
+
+    def _open_organization(self, organization_id: str) -> Coroutine[Any, Any, str]:
+        return self._run(opening.open_organization, organization_id)
+
+    async def _run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run a function that uses the ORM in a loader thread."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._loaders, _with_connection, function, *arguments
+        )
+
+
+def _with_connection(function: Callable[..., T], *arguments: Any) -> T:
+    close_old_connections()
+    try:
+        return function(*arguments)
+    finally:
+        close_old_connections()

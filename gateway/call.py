@@ -1,0 +1,85 @@
+"""What travels between the stages: the request as it came, and the call that it became."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from accounts.keyring import Caller
+from billing.holds import Hold
+from catalog.pricing import Usage
+from catalog.snapshot import Channel, Model, Price, Route
+from fastanchor.lib.ids import new_id
+from gateway.schemas import ChatRequest, Prompt
+from gateway.upstreams.http import Exchange
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as a server handed it over: lower-case header names, whole body."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    id: str = field(default_factory=lambda: new_id("req"))
+    started_at_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+    started: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Input tokens of a prompt: ``fair`` for limits and for bills without a report, ``most`` for holds."""
+
+    fair: int
+    most: int
+
+
+@dataclass(slots=True)
+class Call:
+    """An admitted request on its way; each stage adds what it decided."""
+
+    request: Request
+    caller: Caller
+    chat: ChatRequest
+    prompt: Prompt
+    model: Model
+    price: Price
+    candidates: tuple[Route, ...]
+    estimate: Estimate
+    hold: Hold | None = None
+    # The bound that the gateway set on output, when the caller named none.
+    output_bound: int | None = None
+    attempts: int = 0
+    channel: Channel | None = None
+    exchange: Exchange | None = None
+    # No upstream is read beyond this moment (monotonic); a caller who leaves brings it near.
+    ends_at: float = 0.0
+    first_token_at: float = 0.0
+
+    def hurry(self, seconds: float) -> None:
+        """Read the upstream for at most ``seconds`` more."""
+        self.ends_at = min(self.ends_at, time.monotonic() + seconds)
+        if self.exchange is not None:
+            self.exchange.deadline = min(self.exchange.deadline, self.ends_at)
+
+    @property
+    def is_stream(self) -> bool:
+        """Tell whether the caller asked for a stream."""
+        return bool(self.chat.stream)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a call ended, for the usage record: the class, the HTTP status sent, and what is billed.
+
+    ``usage`` is ``None`` when nothing is billed and no record is needed.
+    """
+
+    name: str
+    status: int
+    usage: Usage | None
+    is_estimated: bool = False
+    is_free: bool = False
+    finish_reason: str = ""
+    error_code: str = ""
+    upstream_id: str = ""

@@ -1,0 +1,55 @@
+"""Every answer under /v1 that is not a success carries OpenAI's envelope and a request id, whoever made it."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
+
+from fastanchor.lib.ids import new_id
+from gateway.errors import (
+    GatewayError,
+    InternalError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    PermissionDenied,
+    RequestTooLarge,
+)
+
+_BY_STATUS: dict[int, GatewayError] = {
+    400: InvalidRequest("The request could not be understood."),
+    403: PermissionDenied("This is not allowed."),
+    404: NotFound("There is no such path under /v1."),
+    405: MethodNotAllowed("This path does not take that method."),
+    413: RequestTooLarge("The request is too large."),
+}
+
+
+def error_response(error: GatewayError) -> HttpResponse:
+    """Write an error as a Django response."""
+    response = HttpResponse(error.body(), status=error.status)
+    for name, value in (*error.headers(), ("x-request-id", new_id("req"))):
+        response[name] = value
+    return response
+
+
+class Envelope(MiddlewareMixin):
+    """Gives the envelope to errors of Django's own making under /v1, and a request id to every answer there."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """Enclose one answer."""
+        return _enclose(request, response)
+
+
+def _enclose(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    if not request.path.startswith("/v1/"):
+        return response
+    if response.status_code >= 400 and not response.get("content-type", "").startswith("application/json"):
+        fallback = InternalError("Something went wrong on our side. Try again.")
+        enclosed = error_response(_BY_STATUS.get(response.status_code, fallback))
+        if response.has_header("allow"):
+            enclosed["allow"] = response["allow"]
+        return enclosed
+    if not response.has_header("x-request-id"):
+        response["x-request-id"] = new_id("req")
+    return response

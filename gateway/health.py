@@ -1,0 +1,80 @@
+"""Which channels may be tried: a breaker per channel and a budget for retries, both of this process.
+
+Figures: five failures in a row open a breaker for 30 s, then one probe; retries are at most a fifth of the load
+(the defaults of Envoy's outlier detection and retry budget).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+FAILURES_TO_OPEN = 5
+OPEN_S = 30.0
+# A credential of ours that an upstream refuses will not heal by itself soon.
+REFUSED_S = 300.0
+RETRY_SHARE = 0.2
+RETRY_FLOOR = 10.0
+
+
+class _Breaker:
+    __slots__ = ("failures", "is_probing", "open_until")
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.open_until = 0.0
+        self.is_probing = False
+
+
+class Health:
+    """Remembers how channels did and says whether one may be tried now."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._breakers: dict[str, _Breaker] = {}
+        self._retry_credit = RETRY_FLOOR
+
+    def may_try(self, channel_id: str) -> bool:
+        """Tell whether a channel is open for an attempt; after its pause only one probe is let through."""
+        breaker = self._breakers.get(channel_id)
+        if breaker is None or breaker.open_until == 0.0:
+            return True
+        if self._clock() < breaker.open_until or breaker.is_probing:
+            return False
+        breaker.is_probing = True
+        return True
+
+    def succeeded(self, channel_id: str) -> None:
+        """Forget the failures of a channel."""
+        self._breakers.pop(channel_id, None)
+
+    def failed(self, channel_id: str, *, pause_s: float = 0.0) -> None:
+        """Count a failure; ``pause_s`` takes the channel out at once for that long."""
+        breaker = self._breakers.setdefault(channel_id, _Breaker())
+        breaker.failures += 1
+        breaker.is_probing = False
+        if breaker.failures >= FAILURES_TO_OPEN:
+            pause_s = max(pause_s, OPEN_S)
+        if pause_s:
+            breaker.open_until = self._clock() + pause_s
+            logger.warning("gateway.channel.out", extra={"channel": channel_id, "pause_s": pause_s})
+
+    def gave_up(self, channel_id: str) -> None:
+        """Note that an attempt ended without a verdict, so that the next one may probe."""
+        breaker = self._breakers.get(channel_id)
+        if breaker is not None:
+            breaker.is_probing = False
+
+    def count_request(self) -> None:
+        """Earn a share of a retry."""
+        self._retry_credit = min(RETRY_FLOOR, self._retry_credit + RETRY_SHARE)
+
+    def may_retry(self) -> bool:
+        """Spend a retry, if the budget has one."""
+        if self._retry_credit < 1:
+            return False
+        self._retry_credit -= 1
+        return True

@@ -1,0 +1,99 @@
+"""The way of a request, in order.
+
+1. admit     who calls, and is the body a chat completion?          stages/admit.py
+2. route     which model, which price, which channels?              stages/route.py
+3. reserve   limits, budgets and the hold, in one Lua call          stages/reserve.py
+4. dispatch  try channels until one really answers                  stages/dispatch.py
+5. relay     pass the answer on, count, stop where the money ends   stages/relay.py
+6. settle    write the cost to the spool, give back the rest        stages/settle.py
+
+All of it runs in a task that outlives the caller. Nothing here knows ASGI or Django: ``app.py`` and ``views.py`` are
+thin adapters that hand over a ``Request`` and send the ``Reply``.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from gateway.call import Call, Outcome, Request
+from gateway.errors import GatewayError, InternalError
+from gateway.reply import Headers, Reply
+from gateway.runtime import Gateway
+from gateway.stages.admit import admit
+from gateway.stages.dispatch import AllAttemptsFailed, CallerLeft, dispatch
+from gateway.stages.relay import answered, left_unfinished, relay
+from gateway.stages.reserve import limit_headers, reserve
+from gateway.stages.route import route
+from gateway.stages.settle import nothing_delivered, settle
+from gateway.upstreams.base import Answer
+
+logger = logging.getLogger(__name__)
+
+
+def serve(gateway: Gateway, request: Request) -> Reply:
+    """Start to serve a request and return the reply that is being written."""
+    reply = Reply()
+    gateway.detach(_serve(gateway, request, reply), name=request.id)
+    return reply
+
+
+async def _serve(gateway: Gateway, request: Request, reply: Reply) -> None:
+    headers: Headers = [("x-request-id", request.id)]
+    try:
+        caller, chat, prompt = await admit(gateway, request)
+        call = route(gateway, request, caller, chat, prompt)
+        await reserve(gateway, call)
+        await _fulfil(gateway, call, reply, headers)
+    except GatewayError as error:
+        reply.fail(error, headers)
+    except Exception:
+        logger.exception("gateway.serve.failed", extra={"request": request.id})
+        reply.fail(
+            InternalError("Something went wrong on our side. You were not charged. Try again."), headers
+        )
+
+
+async def _fulfil(gateway: Gateway, call: Call, reply: Reply, headers: Headers) -> None:
+    """Dispatch, relay and settle; whatever happens, the hold ends exactly once."""
+    assert call.hold is not None
+    headers += limit_headers(call.hold.limits)
+    if call.output_bound is not None:
+        headers.append(("x-fa-max-tokens", str(call.output_bound)))
+    call.ends_at = time.monotonic() + gateway.deadlines.stream_s
+    reply.on_leave(lambda: call.hurry(gateway.deadlines.drain_s))
+    outcome: Outcome | None = None
+    last = b""
+    try:
+        outcome, last = await _deliver(gateway, call, reply, headers)
+    except CallerLeft as left:
+        outcome = left_unfinished(call) if left.was_asked else None
+    except AllAttemptsFailed as failed:
+        if failed.may_be_billed:
+            outcome = nothing_delivered(failed.error.status, failed.error.code)
+        raise failed.error from failed
+    finally:
+        gateway.streams.discard(reply)
+        settle(gateway, call, outcome)
+    if not reply.status:
+        reply.begin(200, [*headers, ("content-type", "application/json")])
+    reply.send(last)
+    reply.end()
+
+
+async def _deliver(gateway: Gateway, call: Call, reply: Reply, headers: Headers) -> tuple[Outcome, bytes]:
+    """Return the outcome and what is still to be sent once it is settled: the whole answer, or a stream's end."""
+    served = await dispatch(gateway, call, reply)
+    if isinstance(served, Answer):
+        return answered(call, served, reply), served.body
+    reply.begin(200, [*headers, *_STREAM_HEADERS], is_stream=True)
+    gateway.streams.add(reply)
+    return await relay(gateway, call, served, reply)
+
+
+_STREAM_HEADERS: Headers = [
+    ("content-type", "text/event-stream; charset=utf-8"),
+    ("cache-control", "no-cache"),
+    # nginx would otherwise hold chunks back.
+    ("x-accel-buffering", "no"),
+]

@@ -1,0 +1,64 @@
+"""What one gateway process holds: doors, client, health, deadlines. Built by ``fastanchor.wiring``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from accounts.keyring import Keyring
+from billing.holds import Holds
+from billing.spool import Spool
+from catalog.snapshot import Catalog
+from gateway.health import Health
+from gateway.reply import Reply
+from gateway.upstreams.http import HttpClient
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long each wait may take, in seconds."""
+
+    # The caller's body, from one part to the next.
+    body_s: float = 15.0
+    # An upstream's first content of a stream, and the silence between contents.
+    first_token_s: float = 120.0
+    idle_s: float = 60.0
+    # A whole answer, and a whole stream.
+    whole_s: float = 600.0
+    stream_s: float = 1800.0
+    # How long an upstream is read on after the caller left.
+    drain_s: float = 30.0
+    # How long a caller may not read before the stream is given up.
+    slow_reader_s: float = 30.0
+    # The silence after which a keep-alive comment is sent.
+    keep_alive_s: float = 10.0
+
+
+@dataclass(slots=True)
+class Gateway:
+    """The parts that the stages share."""
+
+    catalog: Catalog
+    keyring: Keyring
+    holds: Holds
+    spool: Spool
+    client: HttpClient
+    health: Health
+    deadlines: Deadlines
+    max_body_bytes: int
+    running: set[asyncio.Task[None]] = field(default_factory=set)
+    # Replies whose stream is open, for ``gateway.upkeep``.
+    streams: set[Reply] = field(default_factory=set)
+
+    def detach(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
+        """Start work that outlives the request that asked for it; the only place that does."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait for the calls under way, at most ``timeout_s``."""
+        if self.running:
+            await asyncio.wait(set(self.running), timeout=timeout_s)

@@ -1,0 +1,318 @@
+"""The body of a chat completion: every field of OpenAI's specification, validated, forwarded or refused.
+
+What is forwarded is always written anew from what was parsed here, so a key that stands twice cannot mean one thing to
+the price and another to the upstream. Messages, tools and formats are checked, then forwarded as they were written.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Raw
+
+from gateway.errors import InvalidRequest
+
+Temperature = Annotated[float, Meta(ge=0, le=2)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+Count = Annotated[int, Meta(ge=1, le=10_000_000)]
+Short = Annotated[str, Meta(max_length=512)]
+
+
+class StreamOptions(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """What a stream carries beside the text."""
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+class ChatRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A body as the caller sent it; the gateway changes a copy of it for the upstream."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=200)]
+    messages: Raw
+    frequency_penalty: Penalty | None = None
+    function_call: Raw | None = None
+    functions: Raw | None = None
+    logit_bias: dict[str, Annotated[float, Meta(ge=-100, le=100)]] | None = None
+    logprobs: bool | None = None
+    max_completion_tokens: Count | None = None
+    max_tokens: Count | None = None
+    n: Annotated[int, Meta(ge=1, le=8)] | None = None
+    parallel_tool_calls: bool | None = None
+    prediction: Raw | None = None
+    presence_penalty: Penalty | None = None
+    prompt_cache_key: Short | None = None
+    prompt_cache_options: Raw | None = None
+    prompt_cache_retention: Literal["in_memory", "24h"] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    response_format: Raw | None = None
+    safety_identifier: Short | None = None
+    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
+    stop: Short | Annotated[list[Short], Meta(max_length=4)] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: Temperature | None = None
+    tool_choice: Raw | None = None
+    tools: Raw | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    top_p: Share | None = None
+    user: Short | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
+    # Beyond OpenAI's specification: what DeepSeek, Qwen and open-weight servers document.
+    enable_thinking: bool | None = None
+    min_p: Share | None = None
+    repetition_penalty: Annotated[float, Meta(ge=0, le=10)] | None = None
+    thinking: dict[str, Any] | None = None
+    thinking_budget: Annotated[int, Meta(ge=0, le=10_000_000)] | None = None
+    top_k: Annotated[int, Meta(ge=-1, le=100_000)] | None = None
+    # Accepted, but never forwarded or only in one meaning; see ``_refuse_unsupported``.
+    audio: Raw | None = None
+    metadata: Annotated[dict[str, Short], Meta(max_length=16)] | None = None
+    modalities: list[Literal["text", "audio"]] | None = None
+    moderation: Raw | None = None
+    service_tier: str | None = None
+    store: bool | None = None
+    web_search_options: Raw | None = None
+
+    @property
+    def explicit_max(self) -> int | None:
+        """The most output tokens that the caller asked for, if any was named."""
+        if self.max_completion_tokens is None:
+            return self.max_tokens
+        if self.max_tokens is None:
+            return self.max_completion_tokens
+        return min(self.max_tokens, self.max_completion_tokens)
+
+
+class _ImageUrl(msgspec.Struct):
+    url: Annotated[str, Meta(min_length=1)]
+    detail: Literal["auto", "low", "high", "original"] | None = None
+
+
+class _TextPart(msgspec.Struct, tag_field="type", tag="text"):
+    text: str
+
+
+class _RefusalPart(msgspec.Struct, tag_field="type", tag="refusal"):
+    refusal: str
+
+
+class _ImagePart(msgspec.Struct, tag_field="type", tag="image_url"):
+    image_url: _ImageUrl
+
+
+class _AudioData(msgspec.Struct):
+    data: str
+    format: str
+
+
+class _AudioPart(msgspec.Struct, tag_field="type", tag="input_audio"):
+    input_audio: _AudioData
+
+
+class _File(msgspec.Struct):
+    file_data: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+
+
+class _FilePart(msgspec.Struct, tag_field="type", tag="file"):
+    file: _File
+
+
+_Part = _TextPart | _RefusalPart | _ImagePart | _AudioPart | _FilePart
+_Content = str | list[_Part]
+
+
+class _Called(msgspec.Struct):
+    name: str
+    arguments: str
+
+
+class _CustomCalled(msgspec.Struct):
+    name: str
+    input: str
+
+
+class _FunctionCall(msgspec.Struct, tag_field="type", tag="function"):
+    id: str
+    function: _Called
+
+
+class _CustomCall(msgspec.Struct, tag_field="type", tag="custom"):
+    id: str
+    custom: _CustomCalled
+
+
+class _System(msgspec.Struct, tag_field="role", tag="system"):
+    content: _Content
+
+
+class _Developer(msgspec.Struct, tag_field="role", tag="developer"):
+    content: _Content
+
+
+class _User(msgspec.Struct, tag_field="role", tag="user"):
+    content: _Content
+
+
+class _Assistant(msgspec.Struct, tag_field="role", tag="assistant"):
+    content: _Content | None = None
+    tool_calls: list[_FunctionCall | _CustomCall] | None = None
+
+
+class _Tool(msgspec.Struct, tag_field="role", tag="tool"):
+    tool_call_id: str
+    content: _Content
+
+
+class _Function(msgspec.Struct, tag_field="role", tag="function"):
+    name: str
+    content: str | None = None
+
+
+_Message = _System | _Developer | _User | _Assistant | _Tool | _Function
+
+FunctionName = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
+
+
+class _FunctionSpec(msgspec.Struct):
+    name: FunctionName
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class _FunctionTool(msgspec.Struct, tag_field="type", tag="function"):
+    function: _FunctionSpec
+
+
+class _CustomSpec(msgspec.Struct):
+    name: FunctionName
+
+
+class _CustomTool(msgspec.Struct, tag_field="type", tag="custom"):
+    custom: _CustomSpec
+
+
+class _SchemaSpec(msgspec.Struct):
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    schema: dict[str, Any] | None = None
+
+
+class _TextFormat(msgspec.Struct, tag_field="type", tag="text"):
+    pass
+
+
+class _ObjectFormat(msgspec.Struct, tag_field="type", tag="json_object"):
+    pass
+
+
+class _SchemaFormat(msgspec.Struct, tag_field="type", tag="json_schema"):
+    json_schema: _SchemaSpec
+
+
+_DECODER = msgspec.json.Decoder(ChatRequest)
+_MESSAGES = msgspec.json.Decoder(Annotated[list[_Message], Meta(min_length=1, max_length=10_000)])
+_CHECKS: tuple[tuple[str, msgspec.json.Decoder[Any]], ...] = (
+    ("tools", msgspec.json.Decoder(Annotated[list[_FunctionTool | _CustomTool], Meta(max_length=512)])),
+    ("tool_choice", msgspec.json.Decoder(Literal["none", "auto", "required"] | dict[str, Any])),
+    ("response_format", msgspec.json.Decoder(_TextFormat | _ObjectFormat | _SchemaFormat)),
+    ("functions", msgspec.json.Decoder(Annotated[list[_FunctionSpec], Meta(min_length=1, max_length=128)])),
+    ("function_call", msgspec.json.Decoder(Literal["none", "auto"] | dict[str, str])),
+    ("prediction", msgspec.json.Decoder(dict[str, Any])),
+    ("prompt_cache_options", msgspec.json.Decoder(dict[str, Any])),
+)
+
+_PLACE = re.compile(r" - at `\$(?P<place>[^`]*)`$")
+_FIELD = re.compile(r"(?:unknown|required) field `(?P<field>[^`]*)`")
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """What a prompt holds, for the estimate and the model's capabilities."""
+
+    text_bytes: int
+    images: int
+    audios: int
+    files: int
+
+
+def parse_chat(body: bytes) -> tuple[ChatRequest, Prompt]:
+    """Read a chat completion's body; raises ``InvalidRequest`` that names the parameter."""
+    try:
+        request = _DECODER.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise _explain(exc, "") from None
+    messages = _check("messages", _MESSAGES, request.messages)
+    for name, decoder in _CHECKS:
+        value = getattr(request, name)
+        if value is not None:
+            _check(name, decoder, value)
+    _refuse_unsupported(request)
+    return request, _weigh(request, messages)
+
+
+def _check(name: str, decoder: msgspec.json.Decoder[Any], value: Raw) -> Any:
+    try:
+        return decoder.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise _explain(exc, name) from None
+
+
+def _explain(exc: Exception, name: str) -> InvalidRequest:
+    if isinstance(exc, RecursionError):
+        return InvalidRequest("The body is nested too deeply.", param=name or None)
+    text = str(exc)
+    place = _PLACE.search(text)
+    param = name + (place["place"] if place else "")
+    field = _FIELD.search(text)
+    if field:
+        param = f"{param}.{field['field']}"
+    param = param.replace("[...]", "[]").lstrip(".")
+    reason = _PLACE.sub("", text)
+    if "unknown field" in text:
+        return InvalidRequest(f"Unknown parameter: '{param}'. Remove it or check its spelling.", param=param)
+    if "missing required field" in text:
+        return InvalidRequest(f"Missing required parameter: '{param}'.", param=param)
+    if isinstance(exc, msgspec.ValidationError):
+        return InvalidRequest(f"Invalid value for '{param or 'body'}': {reason}.", param=param or None)
+    return InvalidRequest(f"The body is not valid JSON: {reason}.")
+
+
+def _refuse_unsupported(request: ChatRequest) -> None:
+    if request.stream_options is not None and not request.stream:
+        raise InvalidRequest("'stream_options' needs 'stream': true.", param="stream_options")
+    if request.top_logprobs is not None and not request.logprobs:
+        raise InvalidRequest("'top_logprobs' needs 'logprobs': true.", param="top_logprobs")
+    if request.store:
+        raise InvalidRequest("'store': true is not offered: completions are not kept here.", param="store")
+    if request.audio is not None or "audio" in (request.modalities or ()):
+        raise InvalidRequest("Audio output is not offered on this endpoint.", param="modalities")
+    for name in ("web_search_options", "moderation"):
+        if getattr(request, name) is not None:
+            raise InvalidRequest(f"'{name}' is not offered on this endpoint.", param=name)
+    if request.service_tier not in {None, "auto", "default"}:
+        raise InvalidRequest("Only the 'auto' and 'default' service tiers are offered.", param="service_tier")
+
+
+def _weigh(request: ChatRequest, messages: list[Any]) -> Prompt:
+    size = len(bytes(request.messages))
+    for extra in (request.tools, request.functions, request.response_format):
+        size += len(bytes(extra)) if extra is not None else 0
+    images = audios = files = 0
+    for message in messages:
+        content = message.content
+        if type(content) is not list:
+            continue
+        for part in content:
+            if type(part) is _ImagePart:
+                images += 1
+                size -= len(part.image_url.url)
+            elif type(part) is _AudioPart:
+                audios += 1
+            elif type(part) is _FilePart:
+                files += 1
+    return Prompt(text_bytes=max(0, size), images=images, audios=audios, files=files)

@@ -1,0 +1,50 @@
+"""1. Admit: find out who calls, and whether the body is a chat completion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from accounts.keyring import Caller, InvalidKey, KeyringUnavailable
+from gateway.call import Request
+from gateway.errors import InvalidApiKey, ServiceUnavailable, UnsupportedMediaType
+from gateway.runtime import Gateway
+from gateway.schemas import ChatRequest, Prompt, parse_chat
+
+_HOW = "Send 'Authorization: Bearer YOUR_KEY' with a key from the dashboard."
+
+
+def bearer(headers: Mapping[str, str]) -> str:
+    """Return the API key of a request; raises ``InvalidApiKey``."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return token.strip()
+    raise InvalidApiKey(f"No API key was sent. {_HOW}", headers=(("www-authenticate", "Bearer"),))
+
+
+async def authenticate(gateway: Gateway, headers: Mapping[str, str]) -> Caller:
+    """Return the caller that a request's key belongs to; raises ``InvalidApiKey``, ``ServiceUnavailable``."""
+    token = bearer(headers)
+    caller = gateway.keyring.peek(token)
+    if caller is not None:
+        return caller
+    try:
+        return await gateway.keyring.caller(token)
+    except InvalidKey:
+        raise InvalidApiKey(
+            f"The API key is not valid: unknown, revoked or expired. {_HOW}",
+            headers=(("www-authenticate", "Bearer"),),
+        ) from None
+    except KeyringUnavailable as exc:
+        raise ServiceUnavailable(
+            "API keys cannot be checked right now. Try again soon.", retry_after_s=1
+        ) from exc
+
+
+async def admit(gateway: Gateway, request: Request) -> tuple[Caller, ChatRequest, Prompt]:
+    """Authenticate the caller and read the body; raises 400, 401, 415 and 503 errors."""
+    caller = await authenticate(gateway, request.headers)
+    kind = request.headers.get("content-type", "")
+    if not kind.lower().startswith("application/json"):
+        raise UnsupportedMediaType("Send the body as JSON, with 'Content-Type: application/json'.")
+    chat, prompt = parse_chat(request.body)
+    return caller, chat, prompt

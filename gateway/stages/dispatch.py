@@ -1,0 +1,257 @@
+"""4. Dispatch: try channels until one really answers.
+
+A stream counts as answered with its first content, not with its status: until then nothing has been sent to the
+caller, so a channel that starts and fails can still be replaced. At most three attempts.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import cycle, islice
+
+from catalog.snapshot import Route
+from gateway.call import Call
+from gateway.errors import GatewayError, InvalidRequest, RequestTooLarge, ServiceUnavailable, UpstreamError
+from gateway.reply import Reply
+from gateway.runtime import Gateway
+from gateway.stages.reserve import write_intent
+from gateway.upstreams.base import Adapter, Answer, BadAnswer, StreamTranslator
+from gateway.upstreams.http import (
+    Exchange,
+    Origin,
+    UpstreamBroken,
+    UpstreamTimeout,
+    UpstreamTooLarge,
+    UpstreamUnreachable,
+)
+from gateway.upstreams.registry import ADAPTERS
+from gateway.upstreams.sse import EventSplitter
+
+logger = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 3
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+MAX_ERROR_BYTES = 64 * 1024
+# A stream that sends this many events without content is passed on all the same.
+MAX_HELD_BACK_EVENTS = 64
+REFUSED_PAUSE_S = 300.0
+
+
+class CallerLeft(Exception):
+    """Nobody waits for the answer any more; ``was_asked`` tells whether an upstream is at work on it."""
+
+    def __init__(self, *, was_asked: bool) -> None:
+        super().__init__()
+        self.was_asked = was_asked
+
+
+class AttemptFailed(Exception):
+    """One channel did not answer; another (or the same, if ``can_repeat``) may."""
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        can_repeat: bool,
+        has_answered: bool,
+        may_be_billed: bool = False,
+        pause_s: float = 0.0,
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.can_repeat = can_repeat
+        self.has_answered = has_answered
+        self.may_be_billed = may_be_billed
+        self.pause_s = pause_s
+
+
+class AllAttemptsFailed(Exception):
+    """No channel answered; ``error`` is for the caller."""
+
+    def __init__(self, error: GatewayError, *, may_be_billed: bool) -> None:
+        super().__init__()
+        self.error = error
+        self.may_be_billed = may_be_billed
+
+
+@dataclass(slots=True)
+class Stream:
+    """A stream whose first content is here: what was translated so far, and events not looked at yet."""
+
+    exchange: Exchange
+    splitter: EventSplitter
+    translator: StreamTranslator
+    opening: bytes = b""
+    pending: list[bytes] = field(default_factory=list)
+
+
+async def dispatch(gateway: Gateway, call: Call, reply: Reply) -> Answer | Stream:
+    """Return the first real answer; raises ``AllAttemptsFailed``, ``InvalidRequest`` and ``CallerLeft``."""
+    failures: list[AttemptFailed] = []
+    gateway.health.count_request()
+    for route in _attempts(gateway, call):
+        if failures and not gateway.health.may_retry():
+            gateway.health.gave_up(route.channel.id)
+            break
+        try:
+            served = await _attempt(gateway, call, route)
+        except AttemptFailed as failure:
+            failures.append(failure)
+            _judge(gateway, call, route, failure, reply)
+        except BaseException:
+            gateway.health.gave_up(route.channel.id)
+            raise
+        else:
+            gateway.health.succeeded(route.channel.id)
+            return served
+    raise _verdict(failures)
+
+
+def _judge(gateway: Gateway, call: Call, route: Route, failure: AttemptFailed, reply: Reply) -> None:
+    if reply.is_left:
+        # Most likely our own end of draining, which says nothing about the channel.
+        gateway.health.gave_up(route.channel.id)
+        raise CallerLeft(was_asked=failure.may_be_billed) from failure
+    gateway.health.failed(route.channel.id, pause_s=failure.pause_s)
+    logger.warning(
+        "gateway.dispatch.attempt_failed", extra={"channel": route.channel.id, "reason": failure.reason}
+    )
+    if not failure.can_repeat:
+        call.candidates = tuple(each for each in call.candidates if each is not route)
+
+
+def _attempts(gateway: Gateway, call: Call) -> Iterator[Route]:
+    # Each channel once before any is asked again; a channel that failed for good is no longer a candidate.
+    for route in islice(cycle(call.candidates), MAX_ATTEMPTS * max(1, len(call.candidates))):
+        if call.attempts >= MAX_ATTEMPTS:
+            return
+        if any(route is each for each in call.candidates) and gateway.health.may_try(route.channel.id):
+            yield route
+
+
+def _verdict(failures: list[AttemptFailed]) -> AllAttemptsFailed:
+    may_be_billed = any(failure.may_be_billed for failure in failures)
+    if any(failure.has_answered for failure in failures):
+        error: GatewayError = UpstreamError(
+            "The model's provider did not give a usable answer, also after retries. You were not charged. Try again.",
+            should_retry=False,
+        )
+    else:
+        error = ServiceUnavailable(
+            "All channels to this model are down right now. You were not charged. Try again in half a minute.",
+            retry_after_s=30,
+            should_retry=False,
+        )
+    return AllAttemptsFailed(error, may_be_billed=may_be_billed)
+
+
+async def _attempt(gateway: Gateway, call: Call, route: Route) -> Answer | Stream:
+    adapter = ADAPTERS[route.channel.adapter]
+    call.attempts += 1
+    call.channel = route.channel
+    write_intent(gateway, call)
+    try:
+        exchange = await _send(gateway, call, route, adapter)
+        if call.is_stream:
+            return await _first_content(gateway, call, exchange, adapter)
+        return adapter.answer(await exchange.body(MAX_ANSWER_BYTES), model_id=call.model.id)
+    except UpstreamUnreachable as exc:
+        raise AttemptFailed("unreachable", can_repeat=True, has_answered=False) from exc
+    except UpstreamTimeout as exc:
+        was_sent = exc.phase != "connect"
+        raise AttemptFailed(
+            f"timeout of {exc.phase}", can_repeat=False, has_answered=was_sent, may_be_billed=was_sent
+        ) from exc
+    except UpstreamBroken as exc:
+        raise AttemptFailed(
+            exc.reason, can_repeat=True, has_answered=exc.has_answered, may_be_billed=True
+        ) from exc
+    except (UpstreamTooLarge, BadAnswer) as exc:
+        raise AttemptFailed(str(exc), can_repeat=True, has_answered=True, may_be_billed=True) from exc
+
+
+async def _send(gateway: Gateway, call: Call, route: Route, adapter: Adapter) -> Exchange:
+    prepared = adapter.prepare(call.chat, route, output_bound=call.output_bound)
+    deadlines = gateway.deadlines
+    answer_s = deadlines.first_token_s if call.is_stream else deadlines.whole_s
+    exchange = await gateway.client.connect(_origin(route.channel.base_url), answer_s=answer_s)
+    call.exchange = exchange
+    await exchange.ask(prepared.target, headers=prepared.headers, body=prepared.body)
+    if exchange.status != 200:
+        await _refuse(exchange, route, adapter)
+    return exchange
+
+
+_ORIGINS: dict[str, Origin] = {}
+
+
+def _origin(base_url: str) -> Origin:
+    origin = _ORIGINS.get(base_url)
+    if origin is None:
+        origin = _ORIGINS[base_url] = Origin.of(base_url)
+    return origin
+
+
+async def _refuse(exchange: Exchange, route: Route, adapter: Adapter) -> None:
+    status = exchange.status
+    body = await exchange.body(MAX_ERROR_BYTES)
+    if status in {400, 422}:
+        message, param = adapter.complaint(body, route.channel)
+        raise InvalidRequest(message, param=param)
+    if status == 413:
+        raise RequestTooLarge("The request is larger than the model's provider accepts.")
+    if status in {401, 402, 403}:
+        # The credential is ours: the caller must never be told that theirs is wrong.
+        logger.error(
+            "gateway.channel.credential_refused", extra={"channel": route.channel.id, "status": status}
+        )
+        raise AttemptFailed(f"status {status}", can_repeat=False, has_answered=False, pause_s=REFUSED_PAUSE_S)
+    if status == 429:
+        raise AttemptFailed(
+            "status 429", can_repeat=False, has_answered=False, pause_s=_retry_after(exchange)
+        )
+    if status < 500:
+        raise AttemptFailed(f"status {status}", can_repeat=False, has_answered=False)
+    raise AttemptFailed(f"status {status}", can_repeat=True, has_answered=True)
+
+
+def _retry_after(exchange: Exchange) -> float:
+    raw = exchange.headers.get(b"retry-after", b"1")
+    try:
+        seconds = float(raw)
+    except ValueError:
+        return 1.0
+    return 1.0 if math.isnan(seconds) else min(60.0, max(0.0, seconds))
+
+
+async def _first_content(gateway: Gateway, call: Call, exchange: Exchange, adapter: Adapter) -> Stream:
+    wanted = call.chat.stream_options
+    translator = adapter.stream(model_id=call.model.id, wants_usage=bool(wanted and wanted.include_usage))
+    stream = Stream(exchange, EventSplitter(), translator)
+    try:
+        stream.opening = await _hold_back(stream)
+    except BaseException:
+        exchange.close()
+        raise
+    call.first_token_at = time.monotonic()
+    return stream
+
+
+async def _hold_back(stream: Stream) -> bytes:
+    translator = stream.translator
+    opening: list[bytes] = []
+    while not (translator.has_output or translator.is_done or translator.finish_reason):
+        if len(opening) > MAX_HELD_BACK_EVENTS:
+            break
+        if stream.pending:
+            opening.append(translator.feed(stream.pending.pop(0)))
+            continue
+        piece = await stream.exchange.piece()
+        if piece is None:
+            raise UpstreamBroken("ended before any content", has_answered=True)
+        stream.pending = stream.splitter.feed(piece)
+    return b"".join(opening)

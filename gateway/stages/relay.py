@@ -1,0 +1,206 @@
+"""5. Relay: pass a stream on as it comes, count what it costs, and stop where the money ends.
+
+Runs in the task that outlives the caller: when the caller leaves, the upstream is read on for a while, because its
+report of the usage is the only exact one.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+
+from billing.holds import HoldsUnavailable
+from billing.spool import Checkpoint
+from gateway.call import Call, Outcome
+from gateway.errors import GatewayError, ServiceUnavailable, UpstreamError
+from gateway.reply import Reply
+from gateway.runtime import Gateway
+from gateway.stages.dispatch import Stream
+from gateway.stages.reserve import STREAM_STEP, estimated_cost, estimated_usage
+from gateway.upstreams.base import Answer, BadAnswer, StreamTranslator
+from gateway.upstreams.http import UpstreamBroken, UpstreamTimeout, UpstreamTooLarge
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_S = 1.0
+# An upstream that ignores an explicit maximum is stopped; our estimate may be twice the real number.
+EXPLICIT_SLACK = 2
+EXPLICIT_FLOOR = 64
+# No status reached the caller; the number is nginx's custom for it.
+CLIENT_CLOSED_REQUEST = 499
+
+
+class _OutOfCredit(Exception):
+    """No more output can be held."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a stream has come, in estimated output tokens."""
+
+    passed_on: int = 0
+    checked_at: float = 0.0
+
+
+async def relay(gateway: Gateway, call: Call, stream: Stream, reply: Reply) -> tuple[Outcome, bytes]:
+    """Pass a stream on and return how it ended and the last bytes for the caller; never raises upstream errors."""
+    translator = stream.translator
+    progress = _Progress(passed_on=translator.output_tokens, checked_at=time.monotonic())
+    reply.send(stream.opening)
+    error: GatewayError | None = None
+    try:
+        await _pass_on(gateway, call, stream, reply, progress)
+    except _OutOfCredit:
+        if not reply.is_left:
+            usage = estimated_usage(call, progress.passed_on)
+            outcome = Outcome("cut", 200, usage, is_estimated=True, finish_reason="length")
+            return outcome, translator.cut(usage)
+    except (UpstreamBroken, UpstreamTimeout, UpstreamTooLarge, BadAnswer) as exc:
+        logger.warning("gateway.relay.broken", extra={"request": call.request.id, "reason": str(exc)})
+        error = UpstreamError(
+            "The model's provider broke off in the middle of the answer.", should_retry=False
+        )
+    except HoldsUnavailable:
+        error = ServiceUnavailable("Credit for the rest of the answer cannot be reserved right now.")
+    finally:
+        stream.exchange.close()
+    if error is not None and not reply.is_left:
+        return _died(call, translator, progress), translator.failure(error.detail())
+    return _finished(call, translator, progress, reply)
+
+
+async def _pass_on(gateway: Gateway, call: Call, stream: Stream, reply: Reply, progress: _Progress) -> None:
+    translator, exchange, splitter = stream.translator, stream.exchange, stream.splitter
+    events = stream.pending
+    while True:
+        await _pass_events(gateway, call, translator, events, reply, progress)
+        if translator.is_done:
+            return
+        if reply.is_full:
+            # A slow reader is not the upstream's fault: its silence is not counted meanwhile.
+            exchange.deadline = call.ends_at
+            await reply.room()
+            exchange.deadline = min(time.monotonic() + gateway.deadlines.idle_s, call.ends_at)
+        now = time.monotonic()
+        if now - progress.checked_at >= CHECKPOINT_S:
+            _checkpoint(gateway, call, progress, now)
+        piece = await exchange.piece()
+        if piece is None:
+            events = splitter.finish()
+            await _pass_events(gateway, call, translator, events, reply, progress)
+            break
+        events = splitter.feed(piece)
+        if events:
+            # Only content moves the deadline: a stream of comments must not live forever.
+            exchange.deadline = min(time.monotonic() + gateway.deadlines.idle_s, call.ends_at)
+            exchange.phase = "content"
+    if not translator.finish_reason:
+        raise UpstreamBroken("ended without a finish reason", has_answered=True)
+
+
+async def _pass_events(
+    gateway: Gateway,
+    call: Call,
+    translator: StreamTranslator,
+    events: list[bytes],
+    reply: Reply,
+    progress: _Progress,
+) -> None:
+    out: list[bytes] = []
+    try:
+        for event in events:
+            translated = translator.feed(event)
+            if translator.output_tokens > _limit(call):
+                await _extend(gateway, call, translator, reply)
+            out.append(translated)
+            if not reply.is_left:
+                progress.passed_on = translator.output_tokens
+    finally:
+        # Also before an error: what came before it was paid for and belongs to the caller.
+        if out:
+            reply.send(b"".join(out))
+
+
+def _limit(call: Call) -> int:
+    assert call.hold is not None
+    if call.hold.ask.mode == "explicit":
+        return EXPLICIT_SLACK * call.hold.output_tokens + EXPLICIT_FLOOR
+    return call.hold.output_tokens
+
+
+async def _extend(gateway: Gateway, call: Call, translator: StreamTranslator, reply: Reply) -> None:
+    assert call.hold is not None
+    while translator.output_tokens > _limit(call):
+        if reply.is_left or call.hold.ask.mode == "explicit":
+            raise _OutOfCredit
+        if not await gateway.holds.extend(call.hold, STREAM_STEP):
+            raise _OutOfCredit
+
+
+def _checkpoint(gateway: Gateway, call: Call, progress: _Progress, now: float) -> None:
+    assert call.hold is not None
+    progress.checked_at = now
+    gateway.spool.append(
+        Checkpoint(
+            request_id=call.request.id,
+            hold_nano=call.hold.amount_nano,
+            cost_nano=min(call.hold.amount_nano, estimated_cost(call, progress.passed_on)),
+            output_tokens=progress.passed_on,
+        )
+    )
+
+
+def _died(call: Call, translator: StreamTranslator, progress: _Progress) -> Outcome:
+    return Outcome(
+        "upstream_died",
+        200,
+        translator.usage or estimated_usage(call, progress.passed_on),
+        is_estimated=translator.usage is None,
+        finish_reason="error",
+        error_code=UpstreamError.code,
+        upstream_id=translator.upstream_id,
+    )
+
+
+def _finished(
+    call: Call, translator: StreamTranslator, progress: _Progress, reply: Reply
+) -> tuple[Outcome, bytes]:
+    usage = translator.usage
+    is_estimated = usage is None
+    if usage is None:
+        usage = estimated_usage(call, progress.passed_on)
+    is_free = not translator.has_output and not usage.output_tokens
+    name = "client_left" if reply.is_left else "free" if is_free else "completed"
+    outcome = Outcome(
+        name,
+        200,
+        usage,
+        is_estimated=is_estimated,
+        is_free=is_free,
+        finish_reason=translator.finish_reason,
+        upstream_id=translator.upstream_id,
+    )
+    return outcome, translator.closing(usage)
+
+
+def left_unfinished(call: Call) -> Outcome:
+    """Return the outcome of a whole answer that did not come within the time for which we drain."""
+    return Outcome("client_left", CLIENT_CLOSED_REQUEST, estimated_usage(call, 0), is_estimated=True)
+
+
+def answered(call: Call, answer: Answer, reply: Reply) -> Outcome:
+    """Return the outcome of a whole answer."""
+    usage = answer.usage
+    if usage is None:
+        usage = estimated_usage(call, answer.text_tokens)
+    is_free = not answer.has_output and not usage.output_tokens
+    return Outcome(
+        "client_left" if reply.is_left else "free" if is_free else "completed",
+        200,
+        usage,
+        is_estimated=answer.usage is None,
+        is_free=is_free,
+        finish_reason=answer.finish_reason,
+        upstream_id=answer.upstream_id,
+    )

@@ -1,0 +1,181 @@
+"""3. Reserve: limits, budgets and the hold, decided together in one Lua call.
+
+With an explicit maximum the hold covers it. Without one a stream holds ``STREAM_STEP`` tokens at a time, and a whole
+answer the model's maximum or half of what is available, whichever is less; that bound is sent upstream.
+"""
+
+from __future__ import annotations
+
+from billing.holds import Ask, HoldsUnavailable, InsufficientCredit, Limits, RateLimited
+from billing.spool import Intent, SpoolFull
+from catalog.pricing import Usage, cost_picos, dearest
+from fastanchor.lib.money import exact_usd, round_picos
+from gateway.call import Call
+from gateway.errors import GatewayError, InsufficientQuota, RateLimit, ServiceUnavailable
+from gateway.runtime import Gateway
+
+STREAM_STEP = 2_048
+LEAST_WHOLE_OUTPUT = 256
+# Where the catalog knows no maximum of a model.
+ASSUMED_MAX_OUTPUT = 16_384
+
+
+async def reserve(gateway: Gateway, call: Call) -> None:
+    """Place the hold of a call; raises 402, 429 and 503 errors."""
+    try:
+        gateway.spool.make_room()
+        call.hold = await gateway.holds.place(_ask(call))
+    except SpoolFull as exc:
+        raise ServiceUnavailable(
+            "Requests cannot be recorded right now. Try again soon.", retry_after_s=5
+        ) from exc
+    except HoldsUnavailable as exc:
+        raise ServiceUnavailable(
+            "Credit cannot be reserved right now. Try again soon.", retry_after_s=exc.retry_after_s
+        ) from exc
+    except RateLimited as exc:
+        raise _too_many(exc, call) from exc
+    except InsufficientCredit as exc:
+        raise _too_little(exc) from exc
+    if call.chat.explicit_max is None:
+        call.output_bound = _bound(call)
+
+
+def write_intent(gateway: Gateway, call: Call) -> None:
+    """Note in the spool that an upstream may bill this call; before its bytes leave."""
+    assert call.hold is not None
+    assert call.channel is not None
+    gateway.spool.append(
+        Intent(
+            request_id=call.request.id,
+            organization_id=call.caller.organization_id,
+            key_id=call.caller.key_id,
+            model_id=call.model.id,
+            provider_id=call.channel.provider,
+            channel_id=call.channel.id,
+            price_id=call.price.id,
+            started_at_ms=call.request.started_at_ms,
+            is_stream=call.is_stream,
+            hold_nano=call.hold.amount_nano,
+            cost_nano=min(call.hold.amount_nano, estimated_cost(call, 0)),
+        )
+    )
+
+
+def estimated_usage(call: Call, output_tokens: int) -> Usage:
+    """Return the usage of a call whose upstream reported none."""
+    return Usage(call.estimate.fair, 0, 0, output_tokens, 0)
+
+
+def estimated_cost(call: Call, output_tokens: int) -> int:
+    """Return what the call costs by estimate, in nano-USD."""
+    return round_picos(cost_picos(call.price, estimated_usage(call, output_tokens)))
+
+
+def max_output(call: Call) -> int:
+    """Return the most output tokens of the call's model, over all choices."""
+    return (call.model.max_output or ASSUMED_MAX_OUTPUT) * (call.chat.n or 1)
+
+
+def _ask(call: Call) -> Ask:
+    caller, rates, choices = call.caller, dearest(call.price), call.chat.n or 1
+    explicit = call.chat.explicit_max
+    if explicit is not None:
+        mode, wanted, least = "explicit", explicit * choices, explicit * choices
+    elif call.is_stream:
+        mode, wanted, least = "stream", min(STREAM_STEP, max_output(call)), 1
+    else:
+        mode, wanted, least = "whole", max_output(call), LEAST_WHOLE_OUTPUT * choices
+    return Ask(
+        request_id=call.request.id,
+        organization_id=caller.organization_id,
+        key_id=caller.key_id,
+        requests_per_minute=caller.requests_per_minute,
+        tokens_per_minute=caller.tokens_per_minute,
+        key_requests_per_minute=caller.key_requests_per_minute,
+        key_tokens_per_minute=caller.key_tokens_per_minute,
+        concurrency=caller.concurrency,
+        budget_total_nano=caller.budget_total_nano,
+        budget_month_nano=caller.budget_month_nano,
+        input_tokens=call.estimate.fair,
+        input_cost_picos=call.estimate.most * rates.input,
+        output_rate_picos=rates.output,
+        output_tokens=wanted,
+        least_output_tokens=least,
+        mode=mode,
+    )
+
+
+def _bound(call: Call) -> int | None:
+    """Return the bound of one choice's output that money sets, if it is below the model's own."""
+    hold, choices = call.hold, call.chat.n or 1
+    assert hold is not None
+    affordable = hold.output_tokens
+    if call.is_stream and hold.ask.output_rate_picos:
+        affordable += hold.left_nano * 1_000 // hold.ask.output_rate_picos
+    elif call.is_stream:
+        return None
+    return affordable // choices if affordable < max_output(call) else None
+
+
+def limit_headers(limits: Limits) -> list[tuple[str, str]]:
+    """Return both minute limits under OpenAI's header names; resets as durations such as ``6m0s``."""
+    headers = []
+    for name, minute in (("requests", limits.requests), ("tokens", limits.tokens)):
+        headers += [
+            (f"x-ratelimit-limit-{name}", str(minute.limit)),
+            (f"x-ratelimit-remaining-{name}", str(minute.remaining)),
+            (f"x-ratelimit-reset-{name}", _duration(minute.reset_ms)),
+        ]
+    return headers
+
+
+def _duration(ms: int) -> str:
+    if ms < 1_000:
+        return f"{ms}ms"
+    minutes, rest = divmod(ms, 60_000)
+    seconds = f"{rest / 1_000:.3f}".rstrip("0").rstrip(".")
+    return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
+
+
+_WHAT = {
+    "requests": "requests per minute",
+    "tokens": "tokens per minute",
+    "concurrency": "requests running at once",
+}
+
+
+def _too_many(refusal: RateLimited, call: Call) -> GatewayError:
+    headers = tuple(limit_headers(refusal.limits))
+    if refusal.dimension == "tokens" and call.estimate.fair > refusal.limit:
+        return RateLimit(
+            f"This request has about {call.estimate.fair} input tokens; the limit is {refusal.limit} tokens per minute. "
+            "Shorten the prompt or raise the limit.",
+            param="tokens",
+            should_retry=False,
+            headers=headers,
+        )
+    return RateLimit(
+        f"The limit of {refusal.limit} {_WHAT[refusal.dimension]} is reached. "
+        f"Try again in {_duration(refusal.retry_after_ms)}.",
+        param=refusal.dimension,
+        retry_after_s=refusal.retry_after_ms / 1_000,
+        headers=headers,
+    )
+
+
+_WHOSE = {
+    "wallet": ("credit", "Top up in the dashboard"),
+    "key": ("budget of this API key", "Raise the key's budget in the dashboard"),
+    "key_month": ("monthly budget of this API key", "Raise the key's budget in the dashboard"),
+}
+
+
+def _too_little(refusal: InsufficientCredit) -> GatewayError:
+    what, remedy = _WHOSE[refusal.scope]
+    left, needed = exact_usd(max(0, refusal.left_nano)), exact_usd(refusal.needed_nano)
+    return InsufficientQuota(
+        f"This request may cost up to ${needed} for {refusal.asked_tokens} output tokens, but ${left} of the {what} is "
+        f"available, enough for {refusal.affordable_tokens} output tokens. {remedy}, or ask for fewer 'max_tokens'.",
+        headers=tuple(limit_headers(refusal.limits)),
+    )

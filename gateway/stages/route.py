@@ -1,0 +1,73 @@
+"""2. Route: find the model that is meant, its price, and the channels through which it may be reached."""
+
+from __future__ import annotations
+
+import random
+
+from accounts.keyring import Caller
+from catalog.snapshot import CatalogUnavailable, Model, Route
+from gateway.call import Call, Estimate, Request
+from gateway.errors import InvalidRequest, ModelNotFound, PermissionDenied, ServiceUnavailable
+from gateway.runtime import Gateway
+from gateway.schemas import ChatRequest, Prompt
+
+# Upper bounds of what providers document: a picture, a second of audio as base64, a page of a file.
+TOKENS_PER_IMAGE = 4_000
+TOKENS_PER_MESSAGE_FRAME = 16
+
+
+def route(gateway: Gateway, request: Request, caller: Caller, chat: ChatRequest, prompt: Prompt) -> Call:
+    """Find model, price and channels; raises 400, 403, 404 and 503 errors."""
+    try:
+        model = gateway.catalog.current.models.get(chat.model)
+    except CatalogUnavailable as exc:
+        raise ServiceUnavailable(
+            "The model list is not loaded yet. Try again soon.", retry_after_s=1
+        ) from exc
+    if model is None:
+        raise ModelNotFound(
+            f"The model '{chat.model}' does not exist here. GET /v1/models lists those that do.",
+            param="model",
+        )
+    if caller.allowed_models and model.id not in caller.allowed_models:
+        raise PermissionDenied(f"This API key may not use the model '{model.id}'.", param="model")
+    price = model.price_at(request.started_at_ms / 1000)
+    _check_capabilities(model, prompt)
+    return Call(
+        request=request,
+        caller=caller,
+        chat=chat,
+        prompt=prompt,
+        model=model,
+        price=price,
+        candidates=_in_order(model.routes),
+        estimate=estimate(prompt),
+    )
+
+
+def estimate(prompt: Prompt) -> Estimate:
+    """Estimate a prompt's tokens: a quarter of its bytes fairly, half of them at most (plus pictures)."""
+    pictures = prompt.images * TOKENS_PER_IMAGE
+    return Estimate(
+        fair=prompt.text_bytes // 4 + pictures // 4 + 1,
+        most=prompt.text_bytes // 2 + pictures + TOKENS_PER_MESSAGE_FRAME,
+    )
+
+
+def _check_capabilities(model: Model, prompt: Prompt) -> None:
+    if prompt.images and "image" not in model.input_modalities:
+        raise InvalidRequest(f"The model '{model.id}' does not read images.", param="messages")
+    if prompt.audios and "audio" not in model.input_modalities:
+        raise InvalidRequest(f"The model '{model.id}' does not read audio.", param="messages")
+
+
+def _in_order(routes: tuple[Route, ...]) -> tuple[Route, ...]:
+    """Sort by priority, lowest number first, and shuffle by weight among equals."""
+    if len(routes) == 1:
+        return routes
+    # A weighted shuffle: the smallest of exponential draws wins with a chance proportional to its weight.
+    draws = {
+        id(each): (each.channel.priority, random.expovariate(1.0) / max(each.channel.weight, 1e-9))
+        for each in routes
+    }
+    return tuple(sorted(routes, key=lambda each: draws[id(each)]))

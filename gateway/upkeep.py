@@ -1,0 +1,40 @@
+"""What a gateway process does beside serving: renew leases, comment into silent streams, give up on slow readers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from gateway.runtime import Gateway
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 1.0
+# A third of a lease, so that one late renewal does no harm.
+RENEW_EVERY_S = 15.0
+_KEEP_ALIVE = b": keep-alive\n\n"
+
+
+async def upkeep(gateway: Gateway) -> None:
+    """Run until cancelled."""
+    renewed_at = time.monotonic()
+    while True:
+        await asyncio.sleep(TICK_S)
+        now = time.monotonic()
+        look_after_streams(gateway, now)
+        if now - renewed_at >= RENEW_EVERY_S:
+            renewed_at = now
+            gateway.holds.renew()
+
+
+def look_after_streams(gateway: Gateway, now: float) -> None:
+    """Send a comment where nothing was sent for a while; leave callers who do not read."""
+    for reply in list(gateway.streams):
+        rests_s = now - reply.moved_at
+        if reply.waiting_bytes:
+            if rests_s > gateway.deadlines.slow_reader_s:
+                reply.leave()
+        elif rests_s > gateway.deadlines.keep_alive_s:
+            # Some hand-written clients stumble over comments, so there are none before a long silence.
+            reply.send(_KEEP_ALIVE)

@@ -1,0 +1,68 @@
+"""The hot endpoints as Django views over the same pipeline, and what every other path under /v1 answers.
+
+So all of /v1 stands in the URL conf and works under any server; in production ``app.py`` answers before Django.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from gateway import door
+from gateway.call import Request
+from gateway.envelope import error_response
+from gateway.errors import MethodNotAllowed, NotFound, RequestTooLarge, ServiceUnavailable
+from gateway.pipeline import serve
+from gateway.reply import Reply
+
+
+@csrf_exempt
+async def chat_completions(request: HttpRequest) -> HttpResponseBase:
+    """POST /v1/chat/completions."""
+    if request.method != "POST":
+        return error_response(MethodNotAllowed("This path takes POST only.", headers=(("allow", "POST"),)))
+    try:
+        body = request.body
+    except RequestDataTooBig:
+        return error_response(RequestTooLarge("The body is too large. Shorten it."))
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    try:
+        gateway = door.current()
+    except ServiceUnavailable as error:
+        return error_response(error)
+    return await _respond(serve(gateway, Request(headers, body)))
+
+
+async def _respond(reply: Reply) -> HttpResponseBase:
+    try:
+        await reply.begun()
+    except BaseException:
+        reply.leave()
+        raise
+    response: HttpResponseBase
+    if reply.is_stream:
+        response = StreamingHttpResponse(_pieces(reply), status=reply.status)
+    else:
+        response = HttpResponse(reply.take(), status=reply.status)
+    for name, value in reply.headers:
+        response[name] = value
+    return response
+
+
+async def _pieces(reply: Reply) -> AsyncIterator[bytes]:
+    try:
+        while (piece := await reply.piece()) is not None:
+            yield piece
+    finally:
+        reply.leave()
+
+
+@csrf_exempt
+def unknown_path(request: HttpRequest, path: str = "") -> HttpResponse:
+    """Answer any other path under /v1."""
+    return error_response(
+        NotFound(f"There is no {request.method} /v1/{path[:200]}. See the documentation for the paths.")
+    )
