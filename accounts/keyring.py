@@ -29,7 +29,7 @@ MAX_CALLERS = 50_000
 MAX_UNKNOWN = 10_000
 MAX_LOADS = 16
 MAX_WAITING = 1_000
-# How long a caller waits for the store: long for a new key, short when a stale answer is at hand.
+# How long a load may take, its turn included, and how long a caller waits for it with a stale answer at hand.
 LOAD_TIMEOUT_S = 3.0
 REFRESH_WAIT_S = 0.25
 # After a failed refresh stale answers are given at once for this long.
@@ -163,8 +163,8 @@ class Keyring:
         if stale is not None and self._clock() < self._rest_until:
             return stale
         task = self._loads.get(digest) or self._start_load(digests)
-        # asyncio.wait leaves the task alone when this waiter is cancelled: others may be waiting for it.
-        await asyncio.wait({task}, timeout=LOAD_TIMEOUT_S if stale is None else REFRESH_WAIT_S)
+        # The load ends by itself; asyncio.wait leaves it alone when this waiter goes, for others may be waiting.
+        await asyncio.wait({task}, timeout=None if stale is None else REFRESH_WAIT_S)
         if not task.done() or task.cancelled() or task.exception() is not None:
             return self._without_the_store(digest)
         loaded = task.result()
