@@ -5,8 +5,26 @@ from __future__ import annotations
 import os
 import sys
 
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
-if __name__ == "__main__":
+from fastanchor.local.environment import adopt_environment
+from fastanchor.local.up import up
+
+
+def main() -> None:
+    """Run one command; ``up`` comes before Django, because it starts what the settings need."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fastanchor.settings")
+    if sys.argv[1:2] == ["up"]:
+        sys.exit(up(sys.argv[2:]))
+    adopt_environment()
+    try:
+        _ = settings.INSTALLED_APPS
+    except ImproperlyConfigured as exc:
+        sys.exit(f"fastanchor: {exc}")
     execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

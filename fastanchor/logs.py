@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _GONE = "[removed]"
 _SECRETS = (
     (re.compile(r"\b(?:sk|rk|pk|whsec)[-_][A-Za-z0-9_-]{6,}"), _GONE),

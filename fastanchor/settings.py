@@ -49,6 +49,9 @@ X_FRAME_OPTIONS = "DENY"
 BIND_ADDRESS = env_str("FASTANCHOR_BIND", "0.0.0.0" if IS_PRODUCTION else "127.0.0.1")  # noqa: S104
 PORT = env_int("PORT", 8000)
 GATEWAY_PORT = env_int("GATEWAY_PORT", PORT)
+WEB_WORKERS = env_int("WEB_WORKERS", 1)
+# Off where a gateway on the same host ships the spools of both.
+WEB_SHIPPER = env_bool("WEB_SHIPPER", default=True)
 GATEWAY_WORKERS = env_int("GATEWAY_WORKERS", 1)
 DRAIN_S = env_int("FASTANCHOR_DRAIN_S", 30)
 
@@ -184,7 +187,7 @@ STORAGES = {
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
 }
-WHITENOISE_USE_FINDERS = not IS_PRODUCTION
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = not IS_PRODUCTION
 
 # Gateway: where spools live, how much it accepts, which upstreams it may reach.
 DATA_DIR = Path(env_str("FASTANCHOR_DATA_DIR", str(BASE_DIR / ".local")))
