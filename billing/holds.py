@@ -24,6 +24,7 @@ import redis
 from fastanchor.lib.valkey import Script, TurnPipeline, ValkeyUnavailable
 
 LEASE_MS = 60_000
+MAX_OPENINGS = 3
 EPOCH_KEY = "fa:epoch"
 # Doubles in Lua are exact up to here ($9.007 million); a larger balance is published as this much.
 _EXACT_NANOS = 2**53 - 1
@@ -236,17 +237,23 @@ class Holds:
 
     async def place(self, ask: Ask) -> Hold:
         """Reserve money and a place in the limits; raises ``RateLimited``, ``InsufficientCredit``, ``HoldsUnavailable``."""
-        answer = await self._admit(ask)
-        if answer[0] == 1:
-            await self._open_once(ask.organization_id)
-            answer = await self._admit(ask)
-        if answer[0] == 1:
-            raise HoldsUnavailable
+        answer = await self._admit_known(ask)
         if answer[0] != 0:
             raise _refusal(answer)
         hold = Hold(ask, int(answer[1]), int(answer[2]), int(answer[3]), _limits(answer))
         self._running[ask.request_id] = hold
         return hold
+
+    async def _admit_known(self, ask: Ask) -> Sequence[Any]:
+        for _ in range(MAX_OPENINGS):
+            asked_in = self._epoch
+            answer = await self._admit(ask)
+            if answer[0] != 1:
+                return answer
+            # Another call may have opened a wallet meanwhile, and so learned of the new epoch: then only ask again.
+            if self._epoch == asked_in:
+                await self._open_once(ask.organization_id)
+        raise HoldsUnavailable
 
     async def _admit(self, ask: Ask) -> Sequence[Any]:
         arguments = (

@@ -75,7 +75,7 @@ class TurnPipeline:
             socket_connect_timeout=timeout_s,
             retry=AsyncRetry(NoBackoff(), 0),
         )
-        self._client = redis.asyncio.Redis(connection_pool=pool)
+        self._client = redis.asyncio.Redis.from_pool(pool)
         self._waiting: list[_Call] = []
         self._flushes: set[asyncio.Task[None]] = set()
 

@@ -1,0 +1,134 @@
+"""The spool keeps every record through the death of its writer, and forgets none before it is acknowledged."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from billing.spool import Position, Spool, SpoolFull, SpoolReader, Void, spools
+
+SMALL = 4096
+
+
+def void(number: int) -> Void:
+    return Void(f"req_{number:06d}")
+
+
+def test_what_was_written_is_read_in_order_across_segments(tmp_path: Path) -> None:
+    spool = Spool.create(tmp_path, segment_bytes=SMALL)
+    written = [void(number) for number in range(1000)]
+
+    for record in written:
+        spool.make_room()
+        spool.append(record)
+
+    (reader,) = spools(tmp_path)
+    assert [entry.record for entry in reader.read(5000)] == written
+    assert reader.read(10) == []
+
+
+def test_a_reader_sees_what_is_appended_later(tmp_path: Path) -> None:
+    spool = Spool.create(tmp_path, segment_bytes=SMALL)
+    (reader,) = spools(tmp_path)
+    seen = []
+
+    for number in range(500):
+        spool.append(void(number))
+        seen += [entry.record for entry in reader.read(3)]
+
+    assert seen == [void(number) for number in range(500)]
+
+
+def test_only_what_follows_the_acknowledged_position_is_read_again(tmp_path: Path) -> None:
+    spool = Spool.create(tmp_path, segment_bytes=SMALL)
+    for number in range(600):
+        spool.append(void(number))
+    (reader,) = spools(tmp_path)
+    entries = reader.read(600)
+
+    reader.acknowledge(entries[399].end)
+
+    assert [entry.record for entry in SpoolReader(reader.folder).read(600)] == [
+        void(n) for n in range(400, 600)
+    ]
+    kept = sorted(path.name for path in reader.folder.glob("*.seg"))
+    assert kept[0] == f"{entries[399].end.segment:08d}.seg"
+
+
+def test_a_damaged_acknowledgement_only_means_to_read_everything_again(tmp_path: Path) -> None:
+    spool = Spool.create(tmp_path)
+    spool.append(void(1))
+    (reader,) = spools(tmp_path)
+    reader.acknowledge(reader.read(1)[0].end)
+
+    (reader.folder / "ack").write_bytes(b"\x07" * 20)
+
+    assert SpoolReader(reader.folder).acknowledged == Position(1, 0)
+    assert [entry.record for entry in SpoolReader(reader.folder).read(5)] == [void(1)]
+
+
+def test_a_torn_tail_is_not_a_record(tmp_path: Path) -> None:
+    spool = Spool.create(tmp_path, segment_bytes=SMALL)
+    spool.append(void(1))
+    (reader,) = spools(tmp_path)
+    end = reader.read(1)[0].end.offset
+    spool.append(void(2))
+
+    with (spool.folder / "00000001.seg").open("r+b") as file:
+        file.seek(end + 12)
+        file.write(b"\xff")
+
+    assert [entry.record for entry in SpoolReader(spool.folder).read(5)] == [void(1)]
+
+
+def test_records_survive_kill_9_and_the_spool_is_then_orphaned(tmp_path: Path) -> None:
+    program = textwrap.dedent(
+        """
+        import sys, time
+        from pathlib import Path
+        from billing.spool import Spool, Void
+        spool = Spool.create(Path(sys.argv[1]))
+        for number in range(200):
+            spool.append(Void(f"req_{number:06d}"))
+        print("written", flush=True)
+        time.sleep(60)
+        """
+    )
+    writer = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE)
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == b"written\n"
+    (reader,) = spools(tmp_path)
+    assert not reader.is_orphaned()
+
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.communicate()
+
+    assert reader.is_orphaned()
+    assert len(reader.read(500)) == 200
+
+
+def test_a_full_disk_refuses_before_a_record_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool.create(tmp_path, segment_bytes=SMALL)
+
+    def no_space(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", no_space)
+    accepted = 0
+    with pytest.raises(SpoolFull):
+        while True:
+            spool.make_room()
+            spool.append(void(accepted))
+            accepted += 1
+
+    (reader,) = spools(tmp_path)
+    assert len(reader.read(10_000)) == accepted
+    # Half a segment is left for the records of calls under way.
+    spool.append(void(accepted))
+    assert [entry.record for entry in reader.read(10)] == [void(accepted)]
