@@ -12,6 +12,8 @@ import os
 import re
 import subprocess
 import sys
+import time
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -27,9 +29,17 @@ from billing.holds import known_wallet
 from tests.live.programs import ROOT, Program, free_port, wait_until
 from tests.live.sandbox import LiveSandbox
 
-NANOS_PER_CENT = 10_000_000
-# Served by both sandboxes, so that one can fail.
-MODELS = ("gpt-4o", "gpt-4.1")
+# Their models, the product page's eight among them, are served by both sandboxes.
+PROVIDERS = ("openai", "anthropic", "google", "deepseek", "alibaba")
+# Every process hears of a change within this time.
+CHANGES_ARRIVE_S = 1.0
+# Waits that tests can afford.
+_SHORT_WAITS = {
+    "FASTANCHOR_UPSTREAM_FIRST_TOKEN_S": "3",
+    "FASTANCHOR_UPSTREAM_IDLE_S": "3",
+    "FASTANCHOR_KEEP_ALIVE_S": "1",
+    "FASTANCHOR_DRAIN_S": "5",
+}
 
 _VALKEY_DATABASES = 16
 _numbers = itertools.count(1)
@@ -92,12 +102,14 @@ class LiveProduct:
         self.redis_url = redis_url if own_servers else _beside(redis_url)
         self._gateway_count = gateways
         self._undo = contextlib.ExitStack()
+        self._spares: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
         self.environment = {
             **os.environ,
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,
             "FASTANCHOR_DATA_DIR": str(folder / "data"),
             "FASTANCHOR_ALLOW_PRIVATE_UPSTREAMS": "1",
+            **_SHORT_WAITS,
             **(environment or {}),
         }
 
@@ -139,17 +151,40 @@ class LiveProduct:
 
     def new_key(self, organization: str, *options: str) -> str:
         """Return the secret of a new key; ``options`` are those of ``apikey_create``, such as ``--rpm=3``."""
-        return str(self._json("apikey_create", f"--organization={organization}", *options)["key"])
+        return str(self._json("apikey_create", f"--organization={organization}", *options)["secret"])
 
     def new_customer(self, *, plan: str = "payg", credit_cents: int = 1000) -> tuple[str, str]:
         """Return the id of a new customer and the secret of its key."""
         organization = self.new_organization(plan=plan, credit_cents=credit_cents)
         return organization, self.new_key(organization)
 
-    def add_channel(self, base_url: str, *options: str, provider: str = "openai") -> dict[str, Any]:
-        """Make a channel; ``options`` are those of ``channel_add``, such as ``--priority=5``."""
+    def add_channel(self, base_url: str, *options: str, provider: str = "openai") -> str:
+        """Return the id of a new channel; ``options`` are those of ``channel_add``, such as ``--priority=5``."""
         arguments = [f"--provider={provider}", f"--base-url={base_url}", "--api-key=sk-sandbox", *options]
-        return self._json("channel_add", *arguments)
+        return str(self._json("channel_add", *arguments)["id"])
+
+    def spare_model(self, *upstreams: str) -> str:
+        """Return a model that these base URLs alone serve, tried in this order, through channels of its own.
+
+        What goes wrong with it stays without consequences for every other test.
+        """
+        if not self._spares[upstreams]:
+            self._spares[upstreams] = [self._route(model, upstreams) for model in self._unrouted_models()]
+            time.sleep(CHANGES_ARRIVE_S)
+        return self._spares[upstreams].pop()
+
+    def _unrouted_models(self) -> list[tuple[str, str]]:
+        query = """
+            SELECT id, provider_id FROM catalog_catalogmodel AS model
+            WHERE is_listed AND NOT EXISTS (SELECT FROM catalog_route WHERE model_id = model.id) ORDER BY id LIMIT 8
+        """
+        return [(row["id"], row["provider_id"]) for row in self.rows(query)]
+
+    def _route(self, model: tuple[str, str], upstreams: tuple[str, ...]) -> str:
+        name, provider = model
+        for priority, base_url in enumerate(upstreams):
+            self.add_channel(base_url, f"--models={name}", f"--priority={priority}", provider=provider)
+        return name
 
     # What auditors see.
 
@@ -170,7 +205,9 @@ class LiveProduct:
 
     def wait_settled(self, organization: str, *, rows: int | None = None, within_s: float = 20.0) -> None:
         """Return once nothing of an organization is held, and with ``rows`` once it has that many usage records."""
-        wait_until(lambda: self._is_settled(organization, rows), what="every hold is settled", within_s=within_s)
+        wait_until(
+            lambda: self._is_settled(organization, rows), what="every hold is settled", within_s=within_s
+        )
 
     def _is_settled(self, organization: str, rows: int | None) -> bool:
         wallet = known_wallet(self.valkey, organization)
@@ -190,13 +227,12 @@ class LiveProduct:
         self.command("migrate", "--verbosity=0")
         self.command("load_catalog")
         self.sandboxes = tuple(self._sandbox(name) for name in ("east", "west"))
-        for sandbox in self.sandboxes:
-            self.add_channel(sandbox.base_url)
+        for provider, sandbox in itertools.product(PROVIDERS, self.sandboxes):
+            self.add_channel(sandbox.base_url, provider=provider)
         self._ports = tuple(free_port() for _ in range(self._gateway_count))
         self.gateways = tuple(self._gateway(port) for port in self._ports)
-        self.shipper = self._program("shipper", "manage.py", "shipper")
-        for port in self._ports:
-            wait_until(lambda port=port: self._is_ready(port), what="a gateway is ready")  # type: ignore[misc]
+        self.shipper = self._program("shipper", "shipper")
+        wait_until(lambda: all(map(self._is_ready, self._ports)), what="every gateway is ready")
 
     def _create_database(self) -> None:
         with psycopg.connect(self._admin_url, autocommit=True) as connection:
@@ -205,7 +241,9 @@ class LiveProduct:
 
     def _drop_database(self) -> None:
         with psycopg.connect(self._admin_url, autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self._database)))
+            connection.execute(
+                sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self._database))
+            )
 
     def _sandbox(self, name: str) -> LiveSandbox:
         sandbox = LiveSandbox(self.folder / f"sandbox-{name}.log")
@@ -213,11 +251,11 @@ class LiveProduct:
         return sandbox
 
     def _gateway(self, port: int) -> Program:
-        options = ["--host=127.0.0.1", f"--port={port}", "--lifespan=on", "--no-access-log", "--log-level=warning"]
-        return self._program(f"gateway-{port}", "-m", "uvicorn", "fastanchor.asgi:application", *options)
+        return self._program(f"gateway-{port}", "web", {"PORT": str(port)})
 
-    def _program(self, name: str, *arguments: str) -> Program:
-        program = Program(arguments, log=self.folder / f"{name}.log", environment=self.environment)
+    def _program(self, name: str, command: str, environment: dict[str, str] | None = None) -> Program:
+        own = {**self.environment, **(environment or {})}
+        program = Program(["manage.py", command], log=self.folder / f"{name}.log", environment=own)
         self._undo.callback(program.stop)
         return program
 
@@ -226,7 +264,7 @@ class LiveProduct:
             if not program.is_running():
                 raise RuntimeError(program.output())
         with contextlib.suppress(httpx2.TransportError):
-            return httpx2.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+            return httpx2.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
         return False
 
     def _json(self, *arguments: str) -> dict[str, Any]:
@@ -240,7 +278,11 @@ def _with_path(url: str, name: str) -> str:
 def _beside(url: str) -> str:
     """Return a Valkey URL with another database number than any test worker uses."""
     found = re.search(r"(?:db=|/)(\d+)$", url)
-    number = (int(found.group(1)) + _VALKEY_DATABASES // 2) % _VALKEY_DATABASES if found else _VALKEY_DATABASES // 2
+    number = (
+        (int(found.group(1)) + _VALKEY_DATABASES // 2) % _VALKEY_DATABASES
+        if found
+        else _VALKEY_DATABASES // 2
+    )
     if url.startswith("unix:"):
         return f"{url.split('?', maxsplit=1)[0]}?db={number}"
     return _with_path(url, str(number))
@@ -249,6 +291,6 @@ def _beside(url: str) -> str:
 @contextlib.contextmanager
 def live_product(folder: Path) -> Iterator[LiveProduct]:
     """Run the product on the servers of the test run."""
-    urls = {"database_url": os.environ["DATABASE_URL"], "redis_url": os.environ["REDIS_URL"]}
-    with LiveProduct(folder, **urls) as product:
+    database_url, redis_url = os.environ["DATABASE_URL"], os.environ["REDIS_URL"]
+    with LiveProduct(folder, database_url=database_url, redis_url=redis_url) as product:
         yield product
