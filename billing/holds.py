@@ -224,7 +224,7 @@ class Holds:
         self._pipeline = pipeline
         self._open = open_organization
         self._epoch = ""
-        self._opening: dict[str, asyncio.Task[str]] = {}
+        self._opening: dict[str, asyncio.Task[None]] = {}
         self._running: dict[str, Hold] = {}
         self._month = this_month()
         self._month_checked_at = time.monotonic()
@@ -271,11 +271,14 @@ class Holds:
     async def _open_once(self, organization_id: str) -> None:
         task = self._opening.get(organization_id)
         if task is None:
-            task = asyncio.ensure_future(self._open(organization_id))
+            task = asyncio.ensure_future(self._open_and_adopt(organization_id))
             self._opening[organization_id] = task
             task.add_done_callback(lambda _: self._opening.pop(organization_id, None))
         # A caller that leaves must not stop the opening that others wait for.
-        self._epoch = await asyncio.shield(task)
+        await asyncio.shield(task)
+
+    async def _open_and_adopt(self, organization_id: str) -> None:
+        self._epoch = await self._open(organization_id)
 
     async def extend(self, hold: Hold, tokens: int) -> int:
         """Reserve up to ``tokens`` more of output and return how many were granted; 0 means that credit ran out."""

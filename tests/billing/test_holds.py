@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -29,7 +30,7 @@ ORGANIZATION = "org_test"
 RATE = 1_000
 
 
-def ask(number: int = 1, **changes: object) -> Ask:
+def ask(number: int = 1, **changes: Any) -> Ask:
     plain = Ask(
         request_id=f"req_{number}",
         organization_id=ORGANIZATION,

@@ -20,6 +20,14 @@ def void(number: int) -> Void:
     return Void(f"req_{number:06d}")
 
 
+def has_room(spool: Spool) -> bool:
+    try:
+        spool.make_room()
+    except SpoolFull:
+        return False
+    return True
+
+
 def test_what_was_written_is_read_in_order_across_segments(tmp_path: Path) -> None:
     spool = Spool.create(tmp_path, segment_bytes=SMALL)
     written = [void(number) for number in range(1000)]
@@ -121,14 +129,12 @@ def test_a_full_disk_refuses_before_a_record_is_lost(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(os, "posix_fallocate", no_space)
     accepted = 0
-    with pytest.raises(SpoolFull):
-        while True:
-            spool.make_room()
-            spool.append(void(accepted))
-            accepted += 1
+    while has_room(spool):
+        spool.append(void(accepted))
+        accepted += 1
 
     (reader,) = spools(tmp_path)
-    assert len(reader.read(10_000)) == accepted
+    assert len(reader.read(10_000)) == accepted > 0
     # Half a segment is left for the records of calls under way.
     spool.append(void(accepted))
     assert [entry.record for entry in reader.read(10)] == [void(accepted)]
