@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 import sys
@@ -14,6 +15,8 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from fastanchor.lib.ids import new_id
+
+logger = logging.getLogger(__name__)
 
 _BACKLOG = 2048
 _MAX_HEAD_BYTES = 64 * 1024
@@ -126,6 +129,7 @@ def serve(listener: socket.socket, *, drain_s: int) -> None:
         timeout_graceful_shutdown=drain_s,
         **options,
     )
+    logger.info("server.serving", extra={"port": listener.getsockname()[1]})
     uvicorn.Server(config).run(sockets=[listener])
 
 

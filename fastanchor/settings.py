@@ -252,6 +252,7 @@ LOGGING = {
         "django.server": {"handlers": ["stdout"], "level": "INFO", "propagate": False},
         "django.request": {"level": "ERROR"},
         "httpx2": {"level": "WARNING"},
+        "uvicorn.error": {"level": "WARNING"},
     },
 }
 

@@ -8,8 +8,6 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from django.urls import reverse
-
 from accounts import keys, organizations, people
 from accounts.models import Organization, User
 from accounts.plans import PAY_AS_YOU_GO

@@ -37,6 +37,8 @@ def prepare_environment(folder: Path, *, database_url: str, redis_url: str, port
         "GATEWAY_PORT": str(port + 1),
         "WEB_SHIPPER": "0",
         "CELERY_POOL": "threads",
+        # A developer who is root need not be told at every start.
+        "PYTHONWARNINGS": "ignore:You're running the worker",
     }
     values |= {name: known.get(name) or _new_secret(name) for name in _SECRETS}
     values = {name: os.environ.get(name) or value for name, value in values.items()}
