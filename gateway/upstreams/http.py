@@ -243,9 +243,11 @@ class _Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as exc:
-            self._break(UpstreamBroken(type(exc).__name__, has_answered=True))
-        except UpstreamTooLarge as exc:
-            self._break(exc)
+            # The parser wraps what a callback raised.
+            too_large = isinstance(exc.__context__, UpstreamTooLarge)
+            self._break(
+                UpstreamTooLarge() if too_large else UpstreamBroken(type(exc).__name__, has_answered=True)
+            )
 
     def eof_received(self) -> bool:
         return False

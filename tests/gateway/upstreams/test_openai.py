@@ -1,0 +1,249 @@
+"""The OpenAI adapter forwards what was parsed, reads usage of every dialect, and hides what is ours."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from catalog.pricing import Usage
+from catalog.snapshot import Channel, Route
+from gateway.schemas import parse_chat
+from gateway.upstreams.base import BadAnswer
+from gateway.upstreams.openai import OpenAiAdapter, OpenAiStream
+
+ADAPTER = OpenAiAdapter()
+
+
+def route(provider: str = "deepseek") -> Route:
+    channel = Channel(
+        id="chan_1", name="east", provider=provider, adapter="openai", base_url="https://upstream.example/v1",
+        api_key="sk-secret-of-ours-123456", weight=1, priority=1, allow_private=False,
+    )  # fmt: skip
+    return Route(channel=channel, upstream_model="upstream/name")
+
+
+def prepared(
+    body: dict[str, Any], *, provider: str = "deepseek", output_bound: int | None = None
+) -> dict[str, Any]:
+    chat, _ = parse_chat(
+        json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]} | body).encode()
+    )
+    sent: dict[str, Any] = json.loads(ADAPTER.prepare(chat, route(provider), output_bound=output_bound).body)
+    return sent
+
+
+def chunk(delta: dict[str, Any] | None = None, finish: str | None = None, **more: Any) -> bytes:
+    choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
+    return json.dumps(
+        {
+            "id": "c1",
+            "object": "chat.completion.chunk",
+            "created": 7,
+            "model": "upstream/name",
+            "choices": choices,
+        }
+        | more,
+        separators=(",", ":"),
+    ).encode()
+
+
+def sent_on(raw: bytes) -> list[Any]:
+    return [json.loads(line[6:]) for line in raw.decode().split("\n\n") if line and line != "data: [DONE]"]
+
+
+def stream(*, wants_usage: bool = False) -> OpenAiStream:
+    return ADAPTER.stream(model_id="gpt-4o", wants_usage=wants_usage)
+
+
+def test_the_upstream_gets_its_own_model_name_and_none_of_our_private_fields() -> None:
+    sent = prepared(
+        {"metadata": {"a": "b"}, "service_tier": "auto", "store": False, "temperature": 0.5, "seed": 3}
+    )
+
+    assert sent == {
+        "model": "upstream/name",
+        "messages": [{"role": "user", "content": "hi"}],
+        "temperature": 0.5,
+        "seed": 3,
+    }
+
+
+def test_a_key_that_stands_twice_is_forwarded_as_it_was_priced() -> None:
+    chat, _ = parse_chat(
+        b'{"model":"a","model":"b","max_tokens":9,"max_tokens":1,"messages":[{"role":"user","content":"x"}]}'
+    )
+
+    sent = ADAPTER.prepare(chat, route(), output_bound=None).body
+
+    assert sent.count(b'"max_tokens"') == 1
+    assert sent.count(b'"model"') == 1
+    assert json.loads(sent)["max_tokens"] == chat.explicit_max
+
+
+def test_usage_is_always_asked_for_and_padding_only_where_it_is_known() -> None:
+    assert prepared({"stream": True})["stream_options"] == {"include_usage": True}
+    assert prepared({"stream": True}, provider="openai")["stream_options"] == {
+        "include_usage": True,
+        "include_obfuscation": False,
+    }
+    assert "stream_options" not in prepared({})
+
+
+@pytest.mark.parametrize(
+    ("body", "provider", "name"),
+    [
+        ({}, "openai", "max_completion_tokens"),
+        ({}, "deepseek", "max_tokens"),
+        ({"max_completion_tokens": 900}, "deepseek", "max_completion_tokens"),
+        ({"max_tokens": 900}, "openai", "max_tokens"),
+    ],
+)
+def test_our_bound_replaces_the_callers_under_the_name_that_the_upstream_knows(
+    body: dict[str, Any], provider: str, name: str
+) -> None:
+    sent = prepared(body, provider=provider, output_bound=77)
+
+    assert {key: value for key, value in sent.items() if key.startswith("max_")} == {name: 77}
+
+
+@pytest.mark.parametrize(
+    ("reported", "usage"),
+    [
+        ({"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14}, Usage(10, 0, 0, 4, 0)),
+        (
+            {
+                "prompt_tokens": 10,
+                "completion_tokens": 4,
+                "total_tokens": 14,
+                "prompt_tokens_details": {"cached_tokens": 6, "cache_write_tokens": 2},
+                "completion_tokens_details": {"reasoning_tokens": 3},
+            },
+            Usage(10, 6, 2, 4, 3),
+        ),
+        ({"prompt_tokens": 10, "completion_tokens": 4, "prompt_cache_hit_tokens": 5}, Usage(10, 5, 0, 4, 0)),
+        ({"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 50}, Usage(10, 0, 0, 40, 0)),
+        (
+            {
+                "prompt_tokens": 10,
+                "completion_tokens": 0,
+                "prompt_tokens_details": {"cache_creation_input_tokens": 4},
+            },
+            Usage(10, 0, 4, 0, 0),
+        ),
+        ({"prompt_tokens": -1, "completion_tokens": 4}, None),
+        (None, None),
+    ],
+    ids=["plain", "openai", "deepseek", "gemini thoughts", "qwen", "negative", "none"],
+)
+def test_usage_of_every_dialect_becomes_one_record(
+    reported: dict[str, Any] | None, usage: Usage | None
+) -> None:
+    body = {"id": "c1", "model": "x", "choices": [{"message": {"content": "hello"}, "finish_reason": "stop"}]}
+
+    answer = ADAPTER.answer(json.dumps(body | {"usage": reported}).encode(), model_id="gpt-4o")
+
+    assert answer.usage == usage
+    assert json.loads(answer.body)["model"] == "gpt-4o"
+    assert (answer.finish_reason, answer.has_output, answer.upstream_id) == ("stop", True, "c1")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b'{"choices":[]}',
+        b'{"error":{"message":"x"},"choices":[]}',
+        b"\xff",
+        b"[" * 5000,
+    ],
+)
+def test_what_is_no_answer_is_refused(body: bytes) -> None:
+    with pytest.raises(BadAnswer):
+        ADAPTER.answer(body, model_id="gpt-4o")
+
+
+def test_chunks_pass_with_our_model_name_and_without_usage() -> None:
+    translator = stream()
+
+    first = translator.feed(chunk({"role": "assistant", "content": ""}, usage=None))
+    text = translator.feed(chunk({"content": 'say "model":"upstream/name"'}, usage=None))
+
+    assert sent_on(first)[0]["model"] == "gpt-4o"
+    assert "usage" not in sent_on(first)[0]
+    assert sent_on(text)[0]["choices"][0]["delta"]["content"] == 'say "model":"upstream/name"'
+    assert translator.has_output
+    assert translator.upstream_id == "c1"
+
+
+def test_usage_goes_out_last_and_only_to_those_who_asked() -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    for wants_usage in (True, False):
+        translator = stream(wants_usage=wants_usage)
+        translator.feed(chunk({"content": "hi"}))
+
+        inline = translator.feed(chunk({}, "stop", usage=usage))
+        assert sent_on(inline)[0]["choices"][0]["finish_reason"] == "stop"
+        assert "usage" not in sent_on(inline)[0]
+        assert translator.feed(chunk(usage=usage)) == b""
+        assert translator.feed(b"[DONE]") == b""
+
+        assert translator.usage == Usage(3, 0, 0, 2, 0)
+        closing = translator.closing(translator.usage)
+        assert closing.endswith(b"data: [DONE]\n\n")
+        assert [event.get("usage") for event in sent_on(closing)] == ([usage] if wants_usage else [])
+
+
+def test_tool_calls_without_an_index_get_one() -> None:
+    calls = [{"id": "t1", "type": "function", "function": {"name": "f", "arguments": "{}"}}, {"id": "t2"}]
+
+    out = stream().feed(chunk({"tool_calls": calls}))
+
+    assert [call["index"] for call in sent_on(out)[0]["choices"][0]["delta"]["tool_calls"]] == [0, 1]
+
+
+@pytest.mark.parametrize("event", [b"{", b"null", b'{"error":{"message":"overloaded"}}', b'{"choices":7}'])
+def test_an_error_or_nonsense_inside_a_stream_is_noticed(event: bytes) -> None:
+    with pytest.raises(BadAnswer):
+        stream().feed(event)
+
+
+def test_output_is_estimated_from_the_text() -> None:
+    translator = stream()
+    for text in ("four", "four", "12345678", "漢字"):
+        translator.feed(chunk({"content": text}))
+
+    assert translator.output_tokens == 1 + 1 + 2 + 2
+
+
+def test_a_cut_ends_with_length_and_a_failure_never_ends_cleanly() -> None:
+    translator = stream(wants_usage=True)
+    translator.feed(chunk({"content": "hi"}))
+
+    last, usage = sent_on(translator.cut(Usage(3, 0, 0, 1, 0)))
+    failure = translator.failure(
+        {"message": "broke", "type": "upstream_error", "param": None, "code": "upstream_error"}
+    )
+
+    assert last["choices"][0]["finish_reason"] == "length"
+    assert usage["usage"]["total_tokens"] == 4
+    assert sent_on(failure)[0]["error"]["code"] == "upstream_error"
+    assert b"[DONE]" not in failure
+
+
+def test_a_complaint_keeps_its_meaning_and_loses_our_secrets() -> None:
+    text = (
+        "Bad 'temperature' for sk-secret-of-ours-123456, see https://internal.example/x. Bearer abc org-123"
+    )
+    body = json.dumps({"error": {"message": text, "param": "temperature"}}).encode()
+
+    message, param = ADAPTER.complaint(body, route().channel)
+
+    assert param == "temperature"
+    assert message.startswith("Bad 'temperature' for [removed]")
+    for secret in ("sk-secret", "internal.example", "abc", "org-123"):
+        assert secret not in message
+    assert ADAPTER.complaint(b"<html>", route().channel)[1] is None

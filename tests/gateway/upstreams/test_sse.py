@@ -1,0 +1,75 @@
+"""Events are found wherever a stream is cut, and only where the protocol ends a line."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, strategies as st
+
+from gateway.upstreams.http import UpstreamTooLarge
+from gateway.upstreams.sse import MAX_EVENT_BYTES, EventSplitter
+
+STREAM = (
+    ": keep-alive\n\n"
+    'data: {"text":"a\u2028b\u0085c\x0bd"}\n\n'
+    "event: chunk\r\ndata:no space\r\n\r\n"
+    "data: first\ndata: second\n\nid: 7\nretry: 10\n\n"
+    "data: bare\r\rdata: naïve\n\n"
+    "data: [DONE]\n\n"
+).encode()
+EVENTS = [
+    '{"text":"a\u2028b\u0085c\x0bd"}'.encode(),
+    b"no space",
+    b"first\nsecond",
+    b"bare",
+    "naïve".encode(),
+    b"[DONE]",
+]
+
+
+def split(pieces: list[bytes]) -> list[bytes]:
+    splitter = EventSplitter()
+    events = [event for piece in pieces for event in splitter.feed(piece)]
+    return events + splitter.finish()
+
+
+def test_a_stream_cut_at_any_byte_gives_the_same_events() -> None:
+    for place in range(len(STREAM) + 1):
+        assert split([STREAM[:place], STREAM[place:]]) == EVENTS, place
+
+
+def test_a_stream_byte_by_byte_gives_the_same_events() -> None:
+    assert split([bytes([byte]) for byte in STREAM]) == EVENTS
+
+
+@given(st.lists(st.integers(0, len(STREAM)), max_size=12))
+def test_a_stream_in_any_pieces_gives_the_same_events(places: list[int]) -> None:
+    edges = [0, *sorted(places), len(STREAM)]
+
+    assert split([STREAM[a:b] for a, b in pairwise(edges)]) == EVENTS
+
+
+def test_the_last_event_needs_no_blank_line() -> None:
+    assert split([b"data: a\n\ndata: b"]) == [b"a", b"b"]
+
+
+def test_an_endless_line_is_refused() -> None:
+    splitter = EventSplitter()
+    splitter.feed(b"x" * MAX_EVENT_BYTES)
+
+    with pytest.raises(UpstreamTooLarge):
+        splitter.feed(b"x")
+
+
+def test_an_endless_event_of_short_lines_is_refused() -> None:
+    splitter = EventSplitter()
+
+    with pytest.raises(UpstreamTooLarge):
+        splitter.feed(
+            b"data: "
+            + b"y" * (MAX_EVENT_BYTES // 2)
+            + b"\ndata: "
+            + b"y" * (MAX_EVENT_BYTES // 2 + 1)
+            + b"\n"
+        )
