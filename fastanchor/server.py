@@ -125,6 +125,7 @@ def serve(listener: socket.socket, *, drain_s: int) -> None:
         "fastanchor.asgi:application",
         http=BoundedProtocol,
         ws="none",
+        lifespan="on",
         proxy_headers=False,
         timeout_graceful_shutdown=drain_s,
         **options,

@@ -5,9 +5,14 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
-from fastanchor import health
+from fastanchor import health, live, pages
 
 urlpatterns = [
+    path("", pages.home, name="home"),
+    path("pricing/", pages.pricing, name="pricing"),
+    path("quickstart/", pages.quickstart, name="quickstart"),
+    path("dashboard/", pages.overview, name="dashboard"),
+    path("dashboard/live/", live.stream, name="live"),
     path("keys/", include("accounts.urls")),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),

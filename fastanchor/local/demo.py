@@ -8,6 +8,8 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from django.urls import reverse
+
 from accounts import keys, organizations, people
 from accounts.models import Organization, User
 from accounts.plans import PAY_AS_YOU_GO
@@ -50,7 +52,7 @@ def ensure_demo(*, folder: Path, port: int) -> Demo:
     site = f"http://127.0.0.1:{port}"
     return Demo(
         base_url=f"{site}/v1",
-        dashboard_url=site + "/dashboard/",
+        dashboard_url=site + reverse("dashboard"),
         email=_EMAIL,
         password=password,
         api_key=api_key[1],
