@@ -16,10 +16,11 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _V4_COMPATIBLE = ipaddress.ip_network("::/96")
-# Not public although some Python versions call them global: local NAT64, site-local and documentation
-# addresses, and the address of Azure's host agent.
+# Not public although some Python versions call them global: local NAT64, site-local, documentation and
+# protocol addresses (where clouds keep metadata), and the address of Azure's host agent.
 _NEVER = [
-    ipaddress.ip_network(text) for text in ("64:ff9b:1::/48", "fec0::/10", "3fff::/20", "168.63.129.16/32")
+    ipaddress.ip_network(text)
+    for text in ("64:ff9b:1::/48", "fec0::/10", "3fff::/20", "192.0.0.0/24", "168.63.129.16/32")
 ]
 
 

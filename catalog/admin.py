@@ -29,7 +29,7 @@ else:
 class AnnouncingAdmin(_ModelAdmin):
     """Tells every process when something was saved or deleted, inlines included."""
 
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
         """Save the inlines and announce."""
         super().save_related(request, form, formsets, change)
         announce_catalog()
@@ -142,15 +142,12 @@ class TierInline(_TabularInline):
 class PriceAdmin(AnnouncingAdmin):
     """Dated prices: added, then only read."""
 
+    form = PriceForm
     list_display = ("model", "valid_from", "rates", "source")
     list_filter = ("source",)
     search_fields = ("model__id",)
     ordering = ("-valid_from", "pk")
     autocomplete_fields = ("model",)
-
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - Django's signature
-        """Ask for a price only when adding one."""
-        return super().get_form(request, obj, change, **kwargs, **({} if obj else {"form": PriceForm}))
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """Show an existing price in one line per fact."""
@@ -181,12 +178,16 @@ class PriceAdmin(AnnouncingAdmin):
         """Refuse: prices are history."""
         return False
 
-    def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
+    def save_model(self, request: HttpRequest, obj: Price, form: Any, change: Any) -> None:
         """Wait for the tiers: a price is saved together with them."""
 
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
         """Add the price with its tiers."""
         add_price(price=form.instance, tiers=formsets[0].tiers(), valid_from=form.cleaned_data["valid_from"])
+
+    def construct_change_message(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Record one addition: the formset did not save the tiers itself."""
+        return [{"added": {}}]
 
 
 @admin.register(Channel)
@@ -222,11 +223,11 @@ class ChannelAdmin(AnnouncingAdmin):
         """Show how the credential ends."""
         return f"…{channel.credential_last4}" if channel.sealed_credential else "none"
 
-    def save_model(self, request: HttpRequest, obj: Channel, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
+    def save_model(self, request: HttpRequest, obj: Channel, form: Any, change: Any) -> None:
         """Seal a new credential and save."""
         save_channel(channel=obj, credential=form.cleaned_data["credential"])
 
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
         """Save the routes; a new channel that follows its provider gets all of them."""
         super().save_related(request, form, formsets, change)
         if form.instance.follows_catalog and not change:

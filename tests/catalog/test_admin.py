@@ -1,0 +1,266 @@
+"""Staff's pages: credentials go in and never come out, prices are added and never changed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
+
+from accounts.models import User
+from catalog.channels import add_channel
+from catalog.credentials import open_credential
+from catalog.models import CatalogModel, Channel, Price, PriceSource, Provider
+from fastanchor.lib.valkey import sync_client
+from tests.catalog.builders import BuildModel, add_rates, tier
+
+KEY = "sk-acme-0123456789"
+
+
+@pytest.fixture
+def staff(db: None) -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("staff@example.org", "correct horse"))
+    return client
+
+
+@pytest.fixture
+def channel(acme: Provider, build_model: BuildModel) -> Channel:
+    build_model("one")
+    return add_channel(
+        channel=Channel(provider=acme, base_url="https://acme.example/v1", name="east"), credential=KEY
+    )
+
+
+def _channel_form(channel: Channel, **changes: Any) -> dict[str, Any]:
+    form = {
+        "provider": channel.provider_id,
+        "name": channel.name,
+        "adapter": channel.adapter,
+        "base_url": channel.base_url,
+        "credential": "",
+        "weight": channel.weight,
+        "priority": channel.priority,
+        "follows_catalog": "on",
+        "routes-TOTAL_FORMS": 0,
+        "routes-INITIAL_FORMS": 0,
+    }
+    return form | changes
+
+
+def _page(channel: Channel) -> str:
+    return f"/admin/catalog/channel/{channel.pk}/change/"
+
+
+def _announced() -> int:
+    return int(sync_client().get("fa:changes:catalog") or 0)
+
+
+@pytest.mark.parametrize("table", ["provider", "catalogmodel", "price", "channel"])
+def test_every_list_and_form_opens(staff: Client, channel: Channel, table: str) -> None:
+    assert staff.get(f"/admin/catalog/{table}/").status_code == 200
+    assert staff.get(f"/admin/catalog/{table}/add/").status_code == 200
+
+
+def test_a_credential_is_never_on_a_page(staff: Client, channel: Channel) -> None:
+    page = staff.get(_page(channel)).content.decode() + staff.get("/admin/catalog/channel/").content.decode()
+
+    assert "…6789" in page
+    assert KEY not in page
+    assert channel.sealed_credential not in page
+
+
+def test_saving_without_a_credential_keeps_the_stored_one(
+    staff: Client, channel: Channel, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = staff.post(_page(channel), _channel_form(channel, weight=7))
+
+    channel.refresh_from_db()
+    assert answer.status_code == 302
+    assert (channel.weight, open_credential(channel=channel)) == (7, KEY)
+    assert _announced() > 0
+
+
+def test_a_new_credential_replaces_the_stored_one_and_is_not_shown_again(
+    staff: Client, channel: Channel
+) -> None:
+    refused = staff.post(_page(channel), _channel_form(channel, credential="sk-secret-new", weight=0))
+    staff.post(_page(channel), _channel_form(channel, credential="sk-secret-newer"))
+
+    channel.refresh_from_db()
+    assert "sk-secret-new" not in refused.content.decode()
+    assert open_credential(channel=channel) == "sk-secret-newer"
+
+
+def test_a_new_channel_needs_a_credential_and_gets_its_providers_routes(
+    staff: Client, channel: Channel
+) -> None:
+    form = _channel_form(channel, name="west")
+
+    without = staff.post("/admin/catalog/channel/add/", form)
+    staff.post("/admin/catalog/channel/add/", form | {"credential": "sk-west-0123456789"})
+
+    assert "visible ASCII" in without.content.decode()
+    west = Channel.objects.get(name="west")
+    assert open_credential(channel=west) == "sk-west-0123456789"
+    assert list(west.routes.values_list("model", flat=True)) == ["one"]
+
+
+def test_a_private_address_is_refused_unless_it_was_there(
+    staff: Client, channel: Channel, settings: Settings
+) -> None:
+    settings.ALLOW_PRIVATE_UPSTREAMS = False
+
+    refused = staff.post(_page(channel), _channel_form(channel, base_url="http://127.0.0.1/v1"))
+    Channel.objects.update(base_url="http://127.0.0.1:8001/v1")
+    channel.refresh_from_db()
+    kept = staff.post(_page(channel), _channel_form(channel, weight=2))
+
+    assert "not a public address" in refused.content.decode()
+    assert kept.status_code == 302
+
+
+def test_channels_are_disabled_with_a_reason_and_enabled_again(staff: Client, channel: Channel) -> None:
+    chosen = {"_selected_action": channel.pk}
+
+    staff.post("/admin/catalog/channel/", {"action": "disable", **chosen})
+    channel.refresh_from_db()
+    assert channel.is_enabled
+
+    staff.post("/admin/catalog/channel/", {"action": "disable", "reason": "key leaked", **chosen})
+    channel.refresh_from_db()
+    assert (channel.is_enabled, channel.disabled_reason) == (False, "key leaked")
+
+    staff.post("/admin/catalog/channel/", {"action": "enable", **chosen})
+    channel.refresh_from_db()
+    assert (channel.is_enabled, channel.disabled_reason) == (True, "")
+
+
+# Prices.
+
+
+def _price_form(model: str, *tiers: dict[str, Any], date: str = "", time: str = "") -> dict[str, Any]:
+    form: dict[str, Any] = {"model": model, "valid_from_0": date, "valid_from_1": time}
+    form |= {"tiers-TOTAL_FORMS": len(tiers), "tiers-INITIAL_FORMS": 0}
+    for number, rates in enumerate(tiers):
+        form |= {f"tiers-{number}-{name}": value for name, value in rates.items()}
+    return form
+
+
+BASE = {"above_tokens": 0, "input": "2.5", "cached_input": "1.25", "cache_write": "2.5", "output": "10"}
+ABOVE = {
+    "above_tokens": 200_000,
+    "input": "5",
+    "cached_input": "2.5",
+    "cache_write": "5",
+    "output": "0.000001",
+}
+
+
+def test_a_successor_price_is_typed_in_dollars_and_starts_now(
+    staff: Client, build_model: BuildModel, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    build_model("one")
+
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = staff.post("/admin/catalog/price/add/", _price_form("one", BASE, ABOVE))
+
+    price = Price.objects.latest("valid_from")
+    assert answer.status_code == 302
+    assert price.source == PriceSource.STAFF
+    assert price.valid_from <= timezone.now()
+    assert list(price.tiers.order_by("above_tokens").values_list("above_tokens", "input", "output")) == [
+        (0, 2_500_000, 10_000_000),
+        (200_000, 5_000_000, 1),
+    ]
+    assert _announced() == 1
+
+
+@pytest.mark.parametrize(
+    ("tiers", "reason"),
+    [
+        ([ABOVE], "needs a base tier"),
+        ([BASE, BASE], "duplicate data for above_tokens"),
+        ([BASE | {"input": "0.0000001"}], "6 decimal places"),
+        ([BASE | {"output": "-1"}], "greater than or equal to 0"),
+    ],
+)
+def test_rates_that_make_no_price_are_explained(
+    staff: Client, build_model: BuildModel, tiers: list[dict[str, Any]], reason: str
+) -> None:
+    build_model("one")
+
+    answer = staff.post("/admin/catalog/price/add/", _price_form("one", *tiers))
+
+    assert reason in answer.content.decode()
+    assert Price.objects.count() == 1
+
+
+def test_a_price_cannot_be_dated_back(staff: Client, build_model: BuildModel) -> None:
+    build_model("one")
+    yesterday = f"{timezone.now() - timedelta(days=1):%Y-%m-%d}"
+
+    answer = staff.post("/admin/catalog/price/add/", _price_form("one", BASE, date=yesterday, time="12:00"))
+
+    assert "now or later" in answer.content.decode()
+    assert Price.objects.count() == 1
+
+
+def test_an_existing_price_can_be_read_but_neither_changed_nor_deleted(
+    staff: Client, build_model: BuildModel
+) -> None:
+    price = add_rates(build_model("one"), tier(37_500, 2_000_000))
+    page = f"/admin/catalog/price/{price.pk}"
+
+    shown = staff.get(f"{page}/change/").content.decode()
+
+    assert "$0.0375 / $0.0375 / $0.0375 / $2.00" in shown
+    assert 'name="_save"' not in shown
+    assert staff.post(f"{page}/change/", _price_form("one", BASE)).status_code == 403
+    assert staff.post(f"{page}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_a_models_page_shows_its_prices_and_the_way_to_the_next(
+    staff: Client, build_model: BuildModel
+) -> None:
+    build_model("vendor/one", capabilities=["tools"])
+
+    page = staff.get("/admin/catalog/catalogmodel/vendor_2Fone/change/").content.decode()
+
+    assert "$0.000002 / $0.000002 / $0.000002 / $0.000007" in page
+    assert "/admin/catalog/price/add/?model=vendor/one" in page
+
+
+def test_a_model_is_retired_by_hand_and_keeps_its_id(
+    staff: Client, build_model: BuildModel, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    model = build_model("one")
+    form = {
+        "id": "renamed",
+        "provider": "acme",
+        "name": "One",
+        "upstream_name": "one",
+        "context_window": 9_000,
+        "max_output": 900,
+        "capabilities": ["tools", "vision"],
+        "input_modalities": ["text"],
+        "output_modalities": ["text"],
+        "created_at_0": "2026-01-02",
+        "created_at_1": "03:04",
+        "life_cycle": "retired",
+    }
+    for inline in ("prices", "aliases", "routes"):
+        form |= {f"{inline}-TOTAL_FORMS": 0, f"{inline}-INITIAL_FORMS": 0}
+
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = staff.post(f"/admin/catalog/catalogmodel/{model.pk}/change/", form)
+
+    model.refresh_from_db()
+    assert answer.status_code == 302
+    assert (model.life_cycle, model.capabilities, model.is_listed) == ("retired", ["tools", "vision"], False)
+    assert not CatalogModel.objects.filter(pk="renamed").exists()
+    assert _announced() == 1

@@ -1,0 +1,411 @@
+"""Loading adds what is new and succeeds what changed; it edits nothing."""
+
+from __future__ import annotations
+
+from copy import copy
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+from genai_prices.types import (
+    ClauseEquals,
+    ConditionalPrice,
+    ModelInfo,
+    ModelPrice,
+    Provider as PackageProvider,
+    StartDateConstraint,
+    Tier as PackageTier,
+    TieredPrices,
+    TimeOfDateConstraint,
+)
+from hypothesis import given, strategies as st
+from pytest_django import DjangoAssertNumQueries
+
+from catalog.importing import package_providers, read_package
+from catalog.loading import KnownPrice, _in_force, _offered_at, load_offers, load_providers, successors
+from catalog.models import CatalogModel, ModelAlias, Price, PriceSource, PriceTier, Provider
+from catalog.offers import (
+    DatedTiers,
+    InexactPrice,
+    Offer,
+    ProviderOffer,
+    micro_usd,
+    read_product,
+    read_providers,
+)
+from catalog.pricing import Usage, cost_picos
+from catalog.publish import build_snapshot
+from catalog.snapshot import Price as SnapshotPrice, Rates, Tier
+from tests.catalog.builders import add_rates, tier
+
+MILLION = 1_000_000
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+# The product page's table: USD per 1M tokens, input and output.
+TABLE = {
+    "gpt-4o": ("2.50", "10.00"),
+    "gpt-4.1": ("2.00", "8.00"),
+    "claude-sonnet-4-20250514": ("3.00", "15.00"),
+    "claude-haiku-4-20250514": ("0.80", "4.00"),
+    "gemini-3.0-pro": ("1.25", "5.00"),
+    "deepseek-v4-flash": ("0.20", "0.40"),
+    "deepseek-v4-pro": ("0.60", "1.20"),
+    "qwen-3.7-max": ("0.10", "0.40"),
+}
+
+
+def _load(*options: str) -> str:
+    out = StringIO()
+    call_command("load_catalog", *options, stdout=out)
+    return out.getvalue()
+
+
+def _picos(dollars: str) -> int:
+    return int(Decimal(dollars) * 10**12)
+
+
+def test_a_million_tokens_of_each_product_model_cost_exactly_the_table(db: None) -> None:
+    _load("--product-only")
+    models = build_snapshot().models
+
+    for model_id, (input_usd, output_usd) in TABLE.items():
+        price = models[model_id].price_at(timezone.now().timestamp())
+        assert cost_picos(price, Usage(MILLION, 0, 0, 0, 0)) == _picos(input_usd), model_id
+        assert cost_picos(price, Usage(0, 0, 0, MILLION, MILLION)) == _picos(output_usd), model_id
+
+
+def test_cached_and_written_input_cost_what_their_providers_publish() -> None:
+    rates = {offer.id: offer.prices[0].tiers[0].rates for offer in read_product()}
+
+    assert rates["gpt-4o"].cached_input == 1_250_000
+    assert rates["gpt-4.1"].cached_input == 500_000
+    assert (
+        rates["claude-sonnet-4-20250514"].cached_input,
+        rates["claude-sonnet-4-20250514"].cache_write,
+    ) == (
+        300_000,
+        3_750_000,
+    )
+    assert rates["qwen-3.7-max"].cached_input == rates["qwen-3.7-max"].input
+
+
+def test_more_than_a_hundred_models_of_many_providers_are_for_sale(db: None) -> None:
+    _load()
+
+    assert CatalogModel.objects.count() > 120
+    sold = set(CatalogModel.objects.values_list("provider", flat=True))
+    assert sold >= {
+        "openai",
+        "anthropic",
+        "google",
+        "mistral",
+        "xai",
+        "groq",
+        "together",
+        "cohere",
+        "moonshot",
+    }
+    assert len(build_snapshot().listed) == CatalogModel.objects.count()
+
+
+def test_loading_twice_adds_nothing(db: None) -> None:
+    _load()
+    before = (set(Price.objects.values_list("pk")), PriceTier.objects.count(), ModelAlias.objects.count())
+
+    said = _load()
+
+    assert (
+        set(Price.objects.values_list("pk")),
+        PriceTier.objects.count(),
+        ModelAlias.objects.count(),
+    ) == before
+    assert "genai-prices: 0 models added." in said
+    assert "succeeded" not in said
+
+
+def test_what_is_added_is_named_on_request(db: None) -> None:
+    said = _load("-v", "2")
+
+    assert "  gpt-5.1\n" in said
+    assert "its price depends on the time of day" in said
+
+
+def test_a_load_takes_a_fixed_number_of_queries(
+    db: None, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    load_providers(read_providers(), for_development=True)
+    offers, _ = read_package(package_providers, read_providers(), now=NOW)
+    assert len(offers) > 100
+
+    with django_assert_max_num_queries(20):
+        load_offers(offers, source=PriceSource.GENAI_PRICES, now=NOW)
+
+
+# Prices that change.
+
+
+def _offer(*prices: DatedTiers, model_id: str = "gpt-9") -> Offer:
+    return Offer(
+        model_id, "acme", "GPT 9", "gpt-9", 8_000, 1_000, ("streaming",), ("text",), None, (), prices
+    )
+
+
+def _always(*tiers: Tier) -> DatedTiers:
+    return DatedTiers(None, tiers)
+
+
+def test_a_changed_price_gets_a_successor_and_the_old_one_stays(acme: Provider) -> None:
+    load_offers([_offer(_always(tier(2, 7)))], source=PriceSource.GENAI_PRICES, now=NOW)
+    first = Price.objects.get()
+
+    loaded = load_offers(
+        [_offer(_always(tier(3, 8)))], source=PriceSource.GENAI_PRICES, now=NOW + timedelta(1)
+    )
+
+    model = build_snapshot().models["gpt-9"]
+    assert [price.model_id for price in loaded.succeeded] == ["gpt-9"]
+    assert [price.tiers for price in model.prices] == [(tier(3, 8),), (tier(2, 7),)]
+    assert model.price_at(NOW.timestamp()).id == first.pk
+    assert model.price_at((NOW + timedelta(1)).timestamp()).id == loaded.succeeded[0].pk
+
+
+def test_a_price_announced_for_later_is_stored_with_its_date_and_only_once(acme: Provider) -> None:
+    later = NOW + timedelta(30)
+    offers = [_offer(_always(tier(2, 7)), DatedTiers(later, (tier(4, 9),)))]
+
+    load_offers(offers, source=PriceSource.GENAI_PRICES, now=NOW)
+    again = load_offers(offers, source=PriceSource.GENAI_PRICES, now=NOW + timedelta(1))
+
+    assert not again.succeeded
+    model = build_snapshot().models["gpt-9"]
+    assert model.price_at(later.timestamp() - 1).tiers == (tier(2, 7),)
+    assert model.price_at(later.timestamp()).tiers == (tier(4, 9),)
+
+
+def test_a_withdrawn_announcement_is_undone_by_a_successor(acme: Provider) -> None:
+    later = NOW + timedelta(30)
+    announced = [_offer(_always(tier(2, 7)), DatedTiers(later, (tier(4, 9),)))]
+    load_offers(announced, source=PriceSource.GENAI_PRICES, now=NOW)
+
+    load_offers([_offer(_always(tier(2, 7)))], source=PriceSource.GENAI_PRICES, now=NOW)
+
+    assert build_snapshot().models["gpt-9"].price_at(later.timestamp() + 1).tiers == (tier(2, 7),)
+    assert Price.objects.count() == 3
+
+
+def test_a_price_set_by_staff_is_never_succeeded_by_an_import(acme: Provider) -> None:
+    load_offers([_offer(_always(tier(2, 7)))], source=PriceSource.GENAI_PRICES, now=timezone.now())
+    add_rates(CatalogModel.objects.get(), tier(5, 6))
+
+    loaded = load_offers(
+        [_offer(_always(tier(3, 8)))], source=PriceSource.GENAI_PRICES, now=timezone.now() + timedelta(1)
+    )
+
+    assert not loaded.succeeded
+
+
+def test_an_import_never_touches_a_product_model(acme: Provider) -> None:
+    load_offers([_offer(_always(tier(2, 7)))], source=PriceSource.PRODUCT, now=NOW)
+
+    loaded = load_offers(
+        [_offer(_always(tier(3, 8)))], source=PriceSource.GENAI_PRICES, now=NOW + timedelta(1)
+    )
+
+    assert (loaded.models, loaded.succeeded) == ([], [])
+    assert Price.objects.get().source == PriceSource.PRODUCT
+
+
+def test_an_id_that_is_already_an_alias_is_left_out(db: None) -> None:
+    _load("--product-only")
+    Provider.objects.create(slug="acme", name="Acme")
+
+    loaded = load_offers(
+        [_offer(_always(tier(2, 7)), model_id="claude-sonnet-4-0")], source=PriceSource.GENAI_PRICES, now=NOW
+    )
+
+    assert loaded.models == []
+    assert loaded.skipped[0].reason == "its id is another model's alias"
+
+
+moments = st.integers(-5, 5).map(lambda days: NOW + timedelta(days=days))
+any_tiers = st.integers(1, 3).map(lambda rate: (tier(rate, rate),))
+
+
+@st.composite
+def offered_prices(draw: st.DrawFn) -> list[DatedTiers]:
+    later = sorted(draw(st.sets(moments.filter(lambda moment: moment > NOW), max_size=3)))
+    return [DatedTiers(None, draw(any_tiers)), *(DatedTiers(moment, draw(any_tiers)) for moment in later)]
+
+
+@given(st.lists(st.tuples(offered_prices(), st.integers(0, 2)), min_size=1, max_size=4))
+def test_after_any_sequence_of_loads_what_is_in_force_is_what_was_offered_last(
+    loads: list[tuple[list[DatedTiers], int]],
+) -> None:
+    known: list[KnownPrice] = []
+    now = NOW
+    for offered, days in loads:
+        now += timedelta(days=days)
+        known = sorted(
+            [*known, *successors(offered, known, source="import", now=now)],
+            key=lambda price: price.valid_from,
+        )
+        assert len({price.valid_from for price in known}) == len(known)
+        assert successors(offered, known, source="import", now=now) == []
+        for hours in range(0, 24 * 12, 6):
+            moment = now + timedelta(hours=hours, seconds=1)
+            in_force = _in_force(known, moment)
+            assert in_force is not None
+            assert in_force.tiers == _offered_at(offered, moment)
+
+
+# What the package says and what we make of it.
+
+RULES = [
+    ProviderOffer(
+        slug="acme",
+        name="Acme",
+        key_variable="",
+        base_url="",
+        development_only=False,
+        import_rules={
+            "source": "acme-source",
+            "include": ["x.*"],
+            "exclude": ["x-old"],
+            "prefix": "acme/",
+            "upstream_prefix": "models/",
+            "family": [{"match": "x-big", "max_output": 900, "capabilities": ["tools", "vision"]}],
+        },
+    )
+]
+
+
+def _package(*models: ModelInfo) -> list[PackageProvider]:
+    acme = copy(package_providers[0])
+    acme.id, acme.models = "acme-source", list(models)
+    return [acme]
+
+
+def _info(name: str, prices: ModelPrice | list[ConditionalPrice], window: int | None = 8_000) -> ModelInfo:
+    return ModelInfo(id=name, match=ClauseEquals(name), context_window=window, prices=prices)
+
+
+def _price(**rates: Decimal | TieredPrices) -> ModelPrice:
+    return ModelPrice(**({"input_mtok": Decimal("0.25"), "output_mtok": Decimal(2)} | rates))
+
+
+def _read(*models: ModelInfo) -> tuple[list[Offer], list[str]]:
+    offers, skipped = read_package(_package(*models), RULES, now=NOW)
+    return offers, [f"{skip.id}: {skip.reason}" for skip in skipped]
+
+
+def test_an_imported_model_keeps_the_upstreams_name_beside_ours() -> None:
+    (offer,), _ = _read(_info("X-Big", _price()))
+
+    assert (offer.id, offer.upstream_name, offer.max_output) == ("acme/x-big", "models/X-Big", 900)
+    assert offer.capabilities == ("streaming", "tools", "vision")
+    assert offer.input_modalities == ("text", "image")
+
+
+def test_kinds_of_input_without_a_rate_cost_the_input_rate() -> None:
+    (offer,), _ = _read(_info("x", _price(cache_read_mtok=Decimal("0.0375"))))
+
+    assert offer.prices[0].tiers == (Tier(0, Rates(250_000, 37_500, 250_000, 2_000_000)),)
+
+
+def test_tiers_of_different_kinds_are_merged() -> None:
+    price = _price(
+        input_mtok=TieredPrices(Decimal(1), [PackageTier(100, Decimal(2)), PackageTier(300, Decimal(3))]),
+        output_mtok=TieredPrices(Decimal(5), [PackageTier(200, Decimal(6))]),
+    )
+
+    (offer,), _ = _read(_info("x", price))
+
+    assert [(tier.above_tokens, tier.rates.input, tier.rates.output) for tier in offer.prices[0].tiers] == [
+        (0, 1 * MILLION, 5 * MILLION),
+        (100, 2 * MILLION, 5 * MILLION),
+        (200, 2 * MILLION, 6 * MILLION),
+        (300, 3 * MILLION, 6 * MILLION),
+    ]
+
+
+def test_past_and_future_dates_become_the_price_now_and_dated_ones() -> None:
+    conditions = [
+        ConditionalPrice(None, prices=_price(output_mtok=Decimal(1))),
+        ConditionalPrice(
+            StartDateConstraint((NOW - timedelta(9)).date()), prices=_price(output_mtok=Decimal(2))
+        ),
+        ConditionalPrice(
+            StartDateConstraint((NOW + timedelta(9)).date()), prices=_price(output_mtok=Decimal(3))
+        ),
+    ]
+
+    (offer,), _ = _read(_info("x", conditions))
+
+    assert [(price.valid_from, price.tiers[0].rates.output) for price in offer.prices] == [
+        (None, 2 * MILLION),
+        (datetime(2026, 12, 2, tzinfo=UTC), 3 * MILLION),
+    ]
+
+
+def test_what_cannot_be_sold_exactly_is_left_out_with_the_reason() -> None:
+    night = TimeOfDateConstraint(NOW.timetz(), NOW.timetz())
+    old = _info("x-deprecated", _price())
+    old.deprecated = True
+
+    offers, skipped = _read(
+        _info("x-free", ModelPrice()),
+        _info("x-embed", ModelPrice(input_mtok=Decimal(1))),
+        _info("x-fraction", _price(input_mtok=Decimal("0.0000001"))),
+        _info("x-night", [ConditionalPrice(night, prices=_price())]),
+        _info("x-fee", _price(requests_kcount=Decimal(5))),
+        _info("x-endless", _price(), window=None),
+        _info("x id", _price()),
+        _info("x-old", _price()),
+        _info("y", _price()),
+        old,
+    )
+
+    assert offers == []
+    assert skipped == [
+        "acme/x-free: no input price",
+        "acme/x-embed: no output price",
+        "acme/x-fraction: 1E-7 USD is not a whole number of micro-USD",
+        "acme/x-night: its price depends on the time of day",
+        "acme/x-fee: priced by requests_kcount",
+        "acme/x-endless: context window unknown",
+        "acme/x id: its id cannot be used in a URL",
+        "acme/x-deprecated: deprecated by its provider",
+    ]
+
+
+@given(st.integers(0, 10**15))
+def test_dollars_become_micro_usd_exactly(micros: int) -> None:
+    assert micro_usd(Decimal(micros) / 1_000_000) == micros
+
+
+@pytest.mark.parametrize("dollars", ["0.0000001", "NaN", "Infinity", "-1", f"1.{'0' * 40}1"])
+def test_dollars_that_are_no_exact_amount_are_refused(dollars: str) -> None:
+    with pytest.raises(InexactPrice):
+        micro_usd(Decimal(dollars))
+
+
+def test_every_imported_price_agrees_with_the_packages_own_arithmetic() -> None:
+    now = timezone.now()
+    offers, _ = read_package(package_providers, read_providers(), now=now)
+    source = {rule.slug: rule.import_rules for rule in read_providers() if rule.import_rules}
+    by_source = {package.id: package for package in package_providers}
+
+    for offer in offers:
+        rule = source[offer.provider]
+        info = next(
+            model
+            for model in by_source[rule["source"]].models
+            if f"{rule.get('prefix', '')}{model.id}".lower() == offer.id
+        )
+        for total in (1_000, 150_000, 250_000, 600_000):
+            usage = {"input_tokens": total, "output_tokens": 500}
+            expected = info.get_prices(now).calc_price(usage)["total_price"]
+            price = SnapshotPrice("price_x", 0, offer.prices[0].tiers)
+            assert cost_picos(price, Usage(total, 0, 0, 500, 0)) == expected * 10**12, offer.id
