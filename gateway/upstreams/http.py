@@ -15,7 +15,7 @@ import ssl
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httptools
@@ -213,8 +213,9 @@ class _Connection(asyncio.Protocol):
         return self.transport is not None and not self.transport.is_closing()
 
     def start(self, exchange: Exchange, message: bytes) -> None:
+        if self.transport is None:
+            raise UpstreamBroken("connection closed", has_answered=False)
         self.exchange = exchange
-        assert self.transport is not None
         self.transport.write(message)
 
     def resume(self) -> None:
@@ -231,8 +232,7 @@ class _Connection(asyncio.Protocol):
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         if self.exchange is None:
