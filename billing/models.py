@@ -50,12 +50,16 @@ WALLET_CODES = frozenset({AccountCode.WALLET_PAID, AccountCode.WALLET_PROMO})
 class Account(models.Model):
     """One place of money: a wallet's side of an organization, or one of ours (no organization)."""
 
-    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, null=True, blank=True, db_index=False)
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, null=True, blank=True, db_index=False
+    )
     code = models.CharField(max_length=40, choices=AccountCode)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["organization", "code"], nulls_distinct=False, name="account_once"),
+            models.UniqueConstraint(
+                fields=["organization", "code"], nulls_distinct=False, name="account_once"
+            ),
             models.CheckConstraint(
                 condition=Q(organization__isnull=False, code__in=sorted(WALLET_CODES))
                 | Q(organization__isnull=True) & ~Q(code__in=sorted(WALLET_CODES)),
@@ -92,13 +96,17 @@ class Journal(models.Model):
     id = models.CharField(primary_key=True, max_length=40, default=new_journal_id, editable=False)
     idempotency_key = models.CharField(max_length=200, unique=True)
     kind = models.CharField(max_length=20, choices=JournalKind)
-    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, null=True, blank=True, db_index=False)
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, null=True, blank=True, db_index=False
+    )
     legs = models.PositiveSmallIntegerField(help_text="Number of postings; none can be added later.")
     effective_at = models.DateTimeField(default=timezone.now)
     created_at = models.DateTimeField(default=timezone.now)
     reason = models.CharField(max_length=300)
     actor = models.CharField(max_length=80, help_text="Who did it: user:<id>, command:<name> or system.")
-    reverses = models.OneToOneField("self", on_delete=models.PROTECT, null=True, blank=True, related_name="reversed_by")
+    reverses = models.OneToOneField(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="reversed_by"
+    )
     source_type = models.CharField(max_length=40, blank=True)
     source_id = models.CharField(max_length=200, blank=True)
 
@@ -108,7 +116,9 @@ class Journal(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(legs__gte=2), name="journal_two_legs"),
-            models.UniqueConstraint(fields=["organization"], condition=Q(kind="signup"), name="journal_one_signup"),
+            models.UniqueConstraint(
+                fields=["organization"], condition=Q(kind="signup"), name="journal_one_signup"
+            ),
         ]
         indexes = [models.Index(fields=["organization", "-effective_at"], name="journal_by_organization")]
 
@@ -154,7 +164,9 @@ class Wallet(models.Model):
 
     organization = models.OneToOneField(Organization, on_delete=models.PROTECT, primary_key=True)
     balance_nano = models.BigIntegerField(default=0)
-    unposted_nano = models.BigIntegerField(default=0, help_text="Usage in the balance, not yet in the ledger.")
+    unposted_nano = models.BigIntegerField(
+        default=0, help_text="Usage in the balance, not yet in the ledger."
+    )
     floor_nano = models.BigIntegerField(default=0, help_text="Lowest balance; negative is a credit line.")
     version = models.PositiveBigIntegerField(default=0, help_text="Grows with every change of the balance.")
     state = models.CharField(max_length=20, choices=WalletState, default=WalletState.ACTIVE)
@@ -187,16 +199,29 @@ class LotKind(models.TextChoices):
     """Bought."""
 
 
+class CreditLotQuerySet(models.QuerySet["CreditLot"]):
+    """Lots in the orders that matter."""
+
+    def consumable(self, organization_id: str) -> CreditLotQuerySet:
+        """Return the lots that hold credit, in the order in which usage consumes them."""
+        lots = self.filter(organization_id=organization_id, remaining_nano__gt=0)
+        return lots.order_by("priority", F("expires_at").asc(nulls_last=True), "id")
+
+
 class CreditLot(models.Model):
     """A batch of credit with one kind and expiry; usage consumes lots in the order of ``consumable``."""
 
-    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="lots", db_index=False)
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="lots", db_index=False
+    )
     kind = models.CharField(max_length=20, choices=LotKind)
     granted_nano = models.BigIntegerField()
     remaining_nano = models.BigIntegerField()
     expires_at = models.DateTimeField(null=True, blank=True)
     priority = models.SmallIntegerField(help_text="Lower is consumed first.")
     journal = models.OneToOneField(Journal, on_delete=models.PROTECT, related_name="lot")
+
+    objects = CreditLotQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -266,7 +291,11 @@ class UsageRecord(models.Model):
 
     request_id = models.CharField(primary_key=True, max_length=64, db_collation="C")
     organization = models.ForeignKey(
-        Organization, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="usage_records"
+        Organization,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="usage_records",
     )
     key_id = models.CharField(max_length=40)
     model_id = models.CharField(max_length=200)
@@ -275,7 +304,9 @@ class UsageRecord(models.Model):
     price_id = models.CharField(max_length=80)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField()
-    first_token_ms = models.PositiveIntegerField(null=True, blank=True, help_text="From start to first token.")
+    first_token_ms = models.PositiveIntegerField(
+        null=True, blank=True, help_text="From start to first token."
+    )
     is_stream = models.BooleanField()
     outcome = models.CharField(max_length=20, choices=Outcome)
     status = models.PositiveSmallIntegerField(help_text="HTTP status sent to the caller.")
@@ -297,9 +328,13 @@ class UsageRecord(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(outcome__in=Outcome.values), name="usage_outcome_known"),
-            models.CheckConstraint(condition=~Q(outcome="free") | Q(cost_nano=0), name="usage_free_costs_nothing"),
+            models.CheckConstraint(
+                condition=~Q(outcome="free") | Q(cost_nano=0), name="usage_free_costs_nothing"
+            ),
         ]
-        indexes = [models.Index(fields=["organization", "-started_at", "request_id"], name="usage_by_organization")]
+        indexes = [
+            models.Index(fields=["organization", "-started_at", "request_id"], name="usage_by_organization")
+        ]
 
     def __str__(self) -> str:
         return self.request_id

@@ -16,7 +16,10 @@ MONTHS_AHEAD = 3
 
 
 def prepare(
-    *, months_ahead: int = MONTHS_AHEAD, today: date | None = None, database: BaseDatabaseWrapper | None = None
+    *,
+    months_ahead: int = MONTHS_AHEAD,
+    today: date | None = None,
+    database: BaseDatabaseWrapper | None = None,
 ) -> list[str]:
     """Create the partitions of this month and of ``months_ahead`` more; returns the names of the new ones."""
     first = (today or datetime.now(UTC).date()).replace(day=1)

@@ -1,0 +1,101 @@
+"""Wallets: the cached balance of each organization, how it is locked, changed, shown and brought to Valkey."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from accounts.models import Organization
+from billing import holds
+from billing.models import CreditLot, LotKind, Wallet
+from fastanchor.lib.valkey import sync_client
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WalletView:
+    """A wallet as its owner sees it, in nano-USD; ``held_nano`` is ``None`` while Valkey is away."""
+
+    balance_nano: int
+    held_nano: int | None
+    available_nano: int
+    promo_nano: int
+    promo_expires_at: datetime | None
+
+
+def of(organization: Organization) -> Wallet:
+    """Return the wallet of an organization, made at its first use."""
+    wallet, _ = Wallet.objects.get_or_create(organization=organization)
+    return wallet
+
+
+def lock(organization: Organization) -> Wallet:
+    """Return the wallet, locked until the transaction ends; whoever changes money holds this lock."""
+    Wallet.objects.bulk_create([Wallet(organization=organization)], ignore_conflicts=True)
+    return Wallet.objects.select_for_update().get(organization=organization)
+
+
+def change(wallet: Wallet, *, balance_by: int) -> None:
+    """Change the balance of a locked wallet by nano-USD and give it the next version."""
+    wallet.balance_nano += balance_by
+    wallet.version += 1
+    wallet.updated_at = timezone.now()
+    wallet.save(update_fields=["balance_nano", "version", "updated_at"])
+
+
+def published(wallet: Wallet) -> holds.PublishedWallet:
+    """Return what Valkey has to know of a wallet: what may be spent or held in all."""
+    return holds.PublishedWallet(wallet.organization_id, wallet.version, wallet.spendable_nano)
+
+
+def publish(wallets: Iterable[Wallet]) -> None:
+    """Bring committed balances to Valkey; when it is away that is only logged, for they are sent again soon."""
+    try:
+        client = sync_client()
+        epoch = holds.ensure_epoch(client)
+        for wallet in wallets:
+            holds.publish(client, epoch=epoch, wallet=published(wallet))
+    except RedisError as exc:
+        logger.warning("wallets.publish_failed", extra={"error": type(exc).__name__})
+
+
+def balance_of(organization: Organization) -> WalletView:
+    """Return what an organization has, holds and may still spend."""
+    # Holds first: money that settles in between is then counted twice for a moment, never left out.
+    held = _held(organization)
+    wallet = of(organization)
+    promo_nano, promo_expires_at = _promo(wallet)
+    return WalletView(
+        balance_nano=wallet.balance_nano,
+        held_nano=held,
+        available_nano=wallet.spendable_nano - (held or 0),
+        promo_nano=promo_nano,
+        promo_expires_at=promo_expires_at,
+    )
+
+
+def _held(organization: Organization) -> int | None:
+    try:
+        known = holds.known_wallet(sync_client(), organization.id)
+    except RedisError as exc:
+        logger.warning("wallets.holds_unknown", extra={"error": type(exc).__name__})
+        return None
+    return known.held_nano if known else 0
+
+
+def _promo(wallet: Wallet) -> tuple[int, datetime | None]:
+    """Return the promotional credit left and its soonest expiry, as if all usage were posted already."""
+    unposted, total, expires_at = wallet.unposted_nano, 0, None
+    for lot in CreditLot.objects.consumable(wallet.organization_id).filter(kind=LotKind.PROMO):
+        used = min(unposted, lot.remaining_nano)
+        unposted -= used
+        if lot.remaining_nano > used:
+            total += lot.remaining_nano - used
+            expires_at = expires_at or lot.expires_at
+    return total, expires_at

@@ -1,0 +1,62 @@
+"""What billing tests are made of: organizations, usage, spools."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection
+
+from accounts import organizations, plans
+from accounts.models import Organization, Plan, User
+from billing.spool import Usage
+from fastanchor.lib.ids import new_id
+
+STARTED_AT_MS = 1_795_000_000_000
+
+
+def make_organization(email: str = "alice@example.org", plan: str = plans.FREE) -> Organization:
+    """Return a new organization owned by a new user."""
+    # Tests that commit leave the plans' table empty.
+    plans.add_missing_plans(Plan)
+    owner = User.objects.create_user(email)
+    return organizations.create(name="Alice", plan_code=plan, owner=owner)
+
+
+def usage(organization: Organization, **changes: Any) -> Usage:
+    """Return the usage of one completed request that cost 1,000 nano-USD."""
+    values: dict[str, Any] = {
+        "request_id": new_id("req"),
+        "organization_id": organization.pk,
+        "key_id": "key_alice",
+        "model_id": "gpt-4o",
+        "provider_id": "openai",
+        "channel_id": "chan_1",
+        "price_id": "1",
+        "started_at_ms": STARTED_AT_MS,
+        "finished_at_ms": STARTED_AT_MS + 900,
+        "first_token_ms": 300,
+        "is_stream": True,
+        "outcome": "completed",
+        "status": 200,
+        "input_tokens": 200,
+        "cached_tokens": 0,
+        "cache_write_tokens": 0,
+        "output_tokens": 50,
+        "reasoning_tokens": 0,
+        "cost_picos": 1_000_000,
+        "cost_nano": 1_000,
+        "hold_nano": 5_000,
+        "is_estimated": False,
+        "attempts": 1,
+        "finish_reason": "stop",
+        "error_code": "",
+        "upstream_id": "chatcmpl-1",
+    }
+    return Usage(**{**values, **changes})
+
+
+def check_deferred() -> None:
+    """Run what PostgreSQL would check at commit."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")

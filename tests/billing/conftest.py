@@ -1,0 +1,64 @@
+"""Fixtures of the billing tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from django.db.backends.postgresql.operations import DatabaseOperations
+
+from accounts import keys
+from accounts.models import Organization
+from fastanchor.lib.valkey import sync_client
+from tests.billing.cast import make_organization
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _flush_past_the_guards() -> Iterator[None]:
+    """Let the test runner, and nobody else, empty append-only tables between tests."""
+    flush = DatabaseOperations.execute_sql_flush
+
+    def unguarded(operations: DatabaseOperations, sql_list: list[str]) -> None:
+        flush(operations, ["SET LOCAL session_replication_role = replica", *sql_list])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DatabaseOperations, "execute_sql_flush", unguarded)
+        yield
+
+
+@pytest.fixture
+def organization(db: None) -> Organization:
+    """Alice's organization on the Free plan."""
+    return make_organization()
+
+
+@pytest.fixture
+def lasting_organization(transactional_db: None) -> Organization:
+    """Alice's organization in a test whose transactions really commit."""
+    return make_organization()
+
+
+@pytest.fixture
+def valkey() -> redis.Redis:
+    """The Valkey of the tests."""
+    return sync_client()
+
+
+@pytest.fixture
+def spool_root(tmp_path: Path) -> Path:
+    """A folder for spools."""
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def make_key() -> Callable[..., str]:
+    """Create a key of an organization and return its id."""
+
+    def make(organization: Organization, **limits: Any) -> str:
+        key, _ = keys.create(organization=organization, name="Test", **limits)
+        return key.pk
+
+    return make
