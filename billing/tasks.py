@@ -1,0 +1,42 @@
+"""Celery's entries; each is safe twice and in parallel, and does nothing but call the domain."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from celery import shared_task
+from django.utils import timezone
+
+from billing import partitions, posting, wallets
+from billing.models import Wallet
+
+logger = logging.getLogger(__name__)
+
+# Long enough for the worker to have been away for a while; every minute's run covers it again.
+REANNOUNCED = timedelta(minutes=10)
+
+
+@shared_task
+def post_usage() -> None:
+    """Post unposted usage to the ledger."""
+    logger.info("tasks.usage_posted", extra={"journals": posting.post_usage()})
+
+
+@shared_task
+def expire_lots() -> None:
+    """Take expired credit out of the wallets."""
+    logger.info("tasks.lots_expired", extra={"lots": posting.expire_lots()})
+
+
+@shared_task
+def prepare_partitions() -> None:
+    """Create the partitions of the coming months."""
+    logger.info("tasks.partitions_prepared", extra={"names": partitions.prepare()})
+
+
+@shared_task
+def reannounce_balances() -> None:
+    """Bring recently changed balances to Valkey again, should their first announcement have been lost."""
+    changed = Wallet.objects.filter(updated_at__gte=timezone.now() - REANNOUNCED).order_by("pk")
+    wallets.publish(changed.iterator(chunk_size=1000))

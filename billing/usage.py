@@ -1,0 +1,103 @@
+"""Reading usage records for pages and the API; every query is bounded by an organization and a time or a limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from django.db.models import Count, Q, Sum
+from django.db.models.functions import ExtractHour
+
+from accounts.models import Organization
+from billing.models import UsageRecord
+
+MAX_ROWS = 1000
+
+
+class UnknownRequest(Exception):
+    """The organization has no usage record of this request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """One hour's usage; money in nano-USD."""
+
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_nano: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Input and output together."""
+        return self.input_tokens + self.output_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One day's usage (UTC), in all and by hour; money in nano-USD."""
+
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    cost_nano: int
+    hours: tuple[Hour, ...] = field(repr=False)
+
+
+def today(*, organization: Organization, at: datetime) -> Day:
+    """Return the usage of the day (UTC) that ``at`` is in, by the time requests started; one query."""
+    start = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    rows = (
+        UsageRecord.objects.filter(
+            organization=organization, started_at__gte=start, started_at__lt=start + timedelta(days=1)
+        )
+        .annotate(hour=ExtractHour("started_at", tzinfo=UTC))
+        .values("hour")
+        .annotate(
+            requests=Count("request_id"),
+            inputs=Sum("input_tokens"),
+            outputs=Sum("output_tokens"),
+            cost=Sum("cost_nano"),
+        )
+        .order_by("hour")
+    )
+    by_hour = {
+        row["hour"]: Hour(row["requests"], int(row["inputs"]), int(row["outputs"]), int(row["cost"]))
+        for row in rows
+    }
+    hours = tuple(by_hour.get(number, Hour()) for number in range(24))
+    return Day(
+        requests=sum(hour.requests for hour in hours),
+        input_tokens=sum(hour.input_tokens for hour in hours),
+        output_tokens=sum(hour.output_tokens for hour in hours),
+        cost_nano=sum(hour.cost_nano for hour in hours),
+        hours=hours,
+    )
+
+
+def recent(
+    *, organization: Organization, limit: int, before: str | None = None, after: str | None = None
+) -> list[UsageRecord]:
+    """Return up to ``limit`` records, newest first; only those older or newer than a given request id.
+
+    At most ``MAX_ROWS``. Raises ``UnknownRequest`` for a ``before`` or ``after`` that is not the organization's.
+    """
+    records = UsageRecord.objects.filter(organization=organization)
+    if before is not None:
+        edge = find(organization=organization, request_id=before)
+        is_older = Q(started_at__lt=edge.started_at) | Q(request_id__gt=edge.request_id)
+        records = records.filter(is_older, started_at__lte=edge.started_at)
+    if after is not None:
+        edge = find(organization=organization, request_id=after)
+        is_newer = Q(started_at__gt=edge.started_at) | Q(request_id__lt=edge.request_id)
+        records = records.filter(is_newer, started_at__gte=edge.started_at)
+    # The index's own order: of two that started together, the lower id comes first.
+    return list(records.order_by("-started_at", "request_id")[: max(0, min(limit, MAX_ROWS))])
+
+
+def find(*, organization: Organization, request_id: str) -> UsageRecord:
+    """Return the record of one request; raises ``UnknownRequest`` also for another organization's."""
+    record = UsageRecord.objects.filter(organization=organization, request_id=request_id).first()
+    if record is None:
+        raise UnknownRequest(request_id)
+    return record
