@@ -1,0 +1,75 @@
+"""``manage.py organization_create``: a customer from a script, with a plan and credit."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.validators import validate_email
+
+from accounts import organizations, people
+from accounts.models import Organization, Plan
+from billing import grants, wallets
+from billing.models import LotKind
+from fastanchor.lib.money import cents_to_nanos, short_usd
+
+
+class Command(BaseCommand):
+    """Creates an organization and, if need be, the user who owns it."""
+
+    help = "Create an organization with a plan and credit; its owner is made if the address is new."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options."""
+        parser.add_argument("--email", required=True, help="Address of the owner.")
+        parser.add_argument("--plan", required=True, help="Plan code: free, payg or enterprise.")
+        parser.add_argument(
+            "--credit-cents", type=int, default=0, help="Credit in US cents that never expires."
+        )
+        parser.add_argument("--name", help="Name of the organization; the address when left out.")
+        parser.add_argument("--json", action="store_true", help="Print one JSON object.")
+
+    def handle(self, **options: Any) -> None:
+        """Create the organization."""
+        _refuse_invalid(options)
+        owner = people.ensure_verified(email=options["email"])
+        organization = organizations.create(
+            name=options["name"] or options["email"], plan_code=options["plan"], owner=owner
+        )
+        if options["credit_cents"]:
+            _add_credit(organization, options["credit_cents"])
+        balance_nano = wallets.of(organization).balance_nano
+        if options["json"]:
+            result = {"id": organization.pk, "organization": organization.pk, "email": owner.email}
+            self.stdout.write(
+                json.dumps({**result, "plan": organization.plan_id, "balance_nano": balance_nano})
+            )
+        else:
+            self.stdout.write(f"{organization.pk} ({organization.plan_id}) has {short_usd(balance_nano)}.")
+
+
+def _refuse_invalid(options: dict[str, Any]) -> None:
+    try:
+        validate_email(options["email"])
+    except ValidationError:
+        message = f"{options['email']!r} is no e-mail address."
+        raise CommandError(message) from None
+    if not Plan.objects.filter(pk=options["plan"]).exists():
+        codes = ", ".join(Plan.objects.order_by("priority", "pk").values_list("pk", flat=True))
+        message = f"There is no plan {options['plan']!r}; there are {codes}."
+        raise CommandError(message)
+    if options["credit_cents"] < 0:
+        raise CommandError("--credit-cents must not be negative.")
+
+
+def _add_credit(organization: Organization, cents: int) -> None:
+    grants.grant(
+        organization=organization,
+        amount_nano=cents_to_nanos(cents),
+        reason="Credit at creation",
+        key=f"created:{organization.pk}",
+        actor="command:organization_create",
+        kind=LotKind.ADJUSTMENT,
+    )
