@@ -9,9 +9,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import keys
+from accounts.access import SignedInRequest, signed_in
 from accounts.forms import KeyForm
 from accounts.models import ApiKey
-from accounts.requests import SignedInRequest, signed_in
 
 PAGE_SIZE = 50
 

@@ -1,4 +1,4 @@
-"""Requests of people who are logged in: the decorator of every view behind the login."""
+"""Who may see a page: the decorator of every view behind the login."""
 
 from __future__ import annotations
 
