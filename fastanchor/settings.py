@@ -193,11 +193,13 @@ WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = not IS_PRODUCTION
 DATA_DIR = Path(env_str("FASTANCHOR_DATA_DIR", str(BASE_DIR / ".local")))
 SPOOL_DIR = DATA_DIR / "spool"
 ALLOW_PRIVATE_UPSTREAMS = env_bool("FASTANCHOR_ALLOW_PRIVATE_UPSTREAMS") and not IS_PRODUCTION
-# Seconds: to connect, to a stream's first content, of silence inside it, for a whole answer, before a comment.
+# Seconds: to connect, to a stream's first content, of silence inside it, for a whole answer, for an answer whose caller
+# left, before a keep-alive comment.
 UPSTREAM_CONNECT_S = env_int("FASTANCHOR_UPSTREAM_CONNECT_S", 5)
 UPSTREAM_FIRST_TOKEN_S = env_int("FASTANCHOR_UPSTREAM_FIRST_TOKEN_S", 120)
 UPSTREAM_IDLE_S = env_int("FASTANCHOR_UPSTREAM_IDLE_S", 60)
 UPSTREAM_WHOLE_S = env_int("FASTANCHOR_UPSTREAM_WHOLE_S", 600)
+UPSTREAM_DRAIN_S = env_int("FASTANCHOR_UPSTREAM_DRAIN_S", 30)
 KEEP_ALIVE_S = env_int("FASTANCHOR_KEEP_ALIVE_S", 10)
 MAX_BODY_BYTES = env_int("FASTANCHOR_MAX_BODY_BYTES", 32 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES

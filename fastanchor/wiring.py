@@ -54,6 +54,7 @@ class Process:
                 first_token_s=settings.UPSTREAM_FIRST_TOKEN_S,
                 idle_s=settings.UPSTREAM_IDLE_S,
                 whole_s=settings.UPSTREAM_WHOLE_S,
+                drain_s=settings.UPSTREAM_DRAIN_S,
                 keep_alive_s=settings.KEEP_ALIVE_S,
             ),
             max_body_bytes=settings.MAX_BODY_BYTES,
