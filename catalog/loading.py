@@ -44,6 +44,7 @@ class Loaded:
 @transaction.atomic
 def load_providers(offers: Iterable[ProviderOffer], *, for_development: bool) -> list[Provider]:
     """Add the providers that are missing and return them."""
+    _wait_for_other_loads()
     present = set(Provider.objects.values_list("pk", flat=True))
     missing = [
         Provider(slug=offer.slug, name=offer.name, key_variable=offer.key_variable, base_url=offer.base_url)

@@ -23,7 +23,7 @@ KEY = "sk-acme-0123456789"
 @pytest.fixture
 def staff(db: None) -> Client:
     client = Client()
-    client.force_login(User.objects.create_superuser("staff@example.org", "correct horse"))
+    client.force_login(User.objects.create_superuser("staff@example.org"))
     return client
 
 
