@@ -1,0 +1,87 @@
+"""What the dashboard shows of one organization, gathered once for the page and for its live stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http import HTTPStatus
+
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+
+from accounts.models import ApiKey, Organization
+from billing import usage, wallets
+from billing.models import Outcome, UsageRecord
+from billing.usage import Hour
+from fastanchor.lib.charts import Bar, bar_chart
+from fastanchor.templatetags.fa import count, plain_usd
+
+MOST_ROWS = 50
+
+_TONES = {
+    Outcome.COMPLETED: "good",
+    Outcome.UPSTREAM_DIED: "warn",
+    Outcome.CUT: "warn",
+    Outcome.INTERRUPTED: "warn",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One request as the list shows it; ``tone`` is the colour of its outcome."""
+
+    record: UsageRecord
+    key_name: str
+    duration: timedelta
+    tone: str
+
+
+def balance(*, organization: Organization) -> dict[str, object]:
+    """Return the context of ``dashboard/_balance.html``."""
+    return {"wallet": wallets.balance_of(organization)}
+
+
+def today(*, organization: Organization, at: datetime) -> dict[str, object]:
+    """Return the context of ``dashboard/_today.html``: the numbers of the day (UTC) and three charts."""
+    day = usage.today(organization=organization, at=at)
+    return {
+        "day": day,
+        "requests_chart": _chart("Requests by hour", day.hours, lambda hour: hour.requests, count),
+        "tokens_chart": _chart("Tokens by hour", day.hours, lambda hour: hour.tokens, count),
+        "spend_chart": _chart("Spend by hour", day.hours, lambda hour: hour.cost_nano, plain_usd),
+    }
+
+
+def rows(*, organization: Organization) -> list[Row]:
+    """Return the newest requests, newest first."""
+    records = usage.recent(organization=organization, limit=MOST_ROWS)
+    names = dict(
+        ApiKey.objects.filter(id__in={record.key_id for record in records}).values_list("id", "name")
+    )
+    return [
+        Row(
+            record=record,
+            key_name=names.get(record.key_id, "Deleted key"),
+            duration=record.finished_at - record.started_at,
+            tone="bad"
+            if record.status >= HTTPStatus.BAD_REQUEST
+            else _TONES.get(Outcome(record.outcome), ""),
+        )
+        for record in records
+    ]
+
+
+def render(name: str, context: dict[str, object]) -> str:
+    """Render one of the dashboard's fragments as the page includes it."""
+    return render_to_string(f"dashboard/{name}.html", context)
+
+
+def _chart(
+    name: str, hours: Sequence[Hour], value: Callable[[Hour], int], written: Callable[[int], str]
+) -> SafeString:
+    bars = [
+        Bar(f"{number:02d}:00 to {number + 1:02d}:00 UTC: {written(value(hour))}", value(hour))
+        for number, hour in enumerate(hours)
+    ]
+    return bar_chart(bars, name=f"{name}, today")

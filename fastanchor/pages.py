@@ -1,0 +1,89 @@
+"""Pages that compose several apps: home, prices, quickstart and the dashboard."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import groupby
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from accounts import keys, organizations
+from accounts.access import SignedInRequest, signed_in
+from accounts.models import ApiKey, Plan
+from catalog.listing import ListedModel, listed_models
+from catalog.offers import read_product
+from fastanchor import dashboard
+
+PLACEHOLDER_KEY = "YOUR_KEY"
+FEATURED = tuple(offer.id for offer in read_product())
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """Say what this is, show the one-line switch and the prices of the best-known models."""
+    sold = {model.id: model for model in listed_models(at=datetime.now(UTC))}
+    featured = [sold[name] for name in FEATURED if name in sold]
+    context = {"models": featured, "model_count": len(sold), **_snippets(request, PLACEHOLDER_KEY)}
+    return render(request, "site/home.html", context)
+
+
+@require_safe
+def pricing(request: HttpRequest) -> HttpResponse:
+    """Show the plans and every model's price; ``?q=`` narrows the list."""
+    query = request.GET.get("q", "").strip()[:80]
+    models = listed_models(at=datetime.now(UTC))
+    found = [model for model in models if _matches(model, query)]
+    providers = [(name, list(group)) for name, group in groupby(found, key=lambda model: model.provider)]
+    context = {
+        "plans": Plan.objects.in_bulk(),
+        "providers": providers,
+        "found_count": len(found),
+        "model_count": len(models),
+        "query": query,
+    }
+    return render(request, "site/pricing.html", context)
+
+
+@require_safe
+def quickstart(request: HttpRequest) -> HttpResponse:
+    """Lead to the first request, with the reader's own key prefix where there is one."""
+    key = _newest_key(request)
+    context = {"plans": Plan.objects.in_bulk(), "newest_key": key, **_snippets(request, _shown(key))}
+    return render(request, "site/quickstart.html", context)
+
+
+@signed_in
+@require_safe
+def overview(request: SignedInRequest) -> HttpResponse:
+    """Show balance, today and the newest requests of the organization."""
+    key = _newest_key(request)
+    context = {
+        "organization": request.organization,
+        "newest_key": key,
+        "rows": dashboard.rows(organization=request.organization),
+        **dashboard.balance(organization=request.organization),
+        **dashboard.today(organization=request.organization, at=datetime.now(UTC)),
+        **_snippets(request, _shown(key)),
+    }
+    return render(request, "dashboard/overview.html", context)
+
+
+def _matches(model: ListedModel, query: str) -> bool:
+    text = f"{model.id} {model.name} {model.provider}".lower()
+    return all(word in text for word in query.lower().split())
+
+
+def _newest_key(request: HttpRequest) -> ApiKey | None:
+    if not request.user.is_authenticated:
+        return None
+    return keys.live_keys(organizations.of_user(request.user)).order_by("-created_at", "pk").first()
+
+
+def _shown(key: ApiKey | None) -> str:
+    return f"{key.prefix}…" if key else PLACEHOLDER_KEY
+
+
+def _snippets(request: HttpRequest, key: str) -> dict[str, str]:
+    return {"base_url": request.build_absolute_uri("/v1"), "key": key}

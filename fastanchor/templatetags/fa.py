@@ -1,0 +1,99 @@
+"""How money, token counts, rates and times are written on pages: ``{% load fa %}``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from catalog.listing import rate_usd
+from fastanchor.lib.money import exact_usd, short_usd
+
+register = template.Library()
+
+NARROW_SPACE = "\u202f"
+_SHOWN_DIGITS = 6
+
+
+@register.filter
+def usd(nanos: int) -> SafeString:
+    """Write nano-USD in short, the exact amount as tool tip."""
+    return format_html('<span class="money" title="{}">{}</span>', plain_usd(nanos), short_usd(nanos))
+
+
+@register.filter
+def usd_exact(nanos: int) -> SafeString:
+    """Write nano-USD with all nine places, the last three dimmed."""
+    text = plain_usd(nanos)
+    cut = len(text) - (9 - _SHOWN_DIGITS)
+    return format_html(
+        '<span class="money">{}<span class="money-rest">{}</span></span>', text[:cut], text[cut:]
+    )
+
+
+@register.filter
+def plain_usd(nanos: int) -> str:
+    """Write nano-USD with all nine places as plain text: ``-$0.000000750``."""
+    text = exact_usd(nanos)
+    return f"-${text[1:]}" if text.startswith("-") else f"${text}"
+
+
+@register.filter
+def rate(micros: int) -> SafeString:
+    """Write micro-USD per 1M tokens as dollars, exactly."""
+    return format_html('<span class="money">{}</span>', rate_usd(micros))
+
+
+@register.filter
+def count(number: int) -> str:
+    """Write a whole number in groups of three: ``1 234 567`` with narrow spaces."""
+    return f"{number:,}".replace(",", NARROW_SPACE)
+
+
+@register.filter
+def size(tokens: int) -> str:
+    """Write a context window in short, never rounded up: ``128K``, ``1M``, ``1.04M``."""
+    if tokens < 1_000:
+        return str(tokens)
+    if tokens < 1_000_000:
+        return f"{tokens // 1_000}K"
+    hundredths = tokens // 10_000
+    return f"{hundredths // 100}.{hundredths % 100:02d}".rstrip("0").rstrip(".") + "M"
+
+
+@register.filter
+def moment(at: datetime, form: str = "%Y-%m-%d %H:%M") -> SafeString:
+    """Write an aware moment in UTC as a time element; ``times.js`` adds the reader's own zone as tool tip."""
+    utc = at.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        utc.isoformat(timespec="seconds"),
+        utc.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        utc.strftime(form),
+    )
+
+
+@register.filter
+def clock(at: datetime) -> SafeString:
+    """Write the time of day of a moment in UTC; the tool tip tells the date."""
+    return moment(at, "%H:%M:%S")
+
+
+@register.filter
+def is_past(at: datetime | None) -> bool:
+    """Tell whether a moment is over; no moment never is."""
+    return at is not None and at <= timezone.now()
+
+
+@register.filter
+def span(duration: timedelta) -> str:
+    """Write a duration for people: ``840 ms``, ``3.2 s``, ``4 min 05 s``."""
+    millis = max(0, duration // timedelta(milliseconds=1))
+    if millis < 1_000:
+        return f"{millis} ms"
+    if millis < 60_000:
+        return f"{millis // 1_000}.{millis % 1_000 // 100} s"
+    return f"{millis // 60_000} min {millis // 1_000 % 60:02d} s"
