@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -111,7 +112,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as exc:
-        message = f"Cannot listen on {host}:{port}: {exc.strerror}. Set PORT to a free port."
+        message = f"Cannot listen on {host}:{port}: {os.strerror(exc.errno or 0)}. Set PORT to a free port."
         raise CannotListen(message) from None
 
 

@@ -56,9 +56,13 @@ class Supervisor:
         if self._colourful:
             order = list(self._children).index(name) if name in self._children else -1
             prefix = f"\x1b[{_COLOURS[order % len(_COLOURS)]}m{prefix}\x1b[0m"
+        self.show(f"{prefix}{text}\n")
+
+    def show(self, text: str) -> None:
+        """Write text as it is."""
         # A terminal that has gone away must not keep the children from being stopped.
         with contextlib.suppress(OSError):
-            self._out.write(f"{prefix}{text}\n")
+            self._out.write(text)
             self._out.flush()
 
     def run(self, until: Callable[[], bool]) -> None:

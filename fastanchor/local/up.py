@@ -36,7 +36,8 @@ _LAST_PORT = 65_533
 def up(arguments: list[str]) -> int:
     """Run until Ctrl-C or SIGTERM and return the exit status; with ``--once`` until the first call is accounted for."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     try:
         return _up(_port(), once=options.once)
     except CannotStart as exc:
@@ -88,7 +89,7 @@ def _require_free_ports(port: int) -> None:
         try:
             socket.create_server(("127.0.0.1", needed)).close()
         except OSError as exc:
-            message = f"Port {needed} ({used_by}) cannot be used: {exc.strerror}. Set PORT; it and the next two are taken."
+            message = f"Port {needed} ({used_by}) cannot be used: {os.strerror(exc.errno or 0)}. Set PORT; it and the next two are taken."
             raise CannotStart(message) from None
 
 
@@ -146,8 +147,7 @@ def _serve(supervisor: Supervisor, servers: Servers, demo: dict[str, str], *, on
     caller.start()
     try:
         supervisor.run(until=lambda: bool(servers.dead()) or not caller.is_alive())
-        sys.stdout.write(caller.report)
-        sys.stdout.flush()
+        supervisor.show(caller.report)
         if not once:
             supervisor.run(until=lambda: bool(servers.dead()))
     except ChildEnded as exc:

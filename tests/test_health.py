@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from django.test import Client, override_settings
+
+from accounts.models import User
+from fastanchor.middleware import POLICY
+
+
+def test_a_process_without_valkey_is_alive_and_not_ready(db: None, client: Client) -> None:
+    assert client.get("/readyz").json() == {"status": "ok", "postgresql": "ok", "valkey": "ok"}
+
+    with override_settings(REDIS_URL="unix:///nowhere/valkey.sock?db=0"):
+        ready, alive = client.get("/readyz"), client.get("/healthz")
+
+    assert ready.status_code == 503
+    assert ready.json() == {"status": "unavailable", "postgresql": "ok", "valkey": "unreachable"}
+    assert alive.status_code == 200
+
+
+def test_pages_and_the_admin_load_from_their_own_origin_only(db: None, client: Client) -> None:
+    client.force_login(User.objects.create_superuser("ada@example.com"))
+    for address in ("/", "/admin/", "/admin/catalog/channel/add/"):
+        response = client.get(address)
+
+        assert response.status_code == 200
+        assert response.headers["Content-Security-Policy"] == POLICY
+        assert response.headers["X-Frame-Options"] == "DENY"
+        assert " style=" not in response.text
+        assert "<script>" not in response.text

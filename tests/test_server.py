@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import uvicorn
+
+from fastanchor import server
+from fastanchor.server import BoundedProtocol, CannotListen, listen
+
+
+async def _application(
+    scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    """Serve a tiny application behind the protocol, and return the port."""
+    listener = listen("127.0.0.1", 0)
+    config = uvicorn.Config(_application, http=BoundedProtocol, lifespan="off", log_config=None)
+    running = uvicorn.Server(config)
+    task = asyncio.create_task(running._serve([listener]))
+    yield listener.getsockname()[1]
+    running.should_exit = True
+    await task
+
+
+async def _send(port: int, data: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    await writer.drain()
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+def _error(answer: bytes) -> dict[str, Any]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"x-request-id: req_" in head
+    error: dict[str, Any] = json.loads(body)["error"]
+    return error
+
+
+async def test_an_ordinary_request_passes(port: int) -> None:
+    answer = await _send(port, b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"ok")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(b"x-long: " + b"a" * 70_000 + b"\r\n", id="one long header"),
+        pytest.param(b"".join(b"x-%d: a\r\n" % number for number in range(300)), id="many headers"),
+    ],
+)
+async def test_a_head_that_is_too_large_is_answered_431_in_the_envelope(port: int, head: bytes) -> None:
+    answer = await _send(port, b"GET / HTTP/1.1\r\nhost: a\r\n" + head + b"\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 431")
+    assert _error(answer)["code"] == "invalid_request"
+
+
+async def test_a_long_address_is_answered_431(port: int) -> None:
+    answer = await _send(port, b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 431")
+
+
+async def test_what_is_not_http_is_answered_400_in_the_envelope(port: int) -> None:
+    answer = await _send(port, b"not http at all\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert _error(answer)["type"] == "invalid_request_error"
+
+
+async def test_a_head_that_never_ends_is_hung_up_on(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_HEAD_S", 0.2)
+
+    answer = await _send(port, b"GET / HTTP/1.1\r\nhost: a\r\nx-slow:")
+
+    assert answer == b""
+
+
+async def test_a_kept_alive_connection_has_a_fresh_bound_for_each_request(port: int) -> None:
+    request = b"GET / HTTP/1.1\r\nhost: a\r\nx-half: " + b"a" * 40_000 + b"\r\n\r\n"
+    last = request.replace(b"host: a", b"host: a\r\nconnection: close")
+
+    answer = await _send(port, request + last)
+
+    assert answer.count(b"HTTP/1.1 200") == 2
+
+
+def test_a_taken_port_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+
+        with pytest.raises(CannotListen, match=f"127.0.0.1:{number}: Address already in use. Set PORT"):
+            listen("127.0.0.1", number)
