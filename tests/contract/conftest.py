@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
@@ -28,11 +29,13 @@ def live_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveProdu
 
 
 @pytest.fixture
-def product(live_gateway: LiveProduct) -> LiveProduct:
-    """Return the running product, its sandboxes asked nothing yet."""
+def product(live_gateway: LiveProduct) -> Iterator[LiveProduct]:
+    """Return the running product, its sandboxes asked nothing yet; a failed test shows what was logged."""
     for sandbox in live_gateway.sandboxes:
         sandbox.reset()
-    return live_gateway
+    live_gateway.new_log_lines()
+    yield live_gateway
+    sys.stdout.write(live_gateway.new_log_lines())
 
 
 @pytest.fixture

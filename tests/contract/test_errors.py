@@ -14,6 +14,9 @@ from tests.contract.conftest import Customer
 from tests.contract.test_chat import body
 from tests.live.product import LiveProduct
 
+# The first test of a run starts the product.
+pytestmark = pytest.mark.timeout(180)
+
 
 def refused(client: OpenAI, **fields: Any) -> openai.APIStatusError:
     with pytest.raises(openai.APIStatusError) as caught:

@@ -17,6 +17,9 @@ from tests.contract.test_chat import body
 from tests.live.product import LiveProduct
 from tests.live.programs import wait_until
 
+# The first test of a run starts the product.
+pytestmark = pytest.mark.timeout(180)
+
 # A port nobody listens on.
 NOBODY = "http://127.0.0.1:1/v1"
 
@@ -26,6 +29,15 @@ def silent() -> Iterator[str]:
     """Return the address of a server that takes connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+
+
+@pytest.fixture
+def ready_to_retry(product: LiveProduct) -> None:
+    """Serve so many requests that the gateway may retry twice: retries are at most a fifth of its load."""
+    _, key = product.new_customer()
+    with OpenAI(base_url=product.base_url, api_key=key) as client:
+        for _ in range(10):
+            client.chat.completions.create(**body("[[sandbox tokens=1]] Hello."))
 
 
 def outcomes(product: LiveProduct, nonce: str) -> list[str]:
@@ -91,6 +103,7 @@ def test_a_stream_that_breaks_at_its_last_token_is_not_taken_for_whole(client: O
         list(stream)
 
 
+@pytest.mark.usefixtures("ready_to_retry")
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("status", [500, 503, 429, 401])
 def test_another_channel_answers_when_one_fails(
@@ -110,6 +123,7 @@ def test_another_channel_answers_when_one_fails(
     assert [entry["outcome"] for entry in west.log("n1")] == ["finished"]
 
 
+@pytest.mark.usefixtures("ready_to_retry")
 def test_no_charge_and_no_half_answer_when_every_channel_breaks_before_content(
     client: OpenAI, product: LiveProduct, customer: Customer
 ) -> None:
@@ -126,6 +140,7 @@ def test_no_charge_and_no_half_answer_when_every_channel_breaks_before_content(
     assert all(row["cost_nano"] == 0 for row in product.usage_rows(customer.organization))
 
 
+@pytest.mark.usefixtures("ready_to_retry")
 def test_a_dead_upstream_is_passed_over(client: OpenAI, product: LiveProduct, customer: Customer) -> None:
     model = product.spare_model(NOBODY, product.sandboxes[1].base_url)
 
@@ -135,6 +150,7 @@ def test_a_dead_upstream_is_passed_over(client: OpenAI, product: LiveProduct, cu
     assert the_row(product, customer)["attempts"] == 2
 
 
+@pytest.mark.usefixtures("ready_to_retry")
 def test_another_channel_answers_when_one_is_silent(
     client: OpenAI, product: LiveProduct, silent: str
 ) -> None:
@@ -147,7 +163,7 @@ def test_another_channel_answers_when_one_is_silent(
 
 
 def test_a_stalled_stream_ends_in_an_error(client: OpenAI, product: LiveProduct, customer: Customer) -> None:
-    prompt = "[[sandbox nonce=n1 tokens=9 stall_after=3]] Hello."
+    prompt = '[[sandbox nonce=n1 text="a b c d e" stall_after=3]] Hello.'
     with pytest.raises(openai.APIError) as caught:
         list(client.chat.completions.create(**body(prompt, stream=True)))
 
@@ -172,13 +188,13 @@ def test_a_stalled_stream_the_caller_leaves_is_let_go(
 
 
 def test_silence_is_filled_with_comments_that_clients_ignore(client: OpenAI) -> None:
-    fields = body("[[sandbox tokens=3 delay_ms=1300]] Hello.", stream=True)
+    fields = body("[[sandbox tokens=1 delay_ms=2200]] Hello.", stream=True)
     with client.chat.completions.with_streaming_response.create(**fields) as raw:
         text = "".join(raw.iter_text())
     chunks = list(client.chat.completions.create(**fields))
 
     assert re.search(r"^:", text, re.MULTILINE)
-    assert len(chunks) >= 5
+    assert chunks[-1].choices[0].finish_reason == "stop"
 
 
 def test_a_revoked_key_is_refused_within_a_second_by_every_process(

@@ -17,6 +17,9 @@ import pytest
 from tests.contract.test_chat import THE_EIGHT
 from tests.live.product import LiveProduct
 
+# The first test of a run starts the product and may install the SDK.
+pytestmark = pytest.mark.timeout(300)
+
 FOLDER = Path(__file__).parent / "node"
 NOBODY = "http://127.0.0.1:1/v1"
 LEAST_NODE = 22

@@ -32,7 +32,8 @@ def run(arguments: list[str]) -> dict[str, str]:
 
 def main() -> None:
     """Serve until the input ends."""
-    answers = sys.stdout
+    # Answers get a pipe of their own: logs are written to what was standard output when Django was set up.
+    answers, sys.stdout = sys.stdout, sys.stderr
     django.setup()
     for line in sys.stdin:
         answers.write(json.dumps(run(json.loads(line))) + "\n")

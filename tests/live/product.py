@@ -146,7 +146,7 @@ class LiveProduct:
                 f"--email=customer{next(_numbers)}@example.com",
                 f"--plan={plan}",
                 f"--credit-cents={credit_cents}",
-            )["organization"]
+            )["id"]
         )
 
     def new_key(self, organization: str, *options: str) -> str:
@@ -214,6 +214,10 @@ class LiveProduct:
         if wallet is not None and (wallet.held_nano or wallet.running):
             return False
         return rows is None or len(self.usage_rows(organization)) >= rows
+
+    def new_log_lines(self) -> str:
+        """Return what the gateways and the shipper have logged since this was last called."""
+        return "".join(program.new_output() for program in (*self.gateways, self.shipper))
 
     # Starting.
 

@@ -28,6 +28,7 @@ class Program:
         self._environment = {**os.environ, **(environment or {})}
         self._environment.pop("PYTHONDONTWRITEBYTECODE", None)
         self.log = log
+        self._seen = 0
         self.process = self._spawn()
 
     @property
@@ -42,6 +43,11 @@ class Program:
     def output(self) -> str:
         """Return everything it printed so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def new_output(self) -> str:
+        """Return what it printed since this was last called."""
+        before, self._seen = self._seen, self.log.stat().st_size
+        return self.log.read_bytes()[before : self._seen].decode("utf-8", "replace")
 
     def stop(self, *, grace_s: float = _GRACE_S) -> None:
         """Ask it to end; kill it when it does not."""
