@@ -37,6 +37,10 @@ class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]
         model = User
         fields = ("email",)
 
+    def clean_email(self) -> str:
+        """Store addresses as the sign-up does."""
+        return str(self.cleaned_data["email"]).lower()
+
 
 @admin.register(User)
 class UserAdmin(KeptForever, DjangoUserAdmin):  # type: ignore[type-arg] # generic for the type checker only

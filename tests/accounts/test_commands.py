@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import json
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from accounts import keys, tokens
+from accounts.models import ApiKey, Organization
+
+
+def run(*arguments: Any) -> str:
+    out = StringIO()
+    call_command(*map(str, arguments), stdout=out)
+    return out.getvalue()
+
+
+def test_a_key_is_created_with_its_limits_and_printed_as_json(organization: Organization) -> None:
+    created = json.loads(
+        run(
+            "apikey_create", "--organization", organization.pk, "--name", "ci", "--rpm", 4, "--tpm", 900,
+            "--budget-cents", 250, "--month-budget-cents", 100, "--expires-days", 2, "--models", "gpt-4o,gpt-4.1",
+            "--json",
+        )
+    )  # fmt: skip
+
+    caller = keys.load_caller(tokens.digests(created["secret"], keys._peppers()))
+    assert caller is not None
+    assert (created["id"], created["organization"]) == (caller.key_id, organization.pk)
+    assert (caller.key_requests_per_minute, caller.key_tokens_per_minute) == (4, 900)
+    assert (caller.budget_total_nano, caller.budget_month_nano) == (2_500_000_000, 1_000_000_000)
+    assert caller.allowed_models == {"gpt-4o", "gpt-4.1"}
+    assert caller.expires_at
+
+
+def test_a_refusal_is_one_line_that_names_the_limit(organization: Organization) -> None:
+    with pytest.raises(CommandError, match="requests_per_minute: At most 5"):
+        run("apikey_create", "--organization", organization.pk, "--rpm", 6)
+    with pytest.raises(CommandError, match="org_missing"):
+        run("apikey_create", "--organization", "org_missing")
+
+    assert not ApiKey.objects.exists()
+
+
+def test_a_key_is_revoked_by_its_id(organization: Organization) -> None:
+    key, _ = keys.create(organization=organization, name="k")
+
+    assert key.pk in run("apikey_revoke", key.pk)
+
+    assert ApiKey.objects.get().revoked_at is not None
+    with pytest.raises(CommandError, match="key_missing"):
+        run("apikey_revoke", "key_missing")
