@@ -67,13 +67,14 @@ def grant_signup_credit(*, organization: Organization) -> Journal:
     if amount_nano <= 0:
         raise NotOffered
     key = f"promo:signup:{_owner_digest(organization)}"
-    if Journal.objects.filter(idempotency_key=key).exists():
-        raise AlreadyGranted
     try:
-        return _grant_signup(organization, amount_nano, key)
+        journal = _grant_signup(organization, amount_nano, key)
     except (ledger.KeyReused, IntegrityError) as exc:
-        # Another organization of the same person, or another address of the same organization, was quicker.
+        # Another organization of this person has had it, or this one had it under another address.
         raise AlreadyGranted from exc
+    if not journal.is_new:
+        raise AlreadyGranted
+    return journal
 
 
 def _grant_signup(organization: Organization, amount_nano: int, key: str) -> Journal:

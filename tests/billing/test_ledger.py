@@ -132,7 +132,7 @@ def _write(journal: Journal, postings: list[Posting]) -> None:
     Posting.objects.bulk_create(postings)
 
 
-TABLES = ["billing_journal", "billing_posting", "billing_usagerecord", partitions.DEFAULT_PARTITION]
+TABLES = ["billing_journal", "billing_posting", "billing_usagerecord", "billing_usagerecord_default"]
 
 
 @pytest.mark.parametrize("statement", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {} CASCADE"])
