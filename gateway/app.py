@@ -104,10 +104,11 @@ async def _send_reply(reply: Reply, receive: Receive, send: Send) -> None:
         while (piece := await reply.piece()) is not None:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
-    except asyncio.CancelledError:
-        reply.leave()
-        raise
+    except OSError:
+        # How newer servers say that the caller is gone.
+        pass
     finally:
+        reply.leave()
         timer.cancel()
         for watcher in watchers:
             watcher.cancel()
