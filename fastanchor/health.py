@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import redis
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 logger = logging.getLogger(__name__)
 
 _TIMEOUT_S = 2.0
+
+
+def answer_health(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """Answer both before the host is checked or HTTPS demanded: who asks uses an IP address and plain HTTP."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        view = _VIEWS.get(request.path_info)
+        return view(request) if view else get_response(request)
+
+    return middleware
 
 
 @never_cache
@@ -53,3 +66,6 @@ def _valkey_answers() -> bool:
         logger.warning("health.valkey_unreachable")
         return False
     return True
+
+
+_VIEWS: dict[str, Callable[[HttpRequest], HttpResponse]] = {"/healthz": healthz, "/readyz": readyz}

@@ -1,11 +1,11 @@
-"""The whole URL map. The hot endpoints of /v1 are answered before Django; see fastanchor/asgi.py."""
+"""The whole URL map but for what is answered before it: hot endpoints of /v1 (asgi.py) and health (health.py)."""
 
 from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path
 
-from fastanchor import health, live, pages
+from fastanchor import live, pages
 
 urlpatterns = [
     path("", pages.home, name="home"),
@@ -17,6 +17,4 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("v1/", include("gateway.urls")),
-    path("healthz", health.healthz, name="healthz"),
-    path("readyz", health.readyz, name="readyz"),
 ]

@@ -17,6 +17,14 @@ def test_a_process_without_valkey_is_alive_and_not_ready(db: None, client: Clien
     assert alive.status_code == 200
 
 
+def test_health_is_told_to_whoever_asks_by_address_and_without_tls(db: None, client: Client) -> None:
+    with override_settings(ALLOWED_HOSTS=["gateway.example"], SECURE_SSL_REDIRECT=True):
+        assert client.get("/healthz", headers={"host": "10.0.0.7"}).status_code == 200
+        assert client.get("/readyz", headers={"host": "10.0.0.7"}).status_code == 200
+        assert client.get("/", headers={"host": "10.0.0.7"}).status_code == 400
+        assert client.post("/healthz").status_code == 405
+
+
 def test_pages_and_the_admin_load_from_their_own_origin_only(db: None, client: Client) -> None:
     client.force_login(User.objects.create_superuser("ada@example.com"))
     for address in ("/", "/admin/", "/admin/catalog/channel/add/"):
