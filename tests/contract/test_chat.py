@@ -196,6 +196,23 @@ def test_two_choices_are_both_answered_and_paid_for(
     assert [row["output_tokens"] for row in product.usage_rows(customer.organization)] == [18, 18]
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_cached_input_and_reasoning_are_counted_apart(
+    client: OpenAI, product: LiveProduct, customer: Customer, *, stream: bool
+) -> None:
+    prompt = "[[sandbox usage_in=4000 usage_cached=1024 tokens=9]] Think."
+    reply = client.chat.completions.create(**body(prompt, stream=stream, reasoning_effort="low"))
+    if stream:
+        list(reply)
+
+    product.wait_settled(customer.organization, rows=1)
+    (row,) = product.usage_rows(customer.organization)
+    assert (row["input_tokens"], row["cached_tokens"]) == (4000, 1024)
+    assert (row["output_tokens"], row["reasoning_tokens"]) == (25, 16)
+    # gpt-4o: cached input costs half.
+    assert row["cost_picos"] == 2976 * 2_500_000 + 1024 * 1_250_000 + 25 * 10_000_000
+
+
 @pytest.mark.parametrize("bound", ["max_tokens", "max_completion_tokens"])
 def test_the_callers_bound_on_output_is_kept(client: OpenAI, bound: str) -> None:
     fields: dict[str, Any] = {bound: 5}
