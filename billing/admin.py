@@ -64,7 +64,15 @@ class ReadOnlyAdmin(ReadOnly, _ModelAdmin):
 class WalletAdmin(ReadOnlyAdmin):
     """Balances."""
 
-    list_display = ("organization", "balance", "unposted", "state", "version", "updated_at")
+    list_display = (
+        "organization_id",
+        "organization",
+        "balance",
+        "unposted",
+        "state",
+        "version",
+        "updated_at",
+    )
     list_filter = ("state",)
     list_select_related = ("organization",)
     search_fields = ("organization__id", "organization__name", "organization__members__email")

@@ -34,7 +34,7 @@ def _printable(text: str, limit: int) -> str:
 
 def settle(letter: DeadLetter) -> list[Settlement]:
     """Try to store a letter's record again, now that its cause is gone; raises as ``settlement.settle_batch``."""
-    settlements = settle_batch([msgspec.convert(json.loads(letter.payload), Usage, from_attributes=False)])
+    settlements = settle_batch([Usage(**json.loads(letter.payload))])
     _resolve(letter, "settled")
     return settlements
 
