@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from dataclasses import replace
 
 import pytest
@@ -256,6 +257,17 @@ async def test_a_load_that_began_before_a_revocation_is_not_kept(ring: Keyring, 
     store.gate.clear()
     early = asyncio.create_task(ring.caller(ADA))
     await asyncio.sleep(0.01)
+    ring.forget("key_ada")
+    store.gate.set()
+
+    assert await early == caller("ada")
+    assert ring.peek(ADA) is None
+
+
+async def test_nobody_joins_a_load_that_began_before_a_revocation(ring: Keyring, store: Store) -> None:
+    store.gate.clear()
+    early = asyncio.create_task(ring.caller(ADA))
+    await asyncio.sleep(0.01)
     store.add(ADA, replace(caller("ada"), revoked=True))
     ring.forget("key_ada")
 
@@ -267,6 +279,25 @@ async def test_a_load_that_began_before_a_revocation_is_not_kept(ring: Keyring, 
     with pytest.raises(InvalidKey, match="revoked"):
         await late
     assert ring.peek(ADA) is None
+
+
+async def test_a_load_that_fails_after_its_caller_left_bothers_nobody(ring: Keyring, store: Store) -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    store.gate.clear()
+    store.is_broken = True
+    caller_who_leaves = asyncio.create_task(ring.caller(ADA))
+    await asyncio.sleep(0.01)
+    caller_who_leaves.cancel()
+    await asyncio.wait({caller_who_leaves})
+    del caller_who_leaves
+
+    store.gate.set()
+    await asyncio.sleep(0.01)
+    gc.collect()
+
+    assert store.running == 0
+    assert complaints == []
 
 
 async def test_a_forgotten_key_is_not_served_stale_while_the_store_is_broken(

@@ -1,18 +1,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from threading import Thread
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 from pytest_django import Settings
 
 from accounts import keys, organizations, people, tokens
 from accounts.models import ApiKey, Organization, User
+from tests.accounts.race import at_once
 
 OLD, NEW = "aa" * 32, "bb" * 32
 
@@ -126,19 +125,10 @@ def test_keys_created_at_the_same_time_do_not_exceed_the_most(monkeypatch: pytes
     def create() -> None:
         with contextlib.suppress(keys.TooManyKeys):
             keys.create(organization=organization, name="k")
-        connection.close()
 
-    in_threads(create, 8)
+    at_once(create, 8)
 
     assert organization.api_keys.count() == 3
-
-
-def in_threads(work: Callable[[], None], count: int) -> None:
-    threads = [Thread(target=work) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 def test_a_revoked_key_is_found_as_revoked_and_keeps_its_first_date(
@@ -208,12 +198,8 @@ def test_a_key_that_someone_is_changing_does_not_hold_up_the_others() -> None:
     busy, idle = (keys.create(organization=organization, name=name)[0] for name in "ab")
     noon = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
-    def touch() -> None:
-        keys.touch({busy.pk: noon, idle.pk: noon})
-        connection.close()
-
     with transaction.atomic():
         ApiKey.objects.select_for_update().get(pk=busy.pk)
-        in_threads(touch, 1)
+        at_once(lambda: keys.touch({busy.pk: noon, idle.pk: noon}), 1)
 
     assert dict(ApiKey.objects.values_list("pk", "last_used_at")) == {busy.pk: None, idle.pk: noon}

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-from threading import Thread
-
 import pytest
 from django.apps import apps
-from django.db import connection
 
 from accounts import emails, organizations, people, plans
 from accounts.models import Membership, Organization, Plan, Role, User
+from tests.accounts.race import at_once
 
 
 def test_the_three_plans_are_there_from_the_start(db: None) -> None:
@@ -59,15 +57,7 @@ def test_being_a_member_of_a_personal_organization_does_not_make_it_ones_own(
 def test_two_first_requests_at_once_make_one_personal_organization() -> None:
     user = User.objects.create_user("ada@example.com")
 
-    def first_request() -> None:
-        organizations.of_user(user)
-        connection.close()
-
-    threads = [Thread(target=first_request) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(lambda: organizations.of_user(user), 6)
 
     assert Organization.objects.count() == 1
 
