@@ -193,6 +193,7 @@ WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = not IS_PRODUCTION
 DATA_DIR = Path(env_str("FASTANCHOR_DATA_DIR", str(BASE_DIR / ".local")))
 SPOOL_DIR = DATA_DIR / "spool"
 ALLOW_PRIVATE_UPSTREAMS = env_bool("FASTANCHOR_ALLOW_PRIVATE_UPSTREAMS") and not IS_PRODUCTION
+BODY_S = env_int("FASTANCHOR_BODY_S", 15)
 # Seconds: to connect, to a stream's first content, of silence inside it, for a whole answer, for an answer whose caller
 # left, before a keep-alive comment.
 UPSTREAM_CONNECT_S = env_int("FASTANCHOR_UPSTREAM_CONNECT_S", 5)
@@ -233,7 +234,7 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
 
-# Logs: one line an event on standard output; secrets are removed by the formatter's filter.
+# Logs: one line an event on standard error; secrets are removed by the formatter's filter.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -244,7 +245,7 @@ LOGGING = {
     "handlers": {
         "stdout": {
             "class": "logging.StreamHandler",
-            "stream": "ext://sys.stdout",
+            "stream": "ext://sys.stderr",
             "formatter": "line",
             "filters": ["redact"],
         }

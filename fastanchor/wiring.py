@@ -51,6 +51,7 @@ class Process:
             client=HttpClient(connect_s=settings.UPSTREAM_CONNECT_S),
             health=Health(),
             deadlines=Deadlines(
+                body_s=settings.BODY_S,
                 first_token_s=settings.UPSTREAM_FIRST_TOKEN_S,
                 idle_s=settings.UPSTREAM_IDLE_S,
                 whole_s=settings.UPSTREAM_WHOLE_S,
@@ -83,6 +84,7 @@ class Process:
         """Finish the calls under way, then let go of everything."""
         await self.gateway.drain(settings.DRAIN_S)
         door.open_door(None)
+        await self.gateway.abandon()
         for task in self._background:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -7,6 +7,7 @@ it to the pipeline, sends the reply, and notices when the caller hangs up.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ from gateway.runtime import Gateway
 HOT_PATHS = frozenset({"/v1/chat/completions"})
 # A server tells of a hang-up only to those who listen; most calls end before it pays to.
 WATCH_AFTER_S = 0.25
+# How long a body that was refused for its size is still read.
+DISCARD_S = 5.0
 
 Message = dict[str, Any]
 Scope = dict[str, Any]
@@ -38,7 +41,7 @@ async def handle(gateway: Gateway, scope: Scope, receive: Receive, send: Send) -
     except CallerGone:
         return
     except GatewayError as error:
-        await _refuse(error, Request(headers, b""), send)
+        await _refuse(error, Request(headers, b""), receive, send)
         return
     await _send_reply(serve(gateway, Request(headers, body)), receive, send)
 
@@ -82,11 +85,22 @@ def _too_large(gateway: Gateway) -> GatewayError:
     )
 
 
-async def _refuse(error: GatewayError, request: Request, send: Send) -> None:
+async def _refuse(error: GatewayError, request: Request, receive: Receive, send: Send) -> None:
     reply = Reply()
     reply.fail(error, [("x-request-id", request.id)])
     await _start(reply, send)
-    await send({"type": "http.response.body", "body": reply.take()})
+    await send({"type": "http.response.body", "body": reply.take(), "more_body": True})
+    if isinstance(error, RequestTooLarge):
+        # Closing now would reset a connection that still uploads, and the answer would be lost with it.
+        await _discard(receive)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _discard(receive: Receive) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_S):
+            while (await receive()).get("more_body"):
+                pass
 
 
 async def _send_reply(reply: Reply, receive: Receive, send: Send) -> None:
@@ -103,7 +117,9 @@ async def _send_reply(reply: Reply, receive: Receive, send: Send) -> None:
             return
         while (piece := await reply.piece()) is not None:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+        # Without its last part the server drops the connection, and the caller sees a broken answer.
+        if not reply.is_broken:
+            await send({"type": "http.response.body", "body": b""})
     except OSError:
         # How newer servers say that the caller is gone.
         pass

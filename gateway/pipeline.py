@@ -49,13 +49,14 @@ async def _serve(gateway: Gateway, request: Request, reply: Reply) -> None:
         reply.fail(error, headers)
     except Exception:
         logger.exception("gateway.serve.failed", extra={"request": request.id})
-        reply.fail(
-            InternalError("Something went wrong on our side. You were not charged. Try again."), headers
-        )
+        reply.fail(_OUR_FAULT, headers)
 
 
 async def _fulfil(gateway: Gateway, call: Call, reply: Reply, headers: Headers) -> None:
-    """Dispatch, relay and settle; whatever happens, the hold ends exactly once."""
+    """Dispatch, relay and settle: the hold ends exactly once.
+
+    Only a cancelled call is not settled here: its process is ending, and the shipper finds its intent in the spool.
+    """
     assert call.hold is not None
     headers += limit_headers(call.hold.limits)
     if call.output_bound is not None:
@@ -69,12 +70,17 @@ async def _fulfil(gateway: Gateway, call: Call, reply: Reply, headers: Headers) 
     except CallerLeft as left:
         outcome = left_unfinished(call) if left.was_asked else None
     except AllAttemptsFailed as failed:
-        if failed.may_be_billed:
-            outcome = nothing_delivered(failed.error.status, failed.error.code)
+        settle(gateway, call, nothing_delivered(failed.error) if failed.may_be_billed else None)
         raise failed.error from failed
+    except GatewayError:
+        settle(gateway, call, None)
+        raise
+    except Exception:
+        settle(gateway, call, nothing_delivered(_OUR_FAULT) if call.attempts else None)
+        raise
     finally:
         gateway.streams.discard(reply)
-        settle(gateway, call, outcome)
+    settle(gateway, call, outcome)
     if not reply.status:
         reply.begin(200, [*headers, ("content-type", "application/json")])
     reply.send(last)
@@ -91,6 +97,7 @@ async def _deliver(gateway: Gateway, call: Call, reply: Reply, headers: Headers)
     return await relay(gateway, call, served, reply)
 
 
+_OUR_FAULT = InternalError("Something went wrong on our side. You were not charged. Try again.")
 _STREAM_HEADERS: Headers = [
     ("content-type", "text/event-stream; charset=utf-8"),
     ("cache-control", "no-cache"),

@@ -20,7 +20,7 @@ class Reply:
     """Status and headers, then pieces of the body; one writer, one reader."""
 
     __slots__ = (
-        "_body", "_is_ended", "_on_leave", "_reader", "_size", "_writer", "headers", "is_left", "is_stream",
+        "_body", "_is_ended", "_on_leave", "_reader", "_size", "_writer", "headers", "is_broken", "is_left", "is_stream",
         "moved_at", "status",
     )  # fmt: skip
 
@@ -29,6 +29,8 @@ class Reply:
         self.headers: Headers = []
         self.is_stream = False
         self.is_left = False
+        # The body ended before it was complete; the connection must not end cleanly.
+        self.is_broken = False
         # When the reader last took something.
         self.moved_at = time.monotonic()
         self._body: list[bytes] = []
@@ -70,8 +72,12 @@ class Reply:
         self.end()
 
     def fail(self, error: GatewayError, headers: Headers) -> None:
-        """Answer with an error."""
-        self.whole(error.status, error.headers() + headers, error.body())
+        """Answer with an error; an answer that has begun is broken off instead."""
+        if self.status:
+            self.is_broken = True
+            self.end()
+        else:
+            self.whole(error.status, error.headers() + headers, error.body())
 
     def on_leave(self, callback: Callable[[], None]) -> None:
         """Be told when the caller leaves."""

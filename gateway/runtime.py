@@ -62,3 +62,9 @@ class Gateway:
         """Wait for the calls under way, at most ``timeout_s``."""
         if self.running:
             await asyncio.wait(set(self.running), timeout=timeout_s)
+
+    async def abandon(self) -> None:
+        """Cancel the calls that did not end in time; the shipper settles them from the spool."""
+        for task in self.running:
+            task.cancel()
+        await asyncio.gather(*self.running, return_exceptions=True)

@@ -10,7 +10,7 @@ import re
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 from gateway.errors import InvalidRequest
 
@@ -34,29 +34,29 @@ class ChatRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     model: Annotated[str, Meta(min_length=1, max_length=200)]
     messages: Raw
     frequency_penalty: Penalty | None = None
-    function_call: Raw | None = None
-    functions: Raw | None = None
+    function_call: Raw | UnsetType = UNSET
+    functions: Raw | UnsetType = UNSET
     logit_bias: dict[str, Annotated[float, Meta(ge=-100, le=100)]] | None = None
     logprobs: bool | None = None
     max_completion_tokens: Count | None = None
     max_tokens: Count | None = None
     n: Annotated[int, Meta(ge=1, le=8)] | None = None
     parallel_tool_calls: bool | None = None
-    prediction: Raw | None = None
+    prediction: Raw | UnsetType = UNSET
     presence_penalty: Penalty | None = None
     prompt_cache_key: Short | None = None
-    prompt_cache_options: Raw | None = None
+    prompt_cache_options: Raw | UnsetType = UNSET
     prompt_cache_retention: Literal["in_memory", "24h"] | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
-    response_format: Raw | None = None
+    response_format: Raw | UnsetType = UNSET
     safety_identifier: Short | None = None
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
     stop: Short | Annotated[list[Short], Meta(max_length=4)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     temperature: Temperature | None = None
-    tool_choice: Raw | None = None
-    tools: Raw | None = None
+    tool_choice: Raw | UnsetType = UNSET
+    tools: Raw | UnsetType = UNSET
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     top_p: Share | None = None
     user: Short | None = None
@@ -69,13 +69,13 @@ class ChatRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     thinking_budget: Annotated[int, Meta(ge=0, le=10_000_000)] | None = None
     top_k: Annotated[int, Meta(ge=-1, le=100_000)] | None = None
     # Accepted, but never forwarded or only in one meaning; see ``_refuse_unsupported``.
-    audio: Raw | None = None
+    audio: Raw | UnsetType = UNSET
     metadata: Annotated[dict[str, Short], Meta(max_length=16)] | None = None
     modalities: list[Literal["text", "audio"]] | None = None
-    moderation: Raw | None = None
+    moderation: Raw | UnsetType = UNSET
     service_tier: str | None = None
     store: bool | None = None
-    web_search_options: Raw | None = None
+    web_search_options: Raw | UnsetType = UNSET
 
     @property
     def explicit_max(self) -> int | None:
@@ -225,6 +225,9 @@ _CHECKS: tuple[tuple[str, msgspec.json.Decoder[Any]], ...] = (
     ("function_call", msgspec.json.Decoder(Literal["none", "auto"] | dict[str, str])),
     ("prediction", msgspec.json.Decoder(dict[str, Any])),
     ("prompt_cache_options", msgspec.json.Decoder(dict[str, Any])),
+    ("audio", msgspec.json.Decoder(dict[str, Any])),
+    ("moderation", msgspec.json.Decoder(dict[str, Any])),
+    ("web_search_options", msgspec.json.Decoder(dict[str, Any])),
 )
 
 _PLACE = re.compile(r" - at `\$(?P<place>[^`]*)`$")
@@ -248,11 +251,19 @@ def parse_chat(body: bytes) -> tuple[ChatRequest, Prompt]:
         raise _explain(exc, "") from None
     messages = _check("messages", _MESSAGES, request.messages)
     for name, decoder in _CHECKS:
-        value = getattr(request, name)
-        if value is not None:
-            _check(name, decoder, value)
+        _check_raw(request, name, decoder)
     _refuse_unsupported(request)
     return request, _weigh(request, messages)
+
+
+def _check_raw(request: ChatRequest, name: str, decoder: msgspec.json.Decoder[Any]) -> None:
+    value = getattr(request, name)
+    if value is UNSET:
+        return
+    if bytes(value) == b"null":
+        setattr(request, name, UNSET)
+    else:
+        _check(name, decoder, value)
 
 
 def _check(name: str, decoder: msgspec.json.Decoder[Any], value: Raw) -> Any:
@@ -289,10 +300,10 @@ def _refuse_unsupported(request: ChatRequest) -> None:
         raise InvalidRequest("'top_logprobs' needs 'logprobs': true.", param="top_logprobs")
     if request.store:
         raise InvalidRequest("'store': true is not offered: completions are not kept here.", param="store")
-    if request.audio is not None or "audio" in (request.modalities or ()):
+    if request.audio is not UNSET or "audio" in (request.modalities or ()):
         raise InvalidRequest("Audio output is not offered on this endpoint.", param="modalities")
     for name in ("web_search_options", "moderation"):
-        if getattr(request, name) is not None:
+        if getattr(request, name) is not UNSET:
             raise InvalidRequest(f"'{name}' is not offered on this endpoint.", param=name)
     if request.service_tier not in {None, "auto", "default"}:
         raise InvalidRequest("Only the 'auto' and 'default' service tiers are offered.", param="service_tier")
@@ -301,7 +312,7 @@ def _refuse_unsupported(request: ChatRequest) -> None:
 def _weigh(request: ChatRequest, messages: list[Any]) -> Prompt:
     size = len(bytes(request.messages))
     for extra in (request.tools, request.functions, request.response_format):
-        size += len(bytes(extra)) if extra is not None else 0
+        size += len(bytes(extra)) if extra is not UNSET else 0
     images = audios = files = 0
     for message in messages:
         content = message.content

@@ -56,6 +56,8 @@ async def _pieces(reply: Reply) -> AsyncIterator[bytes]:
     try:
         while (piece := await reply.piece()) is not None:
             yield piece
+        if reply.is_broken:
+            raise ConnectionAbortedError
     finally:
         reply.leave()
 

@@ -137,7 +137,7 @@ def _verdict(failures: list[AttemptFailed]) -> AllAttemptsFailed:
     may_be_billed = any(failure.may_be_billed for failure in failures)
     if any(failure.has_answered for failure in failures):
         error: GatewayError = UpstreamError(
-            "The model's provider did not give a usable answer, also after retries. You were not charged. Try again.",
+            "The model's provider did not give a usable answer. You were not charged. Try again.",
             should_retry=False,
         )
     else:

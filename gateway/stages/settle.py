@@ -13,6 +13,7 @@ from billing.spool import Usage as UsageEntry, Void
 from catalog.pricing import Usage, cost_picos
 from fastanchor.lib.money import PICOS_PER_NANO, Picos, round_picos
 from gateway.call import Call, Outcome
+from gateway.errors import GatewayError
 from gateway.runtime import Gateway
 
 _NOTHING = Usage(0, 0, 0, 0, 0)
@@ -34,9 +35,9 @@ def settle(gateway: Gateway, call: Call, outcome: Outcome | None) -> int:
     return cost
 
 
-def nothing_delivered(status: int, error_code: str) -> Outcome:
+def nothing_delivered(error: GatewayError) -> Outcome:
     """Return the outcome of a call that an upstream may have billed to us, but that the caller does not pay."""
-    return Outcome("free", status, _NOTHING, is_estimated=True, is_free=True, error_code=error_code)
+    return Outcome("free", error.status, _NOTHING, is_estimated=True, is_free=True, error_code=error.code)
 
 
 def _cost(call: Call, outcome: Outcome) -> Picos:

@@ -226,6 +226,8 @@ class OpenAiStream:
         self._model_id = model_id
         self._wants_usage = wants_usage
         self._created = 0
+        self._has_begun = False
+        self._is_compact = True
         self._usage_details: dict[str, Any] = {}
         self._model_field = b""
         self._our_field = b'"model":' + _ENCODER.encode(model_id)
@@ -251,8 +253,8 @@ class OpenAiStream:
             raise BadAnswer("not a chunk") from exc
         if chunk.error is not None:
             raise BadAnswer("an error inside the stream")
-        if not self.upstream_id:
-            self._begin(chunk)
+        if not self._has_begun:
+            self._begin(event, chunk)
         if not self._note(chunk):
             event = _index_tool_calls(event)
         if chunk.usage is not None:
@@ -260,15 +262,26 @@ class OpenAiStream:
         return self._plain(event) if chunk.choices else b""
 
     def _plain(self, event: bytes) -> bytes:
+        if not self._is_compact:
+            return self._rewritten(event)
         if not self._wants_usage:
             event = event.replace(b',"usage":null', b"", 1)
         return b"data: " + event.replace(self._model_field, self._our_field, 1) + b"\n\n"
 
-    def _begin(self, chunk: _Chunk) -> None:
+    def _rewritten(self, event: bytes) -> bytes:
+        raw: dict[str, Any] = msgspec.json.decode(event)
+        if not self._wants_usage:
+            raw.pop("usage", None)
+        return _event(raw | {"model": self._model_id})
+
+    def _begin(self, event: bytes, chunk: _Chunk) -> None:
+        self._has_begun = True
         self.upstream_id = chunk.id or ""
         self._created = chunk.created
         # An unescaped "model": cannot stand inside a JSON string, so the first one is the chunk's own field.
-        self._model_field = b'"model":' + _ENCODER.encode(chunk.model) if chunk.model else self._our_field
+        self._model_field = b'"model":' + _ENCODER.encode(chunk.model)
+        # Servers that write blanks or no model get every chunk written anew.
+        self._is_compact = self._model_field in event
 
     def _note(self, chunk: _Chunk) -> bool:
         is_plain = True
