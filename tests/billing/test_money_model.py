@@ -107,7 +107,7 @@ class Money(RuleBasedStateMachine):
             topups.record_top_up(organization=customer.organization, cents=cents, key=key, actor="system")
 
     @rule(
-        costs=st.lists(st.tuples(st.integers(0, 1), st.integers(0, 10**8)), min_size=1, max_size=4),
+        costs=st.lists(st.tuples(st.integers(0, 1), st.integers(0, 10**9)), min_size=1, max_size=4),
         again=st.integers(0, 3),
     )
     def settle(self, costs: list[tuple[int, int]], again: int) -> None:
@@ -153,7 +153,7 @@ def test_money_adds_up_after_every_step() -> None:
     run_state_machine_as_test(
         Money,
         settings=settings(
-            max_examples=12,
+            max_examples=20,
             stateful_step_count=15,
             deadline=None,
             suppress_health_check=list(HealthCheck),
