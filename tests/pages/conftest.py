@@ -1,0 +1,43 @@
+"""The cast: ada owns an organization with credit, cleo is a stranger; and what pages are judged by."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+
+from accounts import keys, organizations, people
+from accounts.models import ApiKey, Organization, User
+
+
+@pytest.fixture
+def ada(db: None) -> User:
+    return people.ensure_verified(email="ada@example.com", password="a long password of ada")
+
+
+@pytest.fixture
+def cleo(db: None) -> User:
+    return people.ensure_verified(email="cleo@example.com")
+
+
+@pytest.fixture
+def organization(ada: User) -> Organization:
+    return organizations.of_user(ada)
+
+
+@pytest.fixture
+def key(organization: Organization) -> ApiKey:
+    key, _ = keys.create(organization=organization, name="Laptop")
+    return key
+
+
+@pytest.fixture
+def browser(client: Client, ada: User) -> Client:
+    """Return Django's client with ada logged in."""
+    client.force_login(ada)
+    return client
+
+
+@pytest.fixture
+def catalog(db: None) -> None:
+    call_command("load_catalog")

@@ -1,0 +1,190 @@
+"""The pages in a real browser, against the whole product."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urljoin
+
+import pytest
+from openai import OpenAI
+from openai.types import CompletionUsage
+from playwright.sync_api import Browser, Page, expect
+
+from tests.live.product import LiveProduct
+from tests.pages.browser import find_browser, open_browser
+from tests.pages.screenshots import PUBLIC, SIGNED_IN
+
+EMAIL, PASSWORD = "dora@example.com", "a long password of dora"
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    path = find_browser()
+    if path is None and os.environ.get("CI") == "true":
+        pytest.fail("No browser found, and CI must not go without: name one in FASTANCHOR_BROWSER.")
+    if path is None:
+        pytest.skip("No browser found: name one in FASTANCHOR_BROWSER to test the pages in it.")
+    with open_browser(path) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def mails(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("mail")
+
+
+@pytest.fixture(scope="module")
+def product(
+    tmp_path_factory: pytest.TempPathFactory, mails: Path, chromium: Browser
+) -> Iterator[LiveProduct]:
+    """Run the product; asks for the browser first, so that nothing starts in vain without one."""
+    with LiveProduct(
+        tmp_path_factory.mktemp("pages"),
+        database_url=os.environ["DATABASE_URL"],
+        redis_url=os.environ["REDIS_URL"],
+        gateways=1,
+        environment={"FASTANCHOR_EMAIL_URL": mails.as_uri()},
+    ) as product:
+        yield product
+
+
+@pytest.fixture
+def site(product: LiveProduct) -> str:
+    return urljoin(product.base_url, "/")
+
+
+@pytest.fixture
+def page(chromium: Browser, site: str) -> Iterator[Page]:
+    """Return a fresh page; whatever the browser complains about fails the test."""
+    complaints: list[str] = []
+    context = chromium.new_context(base_url=site)
+    page = context.new_page()
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    context.close()
+    assert complaints == []
+
+
+def newest_link(mails: Path) -> str:
+    """Return the link of the newest mail."""
+    newest = max(mails.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    found = re.search(r"https?://\S+", newest.read_text(encoding="utf-8"))
+    assert found is not None
+    return found[0]
+
+
+def sign_up(page: Page, mails: Path, email: str) -> None:
+    """Become a customer with a verified address, and stand on the dashboard."""
+    page.goto("/accounts/signup/")
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Create account").click()
+    expect(page.get_by_role("heading", name="Check your inbox")).to_be_visible()
+    page.goto(newest_link(mails))
+    page.get_by_role("button", name="Yes, verify it").click()
+    page.wait_for_url("**/dashboard/")
+
+
+def create_key(page: Page) -> str:
+    """Create a key from the dashboard of someone who has none, and return to it with the secret."""
+    page.get_by_role("link", name="Create a key").click()
+    page.get_by_label("Name").fill("Laptop")
+    page.get_by_role("button", name="Create key").click()
+    secret = page.locator("#secret").inner_text()
+    page.get_by_role("link", name="open the dashboard").click()
+    return secret
+
+
+def cost_of(usage: CompletionUsage) -> str:
+    """Return what gpt-4o's tokens cost by the price list, as the page writes it."""
+    cached = (usage.prompt_tokens_details and usage.prompt_tokens_details.cached_tokens) or 0
+    picos = (
+        (usage.prompt_tokens - cached) * 2_500_000 + cached * 1_250_000 + usage.completion_tokens * 10_000_000
+    )
+    assert picos % 1_000 == 0
+    return f"$0.{picos // 1_000:09d}"
+
+
+def test_from_sign_up_to_a_request_that_arrives_by_itself(
+    page: Page, product: LiveProduct, mails: Path
+) -> None:
+    sign_up(page, mails, EMAIL)
+    expect(page.locator("#balance")).to_contain_text("$5.00")
+    secret = create_key(page)
+    expect(page.locator("#live-state")).to_have_text("Live")
+    page.evaluate("window.isSamePage = true")
+
+    with OpenAI(base_url=product.base_url, api_key=secret, max_retries=0) as client:
+        answer = client.chat.completions.create(
+            model="gpt-4o", messages=[{"role": "user", "content": "Hello!"}]
+        )
+
+    assert answer.usage is not None
+    row = page.locator("#requests tr")
+    expect(row).to_have_count(1)
+    expect(row.locator(".request-model")).to_have_text("gpt-4o")
+    expect(row.locator(".request-key")).to_have_text("Laptop")
+    expect(row.locator(".request-cost")).to_have_text(cost_of(answer.usage))
+    expect(page.locator("#today")).to_contain_text(f"{answer.usage.prompt_tokens} in")
+    expect(page.locator("#requests-empty")).to_be_hidden()
+    assert page.evaluate("window.isSamePage")
+
+
+def test_an_open_dashboard_does_not_hold_up_a_logout_elsewhere(page: Page, mails: Path) -> None:
+    sign_up(page, mails, "emil@example.com")
+    other = page.context.new_page()
+    other.goto("/accounts/logout/")
+
+    other.get_by_role("main").get_by_role("button", name="Log out").click()
+
+    expect(other.get_by_text("You are logged out.")).to_be_visible()
+    page.reload()
+    assert "/accounts/login/" in page.url
+
+
+def test_a_copy_button_copies_what_the_eye_sees(page: Page, site: str) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto("/quickstart/")
+
+    page.get_by_role("button", name="Copy").first.click()
+
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == f"{site}v1"
+
+
+def test_a_chosen_language_holds_for_all_examples_and_for_the_next_page(page: Page) -> None:
+    page.goto("/quickstart/")
+
+    page.get_by_role("radio", name="Python").first.check()
+
+    assert page.locator("[data-language=python]:visible").count() == 3
+    page.goto("/")
+    expect(page.locator("[data-language=python]")).to_be_visible()
+
+
+def test_the_pages_work_without_script(chromium: Browser, site: str) -> None:
+    context = chromium.new_context(base_url=site, java_script_enabled=False)
+    page = context.new_page()
+    page.goto("/")
+
+    page.get_by_role("radio", name="JavaScript").check()
+
+    expect(page.locator("[data-language=javascript]")).to_be_visible()
+    expect(page.locator("[data-language=curl]")).to_be_hidden()
+    assert page.locator(".copy:visible").count() == 0
+    context.close()
+
+
+def test_no_page_is_wider_than_a_phone(page: Page, mails: Path) -> None:
+    sign_up(page, mails, "fay@example.com")
+    page.set_viewport_size({"width": 390, "height": 800})
+
+    for path in {*PUBLIC.values(), *SIGNED_IN.values()} - {"/nothing-here/"}:
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.template.loader import render_to_string
+from django.test import Client
+from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries
+
+from accounts import keys
+from accounts.models import ApiKey, Organization, User
+from tests.pages.markup import faults
+
+PRODUCT = {
+    "gpt-4o": ("$2.50", "$10.00"),
+    "gpt-4.1": ("$2.00", "$8.00"),
+    "claude-sonnet-4-20250514": ("$3.00", "$15.00"),
+    "claude-haiku-4-20250514": ("$0.80", "$4.00"),
+    "gemini-3.0-pro": ("$1.25", "$5.00"),
+    "deepseek-v4-flash": ("$0.20", "$0.40"),
+    "deepseek-v4-pro": ("$0.60", "$1.20"),
+    "qwen-3.7-max": ("$0.10", "$0.40"),
+}
+
+
+def price_rows(html: str) -> dict[str, list[str]]:
+    """Return the dollar amounts of each row of a price table, by model."""
+    found = re.findall(r'<code class="model-id">([^<]+)</code>(.*?)</tr>', html, re.DOTALL)
+    return {name: re.findall(r">(\$[\d.]+)<", cells) for name, cells in found}
+
+
+@pytest.mark.parametrize("name", ["home", "pricing", "quickstart"])
+def test_public_pages_are_plain_html_under_a_policy(client: Client, catalog: None, name: str) -> None:
+    response = client.get(reverse(name))
+
+    assert response.status_code == 200
+    assert "default-src 'self'" in response["Content-Security-Policy"]
+    assert faults(response.content.decode()) == []
+
+
+@pytest.mark.parametrize("name", ["home", "pricing"])
+def test_the_product_s_models_are_shown_with_their_prices(client: Client, catalog: None, name: str) -> None:
+    rows = price_rows(client.get(reverse(name)).content.decode())
+
+    assert {model: (rows[model][0], rows[model][2]) for model in PRODUCT} == PRODUCT
+
+
+@pytest.mark.parametrize("name", ["home", "pricing", "quickstart"])
+def test_public_pages_cost_few_queries_however_many_models(
+    client: Client, catalog: None, name: str, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_max_num_queries(4):
+        client.get(reverse(name))
+
+
+def test_the_home_page_stands_without_any_model(client: Client, db: None) -> None:
+    html = client.get(reverse("home")).content.decode()
+
+    assert "Today’s prices" not in html
+    assert faults(html) == []
+
+
+def test_a_search_narrows_the_price_list_by_every_word(client: Client, catalog: None) -> None:
+    response = client.get(reverse("pricing"), {"q": "anthropic HAIKU-4-2025"})
+
+    assert list(price_rows(response.content.decode())) == ["claude-haiku-4-20250514"]
+
+
+def test_a_search_is_shown_as_text_and_never_as_markup(client: Client, db: None) -> None:
+    html = client.get(reverse("pricing"), {"q": '"><script>alert(1)</script>'}).content.decode()
+
+    assert "<script>alert" not in html
+    assert "No model matches" in html
+
+
+def test_plans_are_shown_with_the_limits_in_force(client: Client, organization: Organization) -> None:
+    organization.plan.requests_per_minute = 7
+    organization.plan.save(update_fields=["requests_per_minute"])
+
+    assert "7 requests and 10\u202f000 tokens a minute" in client.get(reverse("pricing")).content.decode()
+
+
+def test_the_quickstart_names_the_host_it_is_served_from(client: Client, db: None) -> None:
+    html = client.get(reverse("quickstart"), headers={"host": "localhost:4321"}).content.decode()
+
+    assert html.count("http://localhost:4321/v1") == 10
+    assert "Bearer YOUR_KEY" in html
+
+
+def test_the_quickstart_begins_with_the_reader_s_newest_live_key(
+    browser: Client, organization: Organization, key: ApiKey
+) -> None:
+    newer, secret = keys.create(organization=organization, name="Old")
+    keys.revoke(key=newer, by=None)
+
+    html = browser.get(reverse("quickstart")).content.decode()
+
+    assert f"Bearer {key.prefix}…" in html
+    assert newer.prefix not in html
+    assert secret not in html
+
+
+def test_a_page_that_is_not_there_says_so_in_plain_words(client: Client, db: None) -> None:
+    response = client.get("/nothing-here/")
+
+    assert response.status_code == 404
+    assert "There is no page here" in response.content.decode()
+    assert faults(response.content.decode()) == []
+
+
+def test_a_form_without_its_token_is_explained(ada: User) -> None:
+    strict = Client(enforce_csrf_checks=True)
+
+    response = strict.post(reverse("account_login"), {"login": "x", "password": "y"})
+
+    assert response.status_code == 403
+    assert "Please send the form again" in response.content.decode()
+
+
+def test_a_fault_of_ours_is_explained_without_a_database() -> None:
+    html = render_to_string("500.html")
+
+    assert "The mistake is ours" in html
+    assert faults(html) == []
+
+
+@pytest.mark.parametrize("path", ["/", "/dashboard/", "/accounts/login/"])
+def test_every_page_can_be_reached_past_its_navigation(browser: Client, path: str) -> None:
+    html = browser.get(path, follow=True).content.decode()
+
+    assert html.index('href="#main"') < html.index("<header")
+    assert 'id="main"' in html
+
+
+def test_staff_find_the_administration_and_others_do_not(browser: Client, ada: User) -> None:
+    assert reverse("admin:index") not in browser.get("/").content.decode()
+
+    ada.is_staff = ada.is_superuser = True
+    ada.save(update_fields=["is_staff", "is_superuser"])
+
+    assert reverse("admin:index") in browser.get("/").content.decode()
+    assert browser.get(reverse("admin:index")).status_code == 200
