@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import redis
 from django.db import connection
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from accounts import organizations, plans
 from accounts.models import Organization, Plan, User
@@ -60,3 +63,8 @@ def check_deferred() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+
+
+def no_valkey() -> redis.Redis:
+    """Return a client of a server that is not there."""
+    return redis.Redis(unix_socket_path="/nowhere/valkey.sock", retry=Retry(NoBackoff(), 0))

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from django.db.backends.postgresql.operations import DatabaseOperations
 
 from accounts import keys
 from accounts.models import Organization
 from fastanchor.lib.valkey import sync_client
 from tests.billing.cast import make_organization
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _flush_past_the_guards() -> Iterator[None]:
-    """Let the test runner, and nobody else, empty append-only tables between tests."""
-    flush = DatabaseOperations.execute_sql_flush
-
-    def unguarded(operations: DatabaseOperations, sql_list: list[str]) -> None:
-        flush(operations, ["SET LOCAL session_replication_role = replica", *sql_list])
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DatabaseOperations, "execute_sql_flush", unguarded)
-        yield
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from billing import grants, holds, ledger, lots, opening, posting, topups, walle
 from billing.models import AccountCode, CreditLot, Journal, LotKind, Wallet
 from billing.settlement import settle_batch
 from fastanchor.lib.money import NANOS_PER_USD
-from tests.billing.cast import make_organization, usage
+from tests.billing.cast import make_organization, no_valkey, usage
 
 pytestmark = pytest.mark.django_db
 
@@ -307,8 +307,7 @@ def test_without_valkey_the_balance_is_shown_and_holds_are_unknown(
     organization: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grant(organization, 500)
-    nowhere = redis.Redis(unix_socket_path="/nowhere/valkey.sock")
-    monkeypatch.setattr(wallets, "sync_client", lambda: nowhere)
+    monkeypatch.setattr(wallets, "sync_client", no_valkey)
     grant(organization, 100, key="g2")
 
     view = wallets.balance_of(organization)

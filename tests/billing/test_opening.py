@@ -15,7 +15,7 @@ from accounts.models import ApiKey, Organization
 from billing import grants, holds, opening
 from billing.settlement import settle_batch
 from fastanchor.lib.valkey import sync_client
-from tests.billing.cast import usage
+from tests.billing.cast import no_valkey, usage
 
 pytestmark = pytest.mark.django_db
 
@@ -79,13 +79,10 @@ def test_an_unknown_organization_is_unavailable(db: None) -> None:
 def test_a_fault_of_postgresql_or_valkey_is_unavailable(
     organization: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away() -> redis.Redis:
-        return redis.Redis(unix_socket_path="/nowhere/valkey.sock")
-
     def broken(organization_id: str) -> None:
         raise OperationalError
 
-    monkeypatch.setattr(opening, "sync_client", away)
+    monkeypatch.setattr(opening, "sync_client", no_valkey)
     with pytest.raises(opening.WalletUnavailable):
         opening.open_organization(organization.pk)
     monkeypatch.setattr(opening, "sync_client", sync_client)
