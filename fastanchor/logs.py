@@ -68,7 +68,7 @@ class JsonLine(logging.Formatter):
         trace = _trace(self, record)
         if trace:
             line["trace"] = trace
-        return msgspec.json.encode(_extra(record) | line, enc_hook=str).decode()
+        return msgspec.json.encode(line | _extra(record) | line, enc_hook=str).decode()
 
 
 def _extra(record: logging.LogRecord) -> dict[str, object]:
