@@ -7,6 +7,8 @@ import os
 _NAMES = ("FASTANCHOR_SECRET_KEY", "FASTANCHOR_API_KEY_PEPPERS", "FASTANCHOR_CHANNEL_KEYS")
 
 os.environ.update(dict.fromkeys(_NAMES, "1:00"))
-os.environ.update({"FASTANCHOR_ENV": "test", "DATABASE_URL": "postgres:///types", "REDIS_URL": "unix:///types"})
+os.environ.update(
+    {"FASTANCHOR_ENV": "test", "DATABASE_URL": "postgres:///types", "REDIS_URL": "unix:///types"}
+)
 
 from fastanchor.settings import *  # noqa: E402, F403 - the names above must be set first
