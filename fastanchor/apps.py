@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -9,3 +11,7 @@ class FastanchorConfig(AppConfig):
     """Names the app."""
 
     name = "fastanchor"
+
+    def ready(self) -> None:
+        """Hear allauth; its signals are the only ones we listen to."""
+        import_module("fastanchor.signup")
