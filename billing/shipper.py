@@ -7,6 +7,7 @@ records and counts them once. Acknowledging comes after publishing, so that no e
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import redis
 from django.conf import settings
 from django.db import DataError, Error, IntegrityError, close_old_connections
@@ -66,10 +68,13 @@ class Shipper:
             try:
                 count = self.step()
                 failures = 0
+            except Error as exc:
+                count, failures = 0, failures + 1
+                logger.warning("shipper.postgresql_away", extra={"error": str(exc), "failures": failures})
+                close_old_connections()
             except Exception:
                 count, failures = 0, failures + 1
                 logger.exception("shipper.round_failed", extra={"failures": failures})
-                close_old_connections()
             if count < BATCH_RECORDS:
                 self._pause(stop, min(POLL_S * 2**failures, _LONGEST_BACKOFF_S))
         os.close(lock)
@@ -104,8 +109,10 @@ class Shipper:
 
     def _read(self) -> int:
         count, at_ms = 0, time.time_ns() // 1_000_000
-        for track in self._tracks.values():
-            if count < BATCH_RECORDS and not track.is_over:
+        for name, track in self._tracks.items():
+            if count >= BATCH_RECORDS or track.is_over:
+                continue
+            with _skipping_unreadable(name):
                 count += track.read(self._batch, BATCH_RECORDS - count, at_ms=at_ms)
         # The first of this round is the last of the next: a busy spool starves nobody.
         for name in list(self._tracks)[:1]:
@@ -135,7 +142,9 @@ class Shipper:
             self._keep_for_later()
             return
         try:
-            announcements.publish(self._client, epoch=self._epoch, settlements=settlements)
+            # Asked again: settling may have taken long, and to an epoch that is over nothing can be told.
+            epoch = holds.ensure_epoch(self._client)
+            announcements.publish(self._client, epoch=epoch, settlements=settlements)
             announcements.announce_live(self._client, settlements)
         except RedisError as exc:
             self._lose_valkey(exc)
@@ -204,8 +213,9 @@ class Shipper:
 
     def _unsettled_holds(self) -> Iterator[holds.RegisteredHold]:
         yield from map(ended_hold, self._batch.usages)
-        for track in self._tracks.values():
-            yield from track.unread()
+        for name, track in self._tracks.items():
+            with _skipping_unreadable(name):
+                yield from track.unread()
 
     # What follows only informs.
 
@@ -245,6 +255,15 @@ class _Report:
         level = logging.WARNING if self._lag_ms > _LONGEST_LAG_MS else logging.INFO
         logger.log(level, "shipper.settled", extra={"requests": self._requests, "lag_ms": self._lag_ms})
         self._since, self._requests, self._lag_ms = time.monotonic(), 0, 0
+
+
+@contextlib.contextmanager
+def _skipping_unreadable(name: str) -> Iterator[None]:
+    """Keep a record that this version cannot read from holding up every other spool; it stays where it is."""
+    try:
+        yield
+    except msgspec.MsgspecError:
+        logger.exception("shipper.unreadable_record", extra={"spool": name})
 
 
 def _lock(root: Path, stop: threading.Event) -> int:

@@ -9,6 +9,7 @@ import pytest
 import redis
 from django.db import connection
 from django.utils import timezone
+from pytest_django import Settings
 
 from accounts import plans
 from accounts.models import Organization
@@ -284,6 +285,16 @@ def test_credit_that_a_running_request_was_admitted_on_expires_only_later(
 
     assert wallets.of(organization).balance_nano == 0
     assert remaining(organization) == [("promo", 0)]
+
+
+def test_nothing_expires_while_holds_are_being_rebuilt(
+    organization: Organization, settings: Settings
+) -> None:
+    settings.HOLD_REBUILD_GRACE_S = 30
+    grant(organization, 500, expires_at=timezone.now())
+
+    assert posting.expire_lots() == 0
+    assert wallets.of(organization).balance_nano == 500
 
 
 def test_the_balance_shows_what_is_held_and_what_expires(

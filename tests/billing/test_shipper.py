@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import redis
 from django.db import OperationalError, connection
@@ -192,6 +193,27 @@ def test_poison_without_an_organization_or_with_impossible_text_is_put_aside_too
 
     assert DeadLetter.objects.count() == 3
     assert UsageRecord.objects.count() == 1
+
+
+def test_a_record_of_another_version_holds_up_no_other_spool(
+    spool: Spool, spool_root: Path, shipper: Shipper, lasting_organization: Organization
+) -> None:
+    newer = Spool.create(spool_root)
+    newer.append(NewerIntent("req_1", colour="blue"))  # type: ignore[arg-type]
+    serve(spool, usage(lasting_organization))
+
+    shipper.step()
+
+    assert UsageRecord.objects.count() == 1
+    assert len(spools(spool_root)) == 2
+    newer.close()
+
+
+class NewerIntent(msgspec.Struct, tag="N", array_like=True):
+    """A record that this version does not know."""
+
+    request_id: str
+    colour: str
 
 
 def test_a_fault_of_postgresql_loses_nothing(
