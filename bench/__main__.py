@@ -77,10 +77,8 @@ def _measure(words: argparse.Namespace) -> tuple[Report, dict[str, Any]]:
         memory = {target.name: bench.memory_per_stream(target) for target in targets[1:]}
         held = [figures for _, figures in memory.values()]
         _refuse_failures([*(run.figures for run in runs), *held, warm.figures])
-        served = (
-            sum(run.figures["good"] for run in [*runs, warm] if run.target == GATEWAY)
-            + memory[GATEWAY][1]["good"]
-        )
+        ours_only = [run.figures for run in [*runs, warm] if run.target == GATEWAY] + [memory[GATEWAY][1]]
+        served = sum(figures["served"] for figures in ours_only)
         found = check_books(made, served)
         _say(
             f"books agree: {found.usage_records} usage records, {found.cost_nano} nano-USD, {found.holds} holds"

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.machine import StartFailed, settle_in
 from bench.parts import Scenario, Tools, apply_load, build, upstream
@@ -29,6 +30,7 @@ BUDGET = Path(__file__).with_name("budget.json")
 CEILINGS = {"non_stream": 900_000}
 TOLERANCE = 1.02
 _HEADROOM = 1.05
+_SPARE_REPEATS = 3
 # Settlement follows the answer; under valgrind it takes its time.
 _AFTERWARDS_S = 0.5
 _TOTALS = re.compile(r"^totals: (\d+)$", re.MULTILINE)
@@ -45,19 +47,18 @@ class Count:
 
 
 _SLOW_S = 60.0
-_WARM_UP = Scenario("warm_up", connections=16, seconds=_SLOW_S, requests=100)
-_PACED = Scenario(
-    "stream_of_100_chunks", connections=1, seconds=_SLOW_S, requests=4, chunks=100, spacing_us=5_000
+_PACED = Count(Scenario("stream_of_100_chunks", 1, _SLOW_S, requests=4, chunks=100, spacing_us=5_000))
+WARM_UPS = (
+    Count(Scenario("warm_up", 16, _SLOW_S, requests=100)),
+    _PACED,
+    # The one request of its minute: from here on the narrow key is refused.
+    Count(Scenario("spend_narrow", 1, _SLOW_S, requests=1), is_narrow=True),
 )
-_SPEND_NARROW = Scenario("spend_narrow", connections=1, seconds=_SLOW_S, requests=1)
 COUNTS = (
-    # First, before the minute of the narrow key is over.
-    Count(Scenario("refused_429", connections=16, seconds=_SLOW_S, requests=200, status=429), is_narrow=True),
-    Count(
-        Scenario("refused_401", connections=16, seconds=_SLOW_S, requests=200, status=401), key="fa_live_no"
-    ),
-    Count(Scenario("non_stream", connections=16, seconds=_SLOW_S, requests=200), repeats=2),
-    Count(_PACED),
+    Count(Scenario("refused_429", 16, _SLOW_S, requests=200, status=429), is_narrow=True),
+    Count(Scenario("refused_401", 16, _SLOW_S, requests=200, status=401), key="fa_live_no"),
+    Count(Scenario("non_stream", 16, _SLOW_S, requests=200), repeats=2),
+    _PACED,
 )
 
 
@@ -87,45 +88,53 @@ class Callgrind:
         )
 
 
-def _load(tools: Tools, folder: Path, count: Count, port: int, key: str) -> None:
-    figures = apply_load(tools, folder, count.scenario, port=port, key=key)
-    if figures["good"] != count.scenario.requests:
+class Subject:
+    """The worker that is counted, and how many requests it has served in all."""
+
+    def __init__(self, tools: Tools, made: Product, port: int) -> None:
+        self._tools, self._made, self._port = tools, made, port
+        self.served = 0
+
+    def apply(self, count: Count) -> dict[str, Any]:
+        """Apply the load once and return the load generator's figures."""
+        customer = self._made.customer
+        key = count.key or (customer.narrow_key if count.is_narrow else customer.key)
+        figures = apply_load(self._tools, self._made.folder, count.scenario, port=self._port, key=key)
+        self.served += figures["served"]
+        return figures
+
+    def lowest(self, callgrind: Callgrind, count: Count) -> int:
+        """Return the instructions of one request; the lowest of the repeats in which every answer was good.
+
+        Under valgrind the worker is so slow that a busy machine makes its waits for Valkey run out now and then.
+        """
+        totals: list[int] = []
+        figures: dict[str, Any] = {}
+
+        def run() -> None:
+            figures.update(self.apply(count))
+
+        for _ in range(count.repeats + _SPARE_REPEATS):
+            total = callgrind.count(run)
+            if figures["good"] == count.scenario.requests:
+                totals.append(total)
+            if len(totals) == count.repeats:
+                return min(totals) // count.scenario.requests
         message = f"{count.scenario.name}: not all of {count.scenario.requests} answers were good: {figures}"
         raise WrongMeter(message)
 
 
-def measure(tools: Tools, folder: Path, made: Product) -> dict[str, int]:
-    """Return the instructions of one request (or whole stream) of each kind; the lowest of the repeats."""
-    output = folder / "callgrind.out"
-    under = [
-        "valgrind",
-        "--tool=callgrind",
-        "--instr-atstart=no",
-        f"--callgrind-out-file={output}",
-        "--quiet",
-    ]
-    with lone_worker(made, under) as worker:
-        callgrind = Callgrind(worker.pid, output)
-        for warm in (_WARM_UP, _PACED):
-            _load(tools, folder, Count(warm), worker.port, made.customer.key)
-        # The one request of its minute: from here on the narrow key is refused.
-        _load(tools, folder, Count(_SPEND_NARROW), worker.port, made.customer.narrow_key)
-        found = {
-            count.scenario.name: _lowest(callgrind, tools, folder, count, worker.port, made)
-            for count in COUNTS
-        }
-        served = sum(
-            count.scenario.requests * count.repeats for count in COUNTS if count.scenario.status == 200
-        )
-        warm_ups = sum(each.requests for each in (_WARM_UP, _PACED, _SPEND_NARROW))
-        check_books(made, served + warm_ups)
+def measure(tools: Tools, made: Product) -> dict[str, int]:
+    """Return the instructions of one request, or of one whole stream, of each kind."""
+    output = made.folder / "callgrind.out"
+    options = ["--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={output}", "--quiet"]
+    with lone_worker(made, ["valgrind", *options]) as worker:
+        callgrind, subject = Callgrind(worker.pid, output), Subject(tools, made, worker.port)
+        for warm_up in WARM_UPS:
+            subject.apply(warm_up)
+        found = {count.scenario.name: subject.lowest(callgrind, count) for count in COUNTS}
+        check_books(made, subject.served)
     return found
-
-
-def _lowest(callgrind: Callgrind, tools: Tools, folder: Path, count: Count, port: int, made: Product) -> int:
-    key = count.key or (made.customer.narrow_key if count.is_narrow else made.customer.key)
-    totals = [callgrind.count(lambda: _load(tools, folder, count, port, key)) for _ in range(count.repeats)]
-    return min(totals) // count.scenario.requests
 
 
 def excess(found: dict[str, int], budget: dict[str, int]) -> list[str]:
@@ -147,7 +156,7 @@ def _count_all() -> dict[str, int]:
         tools = build(folder)
         upstream_port = stack.enter_context(upstream(tools, folder))
         made = stack.enter_context(product(folder, upstream_port))
-        return measure(tools, folder, made)
+        return measure(tools, made)
 
 
 def main() -> int:
@@ -167,7 +176,10 @@ def main() -> int:
     for name, instructions in found.items():
         print(f"{name:24}{instructions:>14,} instructions")
     if words.write:
-        budget = {name: int(instructions * _HEADROOM) for name, instructions in found.items()}
+        budget = {
+            name: min(int(instructions * _HEADROOM), CEILINGS.get(name, sys.maxsize))
+            for name, instructions in found.items()
+        }
         BUDGET.write_text(json.dumps(budget, indent=2) + "\n", encoding="utf-8")
     beyond = excess(found, json.loads(BUDGET.read_text(encoding="utf-8")))
     print("\n".join(beyond) or "within the budget")

@@ -44,6 +44,7 @@ class Tally:
     good: int = 0
     bad: int = 0
     errors: int = 0
+    served: int = 0
     latency: list[int] = field(default_factory=list)
     chunk_delay: list[int] = field(default_factory=list)
     first_chunk: list[int] = field(default_factory=list)
@@ -105,6 +106,7 @@ class Caller(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Judge the answer and go on."""
         self.tally.latency.append((time.monotonic_ns() - self.sent_ns) // 1000)
+        self.tally.served += self.parser.get_status_code() == 200
         if self._is_good():
             self.tally.good += 1
         else:
@@ -145,6 +147,7 @@ async def run(plan: Plan) -> dict[str, Any]:
         "good": tally.good,
         "bad": tally.bad,
         "errors": tally.errors,
+        "served": tally.served,
         "late_chunks": sum(delay > LATE_US for delay in tally.chunk_delay),
         "seconds": time.monotonic() - begun,
         "latency_us": _summary(tally.latency),

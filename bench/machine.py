@@ -35,11 +35,12 @@ def started(
     log: Path,
     is_measured: bool = False,
     environ: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a process with its output in ``log``, on the measured core if asked; on leaving end it and its session."""
     pinned = ["taskset", "-c", str(MEASURED_CORE), *command] if is_measured else command
     with log.open("wb") as output:
-        running = spawn(pinned, stdout=output, stderr=subprocess.STDOUT, env=environ)
+        running = spawn(pinned, stdout=output, stderr=subprocess.STDOUT, env=environ, pass_fds=pass_fds)
     try:
         yield running
     finally:

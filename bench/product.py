@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import time
@@ -106,7 +108,8 @@ def manage(environ: dict[str, str], *words: str) -> str:
 
 
 def _manage_json(environ: dict[str, str], *words: str) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(manage(environ, *words, "--json"))
+    # Log lines may come first.
+    answer: dict[str, Any] = json.loads(manage(environ, *words, "--json").splitlines()[-1])
     return answer
 
 
@@ -153,9 +156,11 @@ class Gateway:
 @contextmanager
 def gateway(product: Product) -> Iterator[Gateway]:
     """Run ``manage.py gateway`` with one worker on the measured core, its shipper on the other one."""
-    port = free_port()
+    port, log = free_port(), product.folder / "gateway.log"
     environ = product.environ | {"GATEWAY_PORT": str(port), "GATEWAY_WORKERS": "1"}
-    with _serving([_MANAGE, "gateway"], environ, port, product.folder) as running:
+    with started([sys.executable, _MANAGE, "gateway"], log=log, is_measured=True, environ=environ) as running:
+        # The supervisor listens before its worker can answer.
+        wait_for(running, log, is_ready=lambda: is_answering(port), patience_s=_START_S)
         found = Gateway(port, running.pid)
         move_to_other_core(found.shippers())
         yield found
@@ -163,25 +168,20 @@ def gateway(product: Product) -> Iterator[Gateway]:
 
 @contextmanager
 def lone_worker(product: Product, under: Sequence[str]) -> Iterator[Gateway]:
-    """Run the worker alone ``under`` another program such as valgrind, and a shipper beside it."""
-    port = free_port()
-    environ = product.environ | {"PORT": str(port)}
-    shipper = started(
-        [sys.executable, _MANAGE, "shipper"], log=product.folder / "shipper.log", environ=environ
-    )
-    with shipper, _serving([_MANAGE, "web"], environ, port, product.folder, under) as running:
-        yield Gateway(port, running.pid)
-
-
-@contextmanager
-def _serving(
-    words: list[str], environ: dict[str, str], port: int, folder: Path, under: Sequence[str] = ()
-) -> Iterator[subprocess.Popen[bytes]]:
-    log = folder / "gateway.log"
-    with started([*under, sys.executable, *words], log=log, is_measured=True, environ=environ) as running:
-        # An open port is not enough: the supervisor listens before its worker can answer.
+    """Run one worker ``under`` another program such as valgrind, and a shipper beside it."""
+    log, environ = product.folder / "gateway.log", product.environ
+    with contextlib.ExitStack() as stack:
+        shipping = started(
+            [sys.executable, _MANAGE, "shipper"], log=product.folder / "shipper.log", environ=environ
+        )
+        stack.enter_context(shipping)
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=1024))
+        port, descriptor = listener.getsockname()[1], listener.fileno()
+        command = [*under, sys.executable, _MANAGE, "web", "--fd", str(descriptor)]
+        serving = started(command, log=log, is_measured=True, environ=environ, pass_fds=[descriptor])
+        running = stack.enter_context(serving)
         wait_for(running, log, is_ready=lambda: is_answering(port), patience_s=_START_S)
-        yield running
+        yield Gateway(port, running.pid)
 
 
 @dataclass(frozen=True, slots=True)

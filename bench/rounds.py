@@ -21,7 +21,7 @@ SCENARIOS = (
     Scenario("paced", connections=20, seconds=1.5, chunks=100, spacing_us=5_000),
 )
 OPEN_STREAMS = Scenario(
-    "open", connections=1000, seconds=20.0, requests=1000, chunks=100, spacing_us=50_000, ramp_ms=1_000
+    "open", connections=1000, seconds=20.0, requests=1000, chunks=20, spacing_us=250_000, ramp_ms=1_000
 )
 # When all streams of OPEN_STREAMS are open: after the last has begun and before the first ends.
 _ALL_OPEN_S = 3.0

@@ -3,7 +3,7 @@
  * usage: load PORT REQUEST_FILE CONNECTIONS SECONDS REQUESTS CHUNKS STATUS RAMP_MS
  * Ends after SECONDS or REQUESTS, whichever comes first, lets what runs finish (10 s at most), prints one JSON line.
  * An answer is good when it has the STATUS and, if that is 200, holds a "usage" (CHUNKS = 0) or exactly CHUNKS events
- * and a [DONE]; any other answer is bad, a broken connection or a missing answer is an error.
+ * and a [DONE]; any other answer is bad, a broken connection or a missing answer is an error. Served are those with 200.
  */
 #include "common.h"
 
@@ -33,7 +33,7 @@ static struct {
 } plan;
 static struct buffer request;
 static struct samples latencies, delays, firsts;
-static size_t started, good, bad, errors, late, busy;
+static size_t started, good, bad, errors, served, late, busy;
 static int poll_fd, is_over;
 
 static void note(struct samples *samples, uint64_t ns) {
@@ -88,6 +88,7 @@ static void finish(struct connection *c) {
     if (!is_good && !bad) fprintf(stderr, "first bad answer: %d, %d events, end %d: %.*s\n", c->status, c->events,
                                   c->saw_end, (int)(c->body.length < 400 ? c->body.length : 400), c->body.at ? c->body.at : "");
     is_good ? good++ : bad++;
+    served += c->status == 200;
     note(&latencies, now_ns() - c->started);
     c->is_busy = 0, busy--;
 }
@@ -189,7 +190,8 @@ static void print_samples(const char *name, struct samples *s) {
 }
 
 static void print_result(double seconds) {
-    printf("{\"good\": %zu, \"bad\": %zu, \"errors\": %zu, \"late_chunks\": %zu, \"seconds\": %.6f", good, bad, errors, late, seconds);
+    printf("{\"good\": %zu, \"bad\": %zu, \"errors\": %zu, \"served\": %zu, \"late_chunks\": %zu, \"seconds\": %.6f",
+           good, bad, errors, served, late, seconds);
     print_samples("latency", &latencies);
     print_samples("chunk_delay", &delays);
     print_samples("first_chunk", &firsts);

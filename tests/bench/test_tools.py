@@ -89,7 +89,7 @@ def test_an_answer_with_another_status_is_bad(tools: Tools, tmp_path: Path) -> N
     with answering(lambda: refused) as port:
         figures = apply_load(tools, tmp_path, Scenario("refused", 1, 10, requests=1), port=port)
 
-    assert (figures["good"], figures["bad"]) == (0, 1)
+    assert (figures["good"], figures["bad"], figures["served"]) == (0, 1, 0)
 
 
 def test_a_stream_with_a_missing_chunk_is_bad(tools: Tools, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_stream_with_a_missing_chunk_is_bad(tools: Tools, tmp_path: Path) -> N
         short = apply_load(tools, tmp_path, Scenario("short", 1, 10, requests=1, chunks=10), port=port)
 
     assert (whole["good"], whole["bad"]) == (1, 0)
-    assert (short["good"], short["bad"]) == (0, 1)
+    assert (short["good"], short["bad"], short["served"]) == (0, 1, 1)
 
 
 def test_a_broken_connection_is_an_error(tools: Tools, tmp_path: Path) -> None:
