@@ -5,9 +5,16 @@ from __future__ import annotations
 import pytest
 from django.core.management import call_command
 from django.test import Client
+from pytest_django import Settings
 
 from accounts import keys, organizations, people
 from accounts.models import ApiKey, Organization, User
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(settings: Settings) -> None:
+    """Hash passwords in microseconds: their strength is proved elsewhere."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture
