@@ -25,8 +25,19 @@ _START_S = 30.0
 _PAUSE_S = 0.02
 _ROLE = _DATABASE = "fastanchor"
 _LOCALE = "C.UTF-8" if sys.platform == "linux" else "C"
-_INITDB_OPTIONS = ("-A", "trust", "-E", "UTF8", "--no-sync", "--no-instructions")
-_WITHOUT_SYNC = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
+_INITDB = ("-U", _ROLE, "-A", "trust", "-E", "UTF8", f"--locale={_LOCALE}", "--no-instructions")
+_POSTGRES = {"listen_addresses": "", "max_connections": "200"}
+_WITHOUT_SYNC = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# Nothing durable lives in Valkey, and a restart must be seen as empty: no file is ever written.
+_VALKEY = {
+    "port": "0",
+    "unixsocketperm": "700",
+    "databases": "64",
+    "save": "",
+    "appendonly": "no",
+    "maxmemory-policy": "noeviction",
+    "loglevel": "warning",
+}
 
 
 @dataclass(frozen=True)
@@ -95,36 +106,21 @@ def _start_postgres(folder: Path, *, durable: bool) -> tuple[Server, str]:
     if cluster.exists():
         _require_same_major(cluster, postgres_major(programs, account))
     else:
-        _create_cluster(programs, cluster, account, _log_of(folder, "initdb"))
-    options = [
-        "-c",
-        "listen_addresses=",
-        "-c",
-        f'unix_socket_directories="{sockets}"',
-        "-c",
-        "max_connections=200",
-    ]
-    process = _spawn_postgres(
-        [programs / "postgres", "-D", cluster, *options, *(() if durable else _WITHOUT_SYNC)],
-        account,
-        _log_of(folder, "postgres"),
-        cluster / "postmaster.pid",
-    )
-    url = f"postgres://{_ROLE}@{quote(str(sockets), safe='')}/{_DATABASE}"
-    return Server("postgres", process, signal.SIGINT), url
-
-
-def _spawn_postgres(arguments: list[str | Path], account: Account, log: Path, lock: Path) -> Child:
-    _wait_for_predecessor(lock)
-    with log.open("wb") as output:
-        return spawn(
-            arguments,
+        initdb = [programs / "initdb", *_INITDB, *(() if durable else ("--no-sync",))]
+        _create_cluster(initdb, cluster, account, _log_of(folder, "initdb"))
+    options = _POSTGRES | {"unix_socket_directories": f'"{sockets}"'} | ({} if durable else _WITHOUT_SYNC)
+    _wait_for_predecessor(cluster / "postmaster.pid")
+    with _log_of(folder, "postgres").open("wb") as log:
+        process = spawn(
+            [programs / "postgres", "-D", cluster, *(f"--{name}={value}" for name, value in options.items())],
             **account.popen_arguments(),
             death_signal=signal.SIGINT,
             cwd="/",
-            stdout=output,
+            stdout=log,
             stderr=subprocess.STDOUT,
         )
+    url = f"postgres://{_ROLE}@{quote(str(sockets), safe='')}/{_DATABASE}"
+    return Server("postgres", process, signal.SIGINT), url
 
 
 def _wait_for_predecessor(lock: Path) -> None:
@@ -139,14 +135,14 @@ def _wait_for_predecessor(lock: Path) -> None:
         time.sleep(_PAUSE_S)
 
 
-def _create_cluster(programs: Path, cluster: Path, account: Account, log: Path) -> None:
+def _create_cluster(initdb: list[str | Path], cluster: Path, account: Account, log: Path) -> None:
     """Run initdb beside the final name, so an interrupted one is never taken for a database."""
     fresh = cluster.with_name("postgres.new")
     shutil.rmtree(fresh, ignore_errors=True)
     private_folder(fresh, account)
     with log.open("wb") as output:
         process = spawn(
-            [programs / "initdb", "-D", fresh, "-U", _ROLE, f"--locale={_LOCALE}", *_INITDB_OPTIONS],
+            [*initdb, "-D", fresh],
             **account.popen_arguments(),
             cwd="/",
             stdout=output,
@@ -187,26 +183,13 @@ def _ensure_database(connection: psycopg.Connection) -> None:
 
 
 def _start_valkey(folder: Path) -> tuple[Server, str]:
-    sockets = socket_folder(folder, server_account())
-    path = sockets / "valkey.sock"
-    # Nothing durable lives in Valkey, and a restart must be seen as empty: no file is ever written.
-    options = ["--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700", "--databases", "64"]
-    options += [
-        "--save",
-        "",
-        "--appendonly",
-        "no",
-        "--maxmemory-policy",
-        "noeviction",
-        "--loglevel",
-        "warning",
-    ]
-    with _log_of(folder, "valkey").open("wb") as output:
+    path = socket_folder(folder, server_account()) / "valkey.sock"
+    options = _VALKEY | {"unixsocket": str(path)}
+    with _log_of(folder, "valkey").open("wb") as log:
         process = spawn(
-            [valkey_binary(), *options],
-            death_signal=signal.SIGKILL,
+            [valkey_binary(), *(part for name, value in options.items() for part in (f"--{name}", value))],
             cwd="/",
-            stdout=output,
+            stdout=log,
             stderr=subprocess.STDOUT,
         )
     return Server("valkey", process, signal.SIGTERM), f"unix://{quote(str(path))}?db=0"
