@@ -1,0 +1,190 @@
+"""The event loop's connection: one write a turn, answers in order, and never a long wait."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+import redis
+from django.conf import settings
+
+from fastanchor.lib.valkey import Script, TurnPipeline, ValkeyUnavailable
+
+ECHO = Script("return {KEYS[1], ARGV[1]}")
+BROKEN = Script("return redis.call('NONSENSE')")
+
+
+@pytest_asyncio.fixture
+async def pipeline() -> AsyncIterator[TurnPipeline]:
+    it = TurnPipeline(settings.REDIS_URL, timeout_s=1.0)
+    yield it
+    await it.close()
+
+
+class Relay:
+    """A TCP relay to the real server that can be told to go silent, and counts what passes."""
+
+    def __init__(self) -> None:
+        self.is_silent = False
+        self.connections = 0
+        self.writes = 0
+        self.port = 0
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        path = settings.REDIS_URL.removeprefix("unix://").split("?")[0]
+        server_reader, server_writer = await asyncio.open_unix_connection(path)
+        self._writers += [writer, server_writer]
+
+        async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, counts: bool) -> None:
+            with contextlib.suppress(ConnectionError):
+                while data := await source.read(65_536):
+                    self.writes += counts
+                    if not self.is_silent:
+                        sink.write(data)
+            sink.close()
+
+        await asyncio.gather(
+            pump(reader, server_writer, counts=True), pump(server_reader, writer, counts=False)
+        )
+
+    def drop(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+
+@pytest_asyncio.fixture
+async def relay() -> AsyncIterator[Relay]:
+    it = Relay()
+    listening = await asyncio.start_server(it.handle, "127.0.0.1", 0)
+    it.port = listening.sockets[0].getsockname()[1]
+    yield it
+    it.drop()
+    listening.close()
+    await asyncio.sleep(0.05)
+
+
+@pytest_asyncio.fixture
+async def relayed(relay: Relay) -> AsyncIterator[TurnPipeline]:
+    it = TurnPipeline(f"redis://127.0.0.1:{relay.port}", timeout_s=0.1)
+    yield it
+    await it.close()
+
+
+async def echo(pipeline: TurnPipeline, word: str) -> list[bytes]:
+    answer: list[bytes] = await pipeline.call(ECHO, ["key"], [word])
+    return answer
+
+
+async def test_many_calls_of_one_turn_are_answered_in_order(pipeline: TurnPipeline) -> None:
+    answers = await asyncio.gather(*(echo(pipeline, str(number)) for number in range(500)))
+
+    assert answers == [[b"key", str(number).encode()] for number in range(500)]
+
+
+async def test_calls_of_one_turn_leave_in_one_write(relay: Relay, relayed: TurnPipeline) -> None:
+    await echo(relayed, "warm")
+    before = relay.writes
+
+    await asyncio.gather(*(echo(relayed, str(number)) for number in range(20)))
+
+    assert relay.writes == before + 1
+    assert relay.connections == 1
+
+
+async def test_a_forgotten_script_is_taught_again(pipeline: TurnPipeline) -> None:
+    await echo(pipeline, "a")
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        client.script_flush()
+
+    answers = await asyncio.gather(*(echo(pipeline, word) for word in "abc"))
+
+    assert [answer[1] for answer in answers] == [b"a", b"b", b"c"]
+
+
+async def test_a_script_that_fails_fails_alone(pipeline: TurnPipeline) -> None:
+    broken = pipeline.submit(BROKEN, [], [])
+    fine = pipeline.submit(ECHO, ["key"], ["x"])
+
+    assert await fine == [b"key", b"x"]
+    with pytest.raises(ValkeyUnavailable):
+        await broken
+
+
+async def test_a_loop_that_was_busy_does_not_blame_the_server(pipeline: TurnPipeline) -> None:
+    await echo(pipeline, "warm")
+    call = pipeline.submit(ECHO, ["key"], ["x"])
+    await asyncio.sleep(0)
+
+    time.sleep(1.5)  # noqa: ASYNC251 - the loop is to stand still
+
+    assert await call == [b"key", b"x"]
+
+
+async def test_a_silent_server_costs_a_tenth_of_a_second_and_not_more(
+    relay: Relay, relayed: TurnPipeline
+) -> None:
+    await echo(relayed, "warm")
+    relay.is_silent = True
+    started = time.monotonic()
+
+    results = await asyncio.gather(*(echo(relayed, "x") for _ in range(50)), return_exceptions=True)
+
+    assert {type(result) for result in results} == {ValkeyUnavailable}
+    assert time.monotonic() - started < 0.4
+
+
+async def test_it_comes_back_by_itself(relay: Relay, relayed: TurnPipeline) -> None:
+    await echo(relayed, "warm")
+    relay.is_silent = True
+    with pytest.raises(ValkeyUnavailable):
+        await echo(relayed, "lost")
+
+    relay.is_silent = False
+
+    assert (await echo(relayed, "back"))[1] == b"back"
+
+
+async def test_a_dropped_connection_fails_what_was_under_way_and_is_replaced(
+    relay: Relay, relayed: TurnPipeline
+) -> None:
+    await echo(relayed, "warm")
+    relay.is_silent = True
+    lost = asyncio.ensure_future(echo(relayed, "lost"))
+    await asyncio.sleep(0.01)
+
+    relay.drop()
+
+    with pytest.raises(ValkeyUnavailable):
+        await lost
+    relay.is_silent = False
+    assert (await echo(relayed, "back"))[1] == b"back"
+
+
+async def test_nobody_listening_is_told_quickly() -> None:
+    pipeline = TurnPipeline("redis://127.0.0.1:1", timeout_s=0.1)
+
+    with pytest.raises(ValkeyUnavailable):
+        await echo(pipeline, "x")
+    await pipeline.close()
+
+
+async def test_the_number_of_the_database_and_the_password_are_used() -> None:
+    url = settings.REDIS_URL.split("?")[0]
+    other = TurnPipeline(f"{url}?db=7", timeout_s=1.0)
+    write = Script("return redis.call('SET', KEYS[1], ARGV[1])")
+    await other.call(write, ["fa:test:seven"], ["here"])
+    await other.close()
+    with redis.Redis.from_url(f"{url}?db=7") as client:
+        assert client.get("fa:test:seven") == b"here"
+        client.delete("fa:test:seven")
+
+    refused = TurnPipeline(url.replace("unix://", "unix://user:wrong@"), timeout_s=1.0)
+    with pytest.raises(ValkeyUnavailable):
+        await echo(refused, "x")
+    await refused.close()
