@@ -204,6 +204,8 @@ UPSTREAM_DRAIN_S = env_int("FASTANCHOR_UPSTREAM_DRAIN_S", 30)
 KEEP_ALIVE_S = env_int("FASTANCHOR_KEEP_ALIVE_S", 10)
 MAX_BODY_BYTES = env_int("FASTANCHOR_MAX_BODY_BYTES", 32 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+# How long a hold may wait for Valkey before the request is refused.
+VALKEY_TIMEOUT_S = env_int("FASTANCHOR_VALKEY_TIMEOUT_MS", 100) / 1000
 # Seconds between the loss of Valkey's memory and new holds: every shipper reports its open holds meanwhile.
 HOLD_REBUILD_GRACE_S = env_int("FASTANCHOR_HOLD_REBUILD_GRACE_MS", 2000) / 1000
 

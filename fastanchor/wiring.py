@@ -40,7 +40,7 @@ class Process:
 
     def __init__(self) -> None:
         self._loaders = ThreadPoolExecutor(LOADERS, thread_name_prefix="loader")
-        self._pipeline = TurnPipeline(settings.REDIS_URL)
+        self._pipeline = TurnPipeline(settings.REDIS_URL, timeout_s=settings.VALKEY_TIMEOUT_S)
         self._watching = calm_client()
         self._background: list[asyncio.Task[None]] = []
         self.gateway = Gateway(
