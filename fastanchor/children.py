@@ -60,29 +60,25 @@ def kill(child: Child) -> None:
 def keep_running(starts: dict[str, Start], *, grace_s: float) -> None:
     """Run the named children and restart each that ends, until SIGTERM or SIGINT.
 
-    They are then asked to end one after the other, in the order given, so that one that carries on the work of
-    those before it comes last.
+    All but the last are then asked to end together; the last carries on their work, so it follows.
     """
     stopping = _stop_requested()
     children = {name: start() for name, start in starts.items()}
     due: dict[str, float] = {}
     while not stopping():
-        for name, child in children.items():
-            if child.poll() is None:
-                continue
+        for name in [name for name, child in children.items() if child.poll() is not None]:
             if name not in due:
-                logger.error("children.ended", extra={"child": name, "status": child.returncode})
+                logger.error("children.ended", extra={"child": name, "status": children[name].returncode})
                 due[name] = time.monotonic() + _RESTART_PAUSE_S
             elif time.monotonic() >= due[name]:
                 del due[name]
-                kill(child)
+                kill(children[name])
                 children[name] = starts[name]()
         time.sleep(_LOOK_EVERY_S)
     _end(list(children.values()), grace_s)
 
 
 def _end(children: Sequence[Child], grace_s: float) -> None:
-    """All but the last drain together; the last one follows."""
     *first, last = children
     for child in first:
         if child.poll() is None:

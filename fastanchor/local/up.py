@@ -16,8 +16,8 @@ from pathlib import Path
 from types import FrameType
 
 import django
-from django.core.management import call_command
-from django.db import connections
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, connections
 
 from fastanchor.local.account import CannotStart
 from fastanchor.local.environment import data_folder, prepare_environment
@@ -69,7 +69,11 @@ def _up(port: int, *, once: bool) -> int:
         undo.callback(servers.stop)
         prepare_environment(folder, database_url=servers.database_url, redis_url=servers.redis_url, port=port)
         supervisor = Supervisor()
-        demo = _prepare_database(supervisor)
+        try:
+            demo = _prepare_database(supervisor)
+        except (OperationalError, CommandError) as exc:
+            message = f"The database cannot be prepared: {' '.join(str(exc).split())}"
+            raise CannotStart(message) from exc
         undo.enter_context(_stopped_at_the_end(supervisor))
         _start_children(supervisor, port)
         return _serve(supervisor, servers, demo, once=once)

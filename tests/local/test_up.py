@@ -131,6 +131,7 @@ def test_one_command_serves_a_call_and_leaves_nothing_behind(
         ({"FASTANCHOR_ENV": "production"}, "up is for development; unset FASTANCHOR_ENV."),
         ({"FASTANCHOR_DATA_DIR": "/proc/nowhere"}, "The data folder /proc/nowhere cannot be written"),
         ({"FASTANCHOR_PG_BIN": "/nowhere"}, "PostgreSQL was not found"),
+        ({"DATABASE_URL": "postgres://nobody@127.0.0.1:1/none"}, "The database cannot be prepared"),
     ],
 )
 def test_what_keeps_it_from_starting_is_one_line(

@@ -15,6 +15,8 @@ class Entry(msgspec.Struct):
 
     model: str
     nonce: str = ""
+    # The id in the answer, which a usage record keeps.
+    answer_id: str = ""
     stream: bool = False
     status: int = 0
     outcome: str = "running"

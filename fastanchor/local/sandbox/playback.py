@@ -116,7 +116,9 @@ class Playback:
         return None
 
     async def _answer_whole(self) -> None:
-        body = msgspec.json.encode(wire.completion(self._model(), self.answer, self._reported()))
+        completion = wire.completion(self._model(), self.answer, self._reported())
+        self.entry.answer_id = completion["id"]
+        body = msgspec.json.encode(completion)
         try:
             await self._think()
         except OrderedError:
@@ -139,6 +141,7 @@ class Playback:
 
     async def _stream(self) -> None:
         chunks = self._chunks()
+        self.entry.answer_id = chunks.answer_id
         await self.out.start(200, _EVENTS, {"cache-control": "no-cache"})
         for index in range(len(self.answer.choices)):
             await self._write(chunks.delta(index, {"role": "assistant", "content": "", "refusal": None}))

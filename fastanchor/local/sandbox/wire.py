@@ -84,6 +84,11 @@ class Chunks:
         self._write = _write_spaced if is_spaced else msgspec.json.encode
         self._line_end = line_end
 
+    @property
+    def answer_id(self) -> str:
+        """Return the id that every event carries."""
+        return str(self._head["id"])
+
     def delta(self, index: int, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
         """Return one event of one choice."""
         choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
