@@ -6,7 +6,8 @@ version; a hold becomes the actual cost when its request ends and is dropped whe
 balance. So ``balance - held`` never shows more than there is, whatever the order of callers.
 
 All of it belongs to an *epoch*, one life of the server's memory. When Valkey restarts or is flushed, a new epoch begins:
-the shippers register what their spools still know, and after a grace the wallets are opened again from PostgreSQL.
+the shippers register what their spools still know. The wallets are opened again from PostgreSQL once the shipper of
+the gateway's own host has done so, and after a grace for those of other hosts.
 """
 
 from __future__ import annotations

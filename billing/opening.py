@@ -5,10 +5,11 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.db.models import Q
+from msgspec import MsgspecError
 from redis.exceptions import RedisError
 
 from accounts.models import ApiKey, Organization
-from billing import holds, settlement, wallets
+from billing import holds, settlement, spool, wallets
 from fastanchor.lib.valkey import sync_client
 
 
@@ -19,11 +20,11 @@ class WalletUnavailable(holds.HoldsUnavailable):
 def open_organization(organization_id: str) -> str:
     """Make a wallet and its keys' budgets known to Valkey and return the epoch in which that is so.
 
-    Raises ``WalletUnavailable`` while the shippers may still be registering what the spools know.
+    Raises ``WalletUnavailable`` until the shippers have registered what the spools know.
     """
     try:
         return _open(organization_id)
-    except (RedisError, DatabaseError, Organization.DoesNotExist) as exc:
+    except (RedisError, DatabaseError, OSError, MsgspecError, Organization.DoesNotExist) as exc:
         raise WalletUnavailable from exc
 
 
@@ -33,6 +34,9 @@ def _open(organization_id: str) -> str:
     missing_s = settings.HOLD_REBUILD_GRACE_S - epoch.age_s
     if missing_s > 0:
         raise WalletUnavailable(retry_after_s=missing_s)
+    # The grace is for shippers of other hosts; our own may be away for longer.
+    if not spool.is_registered(settings.SPOOL_DIR, epoch.name):
+        raise WalletUnavailable
     wallet, key_spend = _truth(organization_id)
     holds.open_wallet(client, epoch=epoch, wallet=wallet, key_spend=key_spend)
     # Should Valkey have lost its memory just now, what was written above stands there without the running holds.

@@ -26,7 +26,7 @@ from redis.exceptions import RedisError
 from accounts import keys
 from billing import announcements, dead_letters, holds
 from billing.settlement import Settlement, settle_batch
-from billing.spool import Usage, spools
+from billing.spool import Usage, mark_registered, spools
 from billing.track import Batch, Track, ended_hold
 
 logger = logging.getLogger(__name__)
@@ -209,6 +209,7 @@ class Shipper:
             for track in self._tracks.values():
                 track.is_unpublished = False
         self._registered = epoch.name
+        mark_registered(self._root, epoch.name)
         logger.info("shipper.holds_registered", extra={"epoch": epoch.name, "holds": count})
 
     def _unsettled_holds(self) -> Iterator[holds.RegisteredHold]:

@@ -28,6 +28,7 @@ from fastanchor.lib.ids import new_id
 SEGMENT_BYTES = 4 * 1024 * 1024
 _HEAD = struct.Struct("<II")
 _ACK = struct.Struct("<QQI")
+_REGISTERED = "epoch"
 
 
 class SpoolFull(Exception):
@@ -301,3 +302,26 @@ def spools(root: Path) -> list[SpoolReader]:
         return []
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     return [SpoolReader(folder) for folder in folders]
+
+
+def mark_registered(root: Path, epoch: str) -> None:
+    """Note that Valkey knows, in this epoch, every hold that the spools under ``root`` knew when it began."""
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = root / f".{new_id('epoch')}"
+    fresh.write_text(epoch, encoding="utf-8")
+    fresh.replace(root / _REGISTERED)
+
+
+def is_registered(root: Path, epoch: str) -> bool:
+    """Tell whether ``mark_registered`` was called for this epoch, or there is nothing to register.
+
+    Raises ``OSError`` or ``MsgspecError`` when a spool cannot be read just now.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if (root / _REGISTERED).read_text(encoding="utf-8") == epoch:
+            return True
+    if any(reader.read(1) for reader in spools(root)):
+        return False
+    # Whatever is written from now on was admitted in this epoch.
+    mark_registered(root, epoch)
+    return True

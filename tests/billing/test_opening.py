@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -14,12 +15,22 @@ from accounts import keys
 from accounts.models import ApiKey, Organization
 from billing import grants, holds, opening
 from billing.settlement import settle_batch
+from billing.shipper import Shipper
+from billing.spool import Intent, Spool
 from fastanchor.lib.valkey import sync_client
 from tests.billing.cast import no_valkey, usage
 
 pytestmark = pytest.mark.django_db
 
 Make = Callable[..., str]
+
+
+def intent(organization: Organization, *, hold_nano: int) -> Intent:
+    request = usage(organization)
+    return Intent(
+        request.request_id, request.organization_id, request.key_id, request.model_id, request.provider_id,
+        request.channel_id, request.price_id, request.started_at_ms, request.is_stream, hold_nano, 0,
+    )  # fmt: skip
 
 
 def test_an_opened_wallet_has_postgresqls_balance(organization: Organization, valkey: redis.Redis) -> None:
@@ -69,6 +80,36 @@ def test_registered_holds_count_against_the_opened_balance(
     opening.open_organization(organization.pk)
 
     assert holds.known_wallet(valkey, organization.pk) == holds.KnownWallet(0, 120, 1)
+
+
+def test_a_wallet_stays_closed_until_our_shipper_has_registered_what_is_in_the_spools(
+    organization: Organization, spool_root: Path, valkey: redis.Redis, settings: Settings
+) -> None:
+    settings.SPOOL_DIR = spool_root
+    writer = Spool.create(spool_root)
+    writer.append(intent(organization, hold_nano=120))
+    with pytest.raises(opening.WalletUnavailable):
+        opening.open_organization(organization.pk)
+
+    Shipper(spool_root, valkey).step()
+
+    opening.open_organization(organization.pk)
+    assert holds.known_wallet(valkey, organization.pk) == holds.KnownWallet(0, 120, 1)
+    writer.close()
+
+
+def test_with_nothing_to_register_no_shipper_is_waited_for(
+    organization: Organization, spool_root: Path, settings: Settings
+) -> None:
+    settings.SPOOL_DIR = spool_root
+    writer = Spool.create(spool_root)
+
+    epoch = opening.open_organization(organization.pk)
+
+    # What came after was admitted in this epoch, so Valkey knows it.
+    writer.append(intent(organization, hold_nano=120))
+    assert opening.open_organization(organization.pk) == epoch
+    writer.close()
 
 
 def test_an_unknown_organization_is_unavailable(db: None) -> None:
