@@ -240,6 +240,13 @@ def test_the_log_shows_what_was_sent(client: OpenAI, sandbox: LiveSandbox) -> No
     assert [entry["nonce"] for entry in sandbox.log()] == ["n1", "n2"]
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_log_knows_the_id_of_each_answer(sandbox: LiveSandbox, stream: bool) -> None:
+    received = raw(sandbox, "nonce=n1 tokens=2", stream=stream).text
+
+    assert f'"id":"{sandbox.log("n1")[0]["answer_id"]}"' in received
+
+
 def test_a_port_in_use_is_one_clear_line(sandbox: LiveSandbox, tmp_path: Path) -> None:
     port = str(sandbox.http.base_url.port)
     with pytest.raises(RuntimeError, match=rf"^sandbox: cannot listen on 127.0.0.1:{port}: [^\n]+\n$"):
