@@ -13,6 +13,7 @@ the gateway's own host has done so, and after a grace for those of other hosts.
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -177,6 +178,7 @@ class Epoch:
     age_s: float
 
 
+@functools.lru_cache(maxsize=10_000)
 def _keys(organization_id: str) -> list[str]:
     tag = f"fa:{{{organization_id}}}:"
     return [tag + "wallet", tag + "holds", tag + "leases", tag + "keys"]

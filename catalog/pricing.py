@@ -5,6 +5,7 @@ This is a door: it knows neither the ORM nor Django.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from catalog.snapshot import Price, Rates
@@ -49,6 +50,7 @@ def cost_picos(price: Price, usage: Usage) -> Picos:
     )
 
 
+@functools.lru_cache(maxsize=4096)
 def dearest(price: Price) -> Rates:
     """Return the highest rate of each kind over all tiers, for holds.
 

@@ -15,6 +15,7 @@ import msgspec
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from fastanchor import live
 from fastanchor.lib.ids import new_id
 
 logger = logging.getLogger(__name__)
@@ -37,40 +38,47 @@ class HeadTooLarge(Exception):
 class BoundedProtocol(HttpToolsProtocol):
     """Refuses request heads that are too large or too slow, with the envelope of every other error."""
 
+    # Bytes of a head that is not complete, and the clock that runs meanwhile. Heads that come in one piece, as nearly
+    # all do, are looked at once, when they are complete: a hook per header would cost more than the request's limits.
     _head_bytes = 0
+    _is_in_head = True
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock of the first request."""
         super().connection_made(transport)
-        self._start_head()
+        self._start_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the clock."""
         self._stop_clock()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """Count what has come of a head that is not complete."""
+        super().data_received(data)
+        if not self._is_in_head or self.transport.is_closing():
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > _MAX_HEAD_BYTES:
+            self.send_400_response("")
+        elif self._head_timer is None:
+            self._start_clock()
+
     def on_message_begin(self) -> None:
-        """Start the clock of a further request."""
+        """Expect a head."""
         super().on_message_begin()
-        self._start_head()
-
-    def on_url(self, url: bytes) -> None:
-        """Count the request line."""
-        self._count(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Count one header."""
-        self._count(len(name) + len(value))
-        if len(self.headers) >= _MAX_HEADERS:
-            self._head_bytes = _MAX_HEAD_BYTES + 1
-            raise HeadTooLarge
-        super().on_header(name, value)
+        self._is_in_head = True
+        self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
         """Stop the clock; bodies have a deadline of their own."""
+        self._is_in_head = False
         self._stop_clock()
+        size = len(self.url) + sum([len(name) + len(value) for name, value in self.headers])
+        if size > _MAX_HEAD_BYTES or len(self.headers) > _MAX_HEADERS:
+            self._head_bytes = _MAX_HEAD_BYTES + 1
+            raise HeadTooLarge
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -80,14 +88,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.write(_refusal(status, text))
         self.transport.close()
 
-    def _count(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > _MAX_HEAD_BYTES:
-            raise HeadTooLarge
-
-    def _start_head(self) -> None:
-        self._stop_clock()
-        self._head_bytes = 0
+    def _start_clock(self) -> None:
         self._head_timer = self.loop.call_later(_HEAD_S, self.transport.close)
 
     def _stop_clock(self) -> None:
@@ -132,7 +133,16 @@ def serve(listener: socket.socket, *, drain_s: int) -> None:
         **options,
     )
     logger.info("server.serving", extra={"port": listener.getsockname()[1]})
-    uvicorn.Server(config).run(sockets=[listener])
+    _Server(config).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Ends the dashboards' live streams first: they never end by themselves and would use up the drain."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop serving."""
+        await live.end_all()
+        await super().shutdown(sockets)
 
 
 def _exit_cleanly(_signal_number: int, _frame: FrameType | None) -> None:

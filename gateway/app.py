@@ -20,6 +20,7 @@ from gateway.runtime import Gateway
 HOT_PATHS = frozenset({"/v1/chat/completions"})
 # A server tells of a hang-up only to those who listen; most calls end before it pays to.
 WATCH_AFTER_S = 0.25
+_READ_HEADERS = frozenset({b"authorization", b"content-type", b"content-length"})
 # How long a body that was refused for its size is still read.
 DISCARD_S = 5.0
 
@@ -35,7 +36,9 @@ class CallerGone(Exception):
 
 async def handle(gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:
     """Serve one request on a hot path."""
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    headers = {
+        name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in _READ_HEADERS
+    }
     try:
         body = await _body(gateway, scope, headers, receive)
     except CallerGone:

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 import time
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _TIME_DIGITS = 8
 _RANDOM_DIGITS = 14
+_PAIRS = [high + low for high in BASE62 for low in BASE62]
+# Ids need to be unique, not secret: the operating system seeds this once per process.
+_random = random.Random(secrets.randbits(256))  # noqa: S311
 
 
 def base62(number: int, width: int) -> str:
     """Write a non-negative number in ``width`` base62 digits; higher digits are cut off."""
-    digits = []
-    for _ in range(width):
-        number, rest = divmod(number, 62)
-        digits.append(BASE62[rest])
-    return "".join(reversed(digits))
+    pairs = []
+    for _ in range((width + 1) // 2):
+        number, rest = divmod(number, 3844)
+        pairs.append(_PAIRS[rest])
+    pairs.reverse()
+    return "".join(pairs)[-width:]
 
 
 def random_base62(width: int) -> str:
-    """Return ``width`` base62 digits from the operating system's random source."""
+    """Return ``width`` base62 digits from the operating system's random source, for secrets."""
     return base62(secrets.randbelow(62**width), width)
 
 
 def new_id(prefix: str) -> str:
     """Return ``prefix_`` + 8 digits of milliseconds + 14 random ones (83 bits), so ids sort by time."""
-    return f"{prefix}_{base62(time.time_ns() // 1_000_000, _TIME_DIGITS)}{random_base62(_RANDOM_DIGITS)}"
+    moment = base62(time.time_ns() // 1_000_000, _TIME_DIGITS)
+    return f"{prefix}_{moment}{base62(_random.getrandbits(84), _RANDOM_DIGITS)}"
