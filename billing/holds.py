@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import redis
 
 from fastanchor.lib.valkey import Script, TurnPipeline, ValkeyUnavailable
@@ -50,8 +51,7 @@ class HoldsUnavailable(Exception):
         self.retry_after_s = retry_after_s
 
 
-@dataclass(frozen=True, slots=True)
-class Minute:
+class Minute(msgspec.Struct, frozen=True):
     """How much of one minute limit is left: the limit, what remains, milliseconds until it is full again."""
 
     limit: int
@@ -59,8 +59,7 @@ class Minute:
     reset_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """Both minute limits as the caller sees them."""
 
     requests: Minute
@@ -106,8 +105,7 @@ class InsufficientCredit(Refused):
         self.asked_tokens = asked_tokens
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """What a request asks for; rates in pico-USD a token, ``mode`` explicit, stream or whole."""
 
     request_id: str
@@ -128,8 +126,7 @@ class Ask:
     mode: str
 
 
-@dataclass(slots=True)
-class Hold:
+class Hold(msgspec.Struct):
     """Money reserved for one running request; grows by ``Holds.extend``."""
 
     ask: Ask

@@ -6,14 +6,14 @@ This is a door: it knows neither the ORM nor Django.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+
+import msgspec
 
 from catalog.snapshot import Price, Rates
 from fastanchor.lib.money import Picos
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Tokens of one request: ``input_tokens`` includes cached and written, ``output_tokens`` reasoning."""
 
     input_tokens: int

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import msgspec
 
 from accounts.keyring import Caller
 from billing.holds import Hold
@@ -15,19 +17,17 @@ from gateway.schemas import ChatRequest, Prompt
 from gateway.upstreams.http import Exchange
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A request as a server handed it over: lower-case header names, whole body."""
 
     headers: Mapping[str, str]
     body: bytes
-    id: str = field(default_factory=lambda: new_id("req"))
-    started_at_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
-    started: float = field(default_factory=time.monotonic)
+    id: str = msgspec.field(default_factory=lambda: new_id("req"))
+    started_at_ms: int = msgspec.field(default_factory=lambda: time.time_ns() // 1_000_000)
+    started: float = msgspec.field(default_factory=time.monotonic)
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(msgspec.Struct, frozen=True):
     """Input tokens of a prompt: ``fair`` for limits and for bills without a report, ``most`` for holds."""
 
     fair: int
@@ -68,8 +68,7 @@ class Call:
         return bool(self.chat.stream)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """How a call ended, for the usage record: the class, the HTTP status sent, and what is billed.
 
     ``usage`` is ``None`` when nothing is billed and no record is needed.

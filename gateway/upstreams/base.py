@@ -6,8 +6,9 @@ event. A new protocol is a new module beside ``openai.py`` and a line in ``regis
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from catalog.pricing import Usage
 from catalog.snapshot import Channel, Route
@@ -18,8 +19,7 @@ class BadAnswer(Exception):
     """The upstream answered 200 with something that is no answer; another channel may do better."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True):
     """What is sent upstream: the target below the channel's base URL, headers, body."""
 
     target: str
@@ -27,8 +27,7 @@ class Prepared:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A whole answer in the caller's format; ``usage`` is ``None`` when the upstream reported none."""
 
     body: bytes

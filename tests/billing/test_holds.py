@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 import redis
@@ -49,7 +49,7 @@ def ask(number: int = 1, **changes: Any) -> Ask:
         least_output_tokens=100,
         mode="explicit",
     )
-    return dataclasses.replace(plain, **changes)
+    return msgspec.structs.replace(plain, **changes)
 
 
 @pytest.fixture
@@ -193,11 +193,11 @@ async def test_a_whole_answer_holds_half_of_what_is_available(bank: Bank, book: 
     whole = ask(1, mode="whole", output_tokens=100_000, least_output_tokens=256)
 
     first = await book.place(whole)
-    second = await book.place(dataclasses.replace(whole, request_id="req_2"))
+    second = await book.place(msgspec.structs.replace(whole, request_id="req_2"))
 
     assert (first.output_tokens, second.output_tokens) == (500, 256)
     with pytest.raises(InsufficientCredit):
-        await book.place(dataclasses.replace(whole, request_id="req_3"))
+        await book.place(msgspec.structs.replace(whole, request_id="req_3"))
 
 
 async def test_the_sixth_request_of_a_minute_is_refused_with_the_time_to_wait(
