@@ -7,6 +7,7 @@ missing or unsafe; ``./dev up`` and the tests set every name themselves.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -245,22 +246,29 @@ LOGGING = {
         "line": {"()": "fastanchor.logs.JsonLine" if IS_PRODUCTION else "fastanchor.logs.PlainLine"}
     },
     "handlers": {
-        "stdout": {
+        "stderr": {
             "class": "logging.StreamHandler",
             "stream": "ext://sys.stderr",
             "formatter": "line",
             "filters": ["redact"],
         }
     },
-    "root": {"handlers": ["stdout"], "level": "INFO"},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
-        "django.server": {"handlers": ["stdout"], "level": "INFO", "propagate": False},
+        "django.server": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         "httpx2": {"level": "WARNING"},
         "uvicorn.error": {"level": "WARNING"},
+        # Every minute's tasks say what they did by themselves.
+        "celery.beat": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
     },
 }
+
+# WhiteNoise hands files over in pieces that Django collects in a thread; they are small.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 
 refuse_missing()
 if IS_PRODUCTION and (len(SECRET_KEY) < 50 or "*" in ALLOWED_HOSTS or not ALLOWED_HOSTS):
