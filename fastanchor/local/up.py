@@ -36,8 +36,11 @@ _LAST_PORT = 65_533
 def up(arguments: list[str]) -> int:
     """Run until Ctrl-C or SIGTERM and return the exit status; with ``--once`` until the first call is accounted for."""
     options = _parser().parse_args(arguments)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
+    # Under nohup it stays ignored.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _interrupt)
     try:
         return _up(_port(), once=options.once)
     except CannotStart as exc:

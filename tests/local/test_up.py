@@ -124,6 +124,19 @@ def test_one_command_serves_a_call_and_leaves_nothing_behind(
     assert _processes_of(folder) == []
 
 
+@pytest.mark.timeout(90)
+def test_ctrl_c_stops_everything_cleanly(
+    running: tuple[subprocess.Popen[bytes], Path], environment: dict[str, str]
+) -> None:
+    process, log = running
+
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(20) == 0
+    assert "Traceback" not in log.read_text()
+    assert _processes_of(Path(environment["FASTANCHOR_DATA_DIR"])) == []
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
