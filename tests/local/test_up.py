@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,10 +40,12 @@ def _free_ports() -> int:
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """Return a newcomer's environment."""
+def environment() -> Iterator[dict[str, str]]:
+    """Return a newcomer's environment, its data folder where PostgreSQL's account may enter."""
     bare = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    return {**bare, "FASTANCHOR_DATA_DIR": str(tmp_path / "data"), "PORT": str(_free_ports())}
+    with tempfile.TemporaryDirectory(prefix="fa up ") as folder:
+        Path(folder).chmod(0o711)
+        yield {**bare, "FASTANCHOR_DATA_DIR": f"{folder}/data", "PORT": str(_free_ports())}
 
 
 @pytest.fixture
