@@ -14,8 +14,7 @@ django.setup(set_prefix=False)
 from django.core.handlers.asgi import ASGIHandler  # noqa: E402 - Django must be set up first
 
 from fastanchor.wiring import Process  # noqa: E402
-from gateway import door  # noqa: E402
-from gateway.app import HOT_PATHS, handle  # noqa: E402
+from gateway import app, door  # noqa: E402
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -28,8 +27,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Serve one connection event of an ASGI server."""
     if scope["type"] == "lifespan":
         await _live(receive, send)
-    elif scope["path"] in HOT_PATHS and (gateway := door.gateway()) is not None:
-        await handle(gateway, scope, receive, send)
+    elif scope["path"] in app.HOT_PATHS and (gateway := door.gateway()) is not None:
+        await app.handle(gateway, scope, receive, send)
     else:
         await _django(scope, receive, send)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastanchor import asgi
+from fastanchor.asgi import application
+from gateway import app
 
-asgi.HOT_PATHS = frozenset()
-application = asgi.application
+app.HOT_PATHS = frozenset()
+
+__all__ = ["application"]
