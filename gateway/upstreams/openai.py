@@ -54,6 +54,7 @@ class _Delta(msgspec.Struct):
 
 
 class _StreamChoice(msgspec.Struct):
+    index: int = 0
     delta: _Delta | None = None
     finish_reason: str | None = None
 
@@ -227,6 +228,8 @@ class OpenAiStream:
         self._wants_usage = wants_usage
         self._created = 0
         self._has_begun = False
+        self._open: set[int] = set()
+        self._last_reason = ""
         self._is_compact = True
         self._usage_details: dict[str, Any] = {}
         self._model_field = b""
@@ -286,8 +289,7 @@ class OpenAiStream:
     def _note(self, chunk: _Chunk) -> bool:
         is_plain = True
         for choice in chunk.choices:
-            if choice.finish_reason:
-                self.finish_reason = choice.finish_reason
+            self._follow(choice)
             delta = choice.delta
             if delta is None:
                 continue
@@ -301,6 +303,15 @@ class OpenAiStream:
             elif delta.function_call:
                 self._meter.count(str(delta.function_call.get("arguments") or ""))
         return is_plain
+
+    def _follow(self, choice: _StreamChoice) -> None:
+        # Of several choices each ends by itself; the stream has ended when the last one has.
+        if choice.finish_reason:
+            self._open.discard(choice.index)
+            self._last_reason = choice.finish_reason
+        else:
+            self._open.add(choice.index)
+        self.finish_reason = "" if self._open else self._last_reason
 
     def _without_usage(self, event: bytes, chunk: _Chunk) -> bytes:
         # Usage is sent on at the end, in a chunk of its own, and only to those who asked.
@@ -316,7 +327,8 @@ class OpenAiStream:
 
     def cut(self, usage: Usage) -> bytes:
         """End a stream that must stop here with finish reason ``length``."""
-        last = self._chunk([{"index": 0, "delta": {}, "finish_reason": "length"}])
+        cut_off = sorted(self._open) or [0]
+        last = self._chunk([{"index": index, "delta": {}, "finish_reason": "length"} for index in cut_off])
         return _event(last) + self.closing(usage)
 
     def failure(self, detail: dict[str, str | None]) -> bytes:

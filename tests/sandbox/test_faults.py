@@ -241,7 +241,7 @@ def test_the_log_shows_what_was_sent(client: OpenAI, sandbox: LiveSandbox) -> No
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_the_log_knows_the_id_of_each_answer(sandbox: LiveSandbox, stream: bool) -> None:
+def test_the_log_knows_the_id_of_each_answer(sandbox: LiveSandbox, *, stream: bool) -> None:
     received = raw(sandbox, "nonce=n1 tokens=2", stream=stream).text
 
     assert f'"id":"{sandbox.log("n1")[0]["answer_id"]}"' in received

@@ -247,3 +247,26 @@ def test_a_complaint_keeps_its_meaning_and_loses_our_secrets() -> None:
     for secret in ("sk-secret", "internal.example", "abc", "org-123"):
         assert secret not in message
     assert ADAPTER.complaint(b"<html>", route().channel)[1] is None
+
+
+def test_a_stream_of_two_choices_ends_with_the_second_one() -> None:
+    def of(index: int, text: str | None, finish: str | None = None) -> bytes:
+        delta = {} if text is None else {"content": text}
+        return json.dumps(
+            {
+                "id": "c1",
+                "created": 7,
+                "model": "m",
+                "choices": [{"index": index, "delta": delta, "finish_reason": finish}],
+            }
+        ).encode()
+
+    translator = stream()
+    for event in (of(0, "a"), of(1, "b"), of(0, None, "stop")):
+        translator.feed(event)
+    assert translator.finish_reason == ""
+    cut = sent_on(translator.cut(Usage(3, 0, 0, 2, 0)))
+    assert [(choice["index"], choice["finish_reason"]) for choice in cut[0]["choices"]] == [(1, "length")]
+
+    translator.feed(of(1, None, "length"))
+    assert translator.finish_reason == "length"
