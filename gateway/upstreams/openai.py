@@ -45,7 +45,8 @@ class _ToolDelta(msgspec.Struct):
 
 
 class _Delta(msgspec.Struct):
-    content: str | None = None
+    # Mistral sends its thinking as a list of parts.
+    content: str | list[Any] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
@@ -229,6 +230,7 @@ class OpenAiStream:
         self._created = 0
         self._has_begun = False
         self._open: set[int] = set()
+        self._ended: set[int] = set()
         self._last_reason = ""
         self._is_compact = True
         self._usage_details: dict[str, Any] = {}
@@ -295,7 +297,7 @@ class OpenAiStream:
                 continue
             text = delta.content or delta.reasoning_content or delta.reasoning or delta.refusal
             if text:
-                self._meter.count(text)
+                self._meter.count(text if isinstance(text, str) else _ENCODER.encode(text).decode())
             if delta.tool_calls:
                 for call in delta.tool_calls:
                     is_plain = is_plain and call.index is not None
@@ -305,11 +307,13 @@ class OpenAiStream:
         return is_plain
 
     def _follow(self, choice: _StreamChoice) -> None:
-        # Of several choices each ends by itself; the stream has ended when the last one has.
+        # Of several choices each ends by itself; the stream has ended when the last one has. What comes for a choice
+        # after its end, such as OpenRouter's empty delta beside the usage, does not open it again.
         if choice.finish_reason:
             self._open.discard(choice.index)
+            self._ended.add(choice.index)
             self._last_reason = choice.finish_reason
-        else:
+        elif choice.index not in self._ended:
             self._open.add(choice.index)
         self.finish_reason = "" if self._open else self._last_reason
 

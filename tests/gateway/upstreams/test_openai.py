@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from catalog.snapshot import Channel, Route
 from gateway.schemas import parse_chat
 from gateway.upstreams.base import BadAnswer
 from gateway.upstreams.openai import OpenAiAdapter, OpenAiStream
+from gateway.upstreams.sse import EventSplitter
 
 ADAPTER = OpenAiAdapter()
 
@@ -270,3 +273,47 @@ def test_a_stream_of_two_choices_ends_with_the_second_one() -> None:
 
     translator.feed(of(1, None, "length"))
     assert translator.finish_reason == "length"
+
+
+def test_an_empty_delta_beside_the_usage_does_not_open_an_ended_choice_again() -> None:
+    translator = stream()
+    translator.feed(chunk({"content": "hi"}))
+    translator.feed(chunk({"content": ""}, "stop"))
+
+    translator.feed(chunk({"content": ""}, usage={"prompt_tokens": 3, "completion_tokens": 2}))
+
+    assert translator.finish_reason == "stop"
+    assert translator.usage == Usage(3, 0, 0, 2, 0)
+
+
+def test_thinking_in_parts_passes_as_it_came() -> None:
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "hmm"}]}]
+
+    (event,) = sent_on(stream().feed(chunk({"content": parts})))
+
+    assert event["choices"][0]["delta"]["content"] == parts
+
+
+# Recorded traffic of real providers, where it lies beside the checkout.
+RECORDINGS = Path(__file__).resolve().parents[4] / "shared" / "recordings"
+
+
+@pytest.mark.skipif(not RECORDINGS.is_dir(), reason="no folder with recorded provider traffic")
+def test_every_recorded_stream_of_openais_format_is_read_to_its_end_or_its_error() -> None:
+    read = 0
+    for path in sorted(RECORDINGS.glob("*/*.stream.json")):
+        recorded = json.loads(path.read_text(encoding="utf-8"))
+        if not recorded["endpoint"].endswith("/chat/completions") or recorded["status"] != 200:
+            continue
+        splitter, translator = EventSplitter(), stream(wants_usage=True)
+        events = splitter.feed(recorded["response"].encode()) + splitter.finish()
+        is_error = any(b'"error":' in event for event in events)
+        with pytest.raises(BadAnswer) if is_error else contextlib.nullcontext():
+            for event in events:
+                translator.feed(event)
+        if not is_error:
+            assert translator.finish_reason, path.name
+            assert translator.usage is not None, path.name
+            read += 1
+
+    assert read > 5
