@@ -19,7 +19,7 @@ from gateway.runtime import Gateway
 from gateway.stages.dispatch import Stream
 from gateway.stages.reserve import STREAM_STEP, estimated_cost, estimated_usage
 from gateway.upstreams.base import Answer, BadAnswer, StreamTranslator
-from gateway.upstreams.http import UpstreamBroken, UpstreamTimeout, UpstreamTooLarge
+from gateway.upstreams.faults import UpstreamBroken, UpstreamTimeout, UpstreamTooLarge
 
 logger = logging.getLogger(__name__)
 

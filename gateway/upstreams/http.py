@@ -20,35 +20,12 @@ from urllib.parse import urlsplit
 
 import httptools
 
+from gateway.upstreams.faults import UpstreamBroken, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
+
 MAX_HEADER_BYTES = 64 * 1024
 MAX_IDLE_S = 30.0
 PAUSE_BYTES = 256 * 1024
 TICK_S = 0.25
-
-
-class UpstreamUnreachable(Exception):
-    """No connection could be made; nothing was sent."""
-
-
-class UpstreamBroken(Exception):
-    """The connection ended or spoke nonsense; ``has_answered`` tells whether any byte had come."""
-
-    def __init__(self, reason: str, *, has_answered: bool) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.has_answered = has_answered
-
-
-class UpstreamTimeout(Exception):
-    """The deadline of this moment passed: ``phase`` is connect, answer or content."""
-
-    def __init__(self, phase: str) -> None:
-        super().__init__(phase)
-        self.phase = phase
-
-
-class UpstreamTooLarge(Exception):
-    """The upstream's answer exceeds what is accepted."""
 
 
 @dataclass(frozen=True, slots=True)

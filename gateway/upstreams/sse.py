@@ -6,7 +6,7 @@ occur inside JSON. What is kept is capped, so an endless line cannot fill the me
 
 from __future__ import annotations
 
-from gateway.upstreams.http import UpstreamTooLarge
+from gateway.upstreams.faults import UpstreamTooLarge
 
 MAX_EVENT_BYTES = 1024 * 1024
 

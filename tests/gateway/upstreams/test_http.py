@@ -10,15 +10,8 @@ import pytest
 import pytest_asyncio
 
 from gateway.upstreams import http
-from gateway.upstreams.http import (
-    Exchange,
-    HttpClient,
-    Origin,
-    UpstreamBroken,
-    UpstreamTimeout,
-    UpstreamTooLarge,
-    UpstreamUnreachable,
-)
+from gateway.upstreams.faults import UpstreamBroken, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
+from gateway.upstreams.http import Exchange, HttpClient, Origin
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int], Awaitable[None]]
 Ask = Callable[..., Awaitable[Exchange]]

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, strategies as st
 
-from gateway.upstreams.http import UpstreamTooLarge
+from gateway.upstreams.faults import UpstreamTooLarge
 from gateway.upstreams.sse import MAX_EVENT_BYTES, EventSplitter
 
 STREAM = (
