@@ -85,6 +85,8 @@ class Stream:
 
 async def dispatch(gateway: Gateway, call: Call, reply: Reply) -> Answer | Stream:
     """Return the first real answer; raises ``AllAttemptsFailed``, ``InvalidRequest`` and ``CallerLeft``."""
+    if reply.is_left:
+        raise CallerLeft(was_asked=False)
     failures: list[AttemptFailed] = []
     gateway.health.count_request()
     for route in _attempts(gateway, call):
@@ -173,6 +175,8 @@ async def _send(gateway: Gateway, call: Call, route: Route, adapter: Adapter) ->
     deadlines = gateway.deadlines
     answer_s = deadlines.first_token_s if call.is_stream else deadlines.whole_s
     exchange = await gateway.client.connect(_origin(route.channel.base_url), answer_s=answer_s)
+    # A caller who left while the connection was made has brought the end near.
+    exchange.deadline = min(exchange.deadline, call.ends_at)
     call.exchange = exchange
     await exchange.ask(prepared.target, headers=prepared.headers, body=prepared.body)
     if exchange.status != 200:

@@ -1,0 +1,188 @@
+"""A gateway put together in the test's own event loop: real Valkey, spool and sockets; only PostgreSQL is played."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import redis
+from django.conf import settings
+
+from accounts import tokens
+from accounts.keyring import Caller, Keyring
+from billing import holds
+from billing.spool import Record, Spool, SpoolReader
+from catalog.snapshot import Catalog, Channel, Model, Price, Rates, Route, Snapshot, Tier
+from fastanchor.lib.valkey import TurnPipeline
+from gateway.call import Request
+from gateway.health import Health
+from gateway.pipeline import serve
+from gateway.reply import Reply
+from gateway.runtime import Deadlines, Gateway
+from gateway.upstreams.http import HttpClient
+
+ORGANIZATION = "org_test"
+SSE_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+SSE_END = b"0\r\n\r\n"
+
+Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def chunked(data: bytes) -> bytes:
+    """Return one HTTP chunk."""
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def event(text: str = "", **choice: Any) -> bytes:
+    """Return the HTTP chunk of one event with text, and further fields of its choice."""
+    chunk = {"id": "up_1", "model": "m", "choices": [{"index": 0, "delta": {"content": text}, **choice}]}
+    return chunked(b"data: " + json.dumps(chunk, separators=(",", ":")).encode() + b"\n\n")
+
+
+DONE = event(finish_reason="stop") + chunked(b"data: [DONE]\n\n")
+
+
+def whole(body: bytes, status: str = "200 OK", headers: str = "") -> bytes:
+    """Return a whole HTTP answer."""
+    head = f"HTTP/1.1 {status}\r\n{headers}content-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def completion(text: str = "hello", **fields: Any) -> bytes:
+    """Return the JSON of a whole chat completion."""
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    return json.dumps({"id": "up_1", "model": "m", "choices": [choice], "usage": usage} | fields).encode()
+
+
+class Upstream:
+    """A raw TCP server; every request runs the script."""
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, Any]] = []
+        self.connections = 0
+        self.port = 0
+        self.script: Script = self.says(whole(completion()))
+
+    def says(self, *parts: bytes, pause_s: float = 0.0, close: bool = False) -> Script:
+        """Return a script that writes these parts."""
+
+        async def script(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(pause_s)
+            if close:
+                writer.close()
+
+        return script
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
+        self.connections += 1
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            while not writer.is_closing():
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                self.bodies.append(json.loads(await reader.readexactly(length)))
+                await self.script(reader, writer)
+        writer.close()
+
+
+class House:
+    """A gateway, its upstream, and one customer with credit."""
+
+    def __init__(self, folder: Path, valkey: redis.Redis, upstream: Upstream, **deadlines: float) -> None:
+        self.valkey = valkey
+        self.upstream = upstream
+        self.balance_nano = 1_000_000_000
+        # What the opening of the wallet waits for.
+        self.may_open = asyncio.Event()
+        self.may_open.set()
+        self.token = tokens.new_token()
+        self.pipeline = TurnPipeline(settings.REDIS_URL, timeout_s=1.0)
+        self.gateway = Gateway(
+            catalog=Catalog(self._catalog),
+            keyring=Keyring(self._caller, [b"p" * 16]),
+            holds=holds.Holds(self.pipeline, self._open),
+            spool=Spool.create(folder),
+            client=HttpClient(connect_s=1.0),
+            health=Health(),
+            deadlines=Deadlines(**deadlines),
+            max_body_bytes=1_000_000,
+        )
+
+    async def _caller(self, _digests: list[bytes]) -> Caller:
+        return Caller(
+            key_id="key_1",
+            organization_id=ORGANIZATION,
+            plan="payg",
+            requests_per_minute=100_000,
+            tokens_per_minute=1_000_000_000,
+            concurrency=1_000,
+        )
+
+    async def _catalog(self) -> Snapshot:
+        channel = Channel(
+            id="chan_1", name="one", provider="other", adapter="openai", api_key="sk-secret", weight=1, priority=1,
+            base_url=f"http://127.0.0.1:{self.upstream.port}/v1", allow_private=True,
+        )  # fmt: skip
+        rates = Rates(input=1_000, cached_input=1_000, cache_write=1_000, output=1_000)
+        model = Model(
+            id="m", provider="other", name="M", context_window=100_000, max_output=8_192,
+            capabilities=frozenset(), input_modalities=("text",), output_modalities=("text",), created=0,
+            prices=(Price("price_1", 0, (Tier(0, rates),)),), routes=(Route(channel, "m"),),
+        )  # fmt: skip
+        return Snapshot(version=1, models={"m": model}, listed=(model,))
+
+    async def _open(self, organization_id: str) -> str:
+        await self.may_open.wait()
+        return await asyncio.to_thread(self._publish, organization_id)
+
+    def _publish(self, organization_id: str) -> str:
+        epoch = holds.ensure_epoch(self.valkey)
+        wallet = holds.PublishedWallet(organization_id, 1, self.balance_nano)
+        holds.open_wallet(self.valkey, epoch=epoch, wallet=wallet)
+        return epoch.name
+
+    def ask(self, **fields: Any) -> Reply:
+        """Start a call and return its reply."""
+        body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], **fields}
+        headers = {"authorization": f"Bearer {self.token}", "content-type": "application/json"}
+        return serve(self.gateway, Request(headers, json.dumps(body).encode()))
+
+    async def answer(self, **fields: Any) -> tuple[int, bytes]:
+        """Ask, read everything and return status and body once the call is settled."""
+        reply = self.ask(**fields)
+        await reply.begun()
+        body = b""
+        while (piece := await reply.piece()) is not None:
+            body += piece
+        await self.settled()
+        return reply.status, body
+
+    async def settled(self) -> None:
+        """Wait until no call runs and Valkey has heard of it."""
+        await self.gateway.drain(10)
+        await asyncio.sleep(0.05)
+
+    def records(self, kind: type[Record]) -> list[Any]:
+        """Return the spool's records of one kind."""
+        entries = SpoolReader(self.gateway.spool.folder).read(10_000)
+        return [entry.record for entry in entries if isinstance(entry.record, kind)]
+
+    @property
+    def holds(self) -> dict[str, int]:
+        """Return what Valkey holds."""
+        return holds.known_holds(self.valkey, ORGANIZATION)
+
+    async def close(self) -> None:
+        """End everything."""
+        await self.gateway.abandon()
+        await self.gateway.client.close()
+        await self.pipeline.close()
+        self.gateway.spool.close()
