@@ -235,7 +235,9 @@ async def _first_content(gateway: Gateway, call: Call, exchange: Exchange, adapt
     except BaseException:
         exchange.close()
         raise
-    call.first_token_at = time.monotonic()
+    call.first_token_at = now = time.monotonic()
+    exchange.deadline = min(now + gateway.deadlines.idle_s, call.ends_at)
+    exchange.phase = "content"
     return stream
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
 from billing.spool import Intent, Usage, Void
 from tests.gateway.conftest import Build
-from tests.gateway.house import House, Upstream, whole
+from tests.gateway.house import DONE, SSE_END, SSE_HEAD, House, Upstream, chunked, event, whole
 
 
 async def test_a_plain_call_is_recorded_and_leaves_its_cost_held(house: House) -> None:
@@ -55,6 +56,56 @@ async def test_a_caller_who_leaves_while_a_connection_is_made_is_not_waited_for(
     await house.settled()
 
     assert time.monotonic() - started < 2
+
+
+async def test_the_silence_after_a_late_first_token_is_counted_anew(build: Build, upstream: Upstream) -> None:
+    house = await build(first_token_s=0.8, idle_s=3)
+
+    async def late(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.5)
+        writer.write(SSE_HEAD + event("a"))
+        await asyncio.sleep(1)
+        writer.write(event("b") + DONE + SSE_END)
+
+    upstream.script = late
+
+    _, body = await house.answer(stream=True)
+
+    assert body.endswith(b"[DONE]\n\n")
+
+
+async def test_silence_after_the_first_token_is_not_suffered_as_long_as_before_it(
+    build: Build, upstream: Upstream
+) -> None:
+    house = await build(first_token_s=10, idle_s=0.3)
+    upstream.script = upstream.says(SSE_HEAD + event("a"), pause_s=5)
+    started = time.monotonic()
+
+    _, body = await house.answer(stream=True)
+
+    assert time.monotonic() - started < 2
+    assert b"upstream_error" in body
+
+
+async def test_a_stalled_body_of_a_stream_never_lives_forever(build: Build, upstream: Upstream) -> None:
+    house = await build(idle_s=0.4, first_token_s=1)
+
+    async def comments(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(SSE_HEAD + event("a"))
+        with contextlib.suppress(ConnectionError):
+            for _ in range(50):
+                writer.write(chunked(b": still here\n\n"))
+                await writer.drain()
+                await asyncio.sleep(0.05)
+
+    upstream.script = comments
+    started = time.monotonic()
+
+    await house.answer(stream=True)
+
+    assert time.monotonic() - started < 2
+    (usage,) = house.records(Usage)
+    assert usage.outcome == "upstream_died"
 
 
 async def test_a_refusal_leaves_a_void_and_no_hold(house: House, upstream: Upstream) -> None:
