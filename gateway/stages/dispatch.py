@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_ERROR_BYTES = 64 * 1024
+# How long the text of an error is waited for, once its status is here.
+ERROR_TEXT_S = 5.0
 # A stream that sends this many events without content is passed on all the same.
 MAX_HELD_BACK_EVENTS = 64
 REFUSED_PAUSE_S = 300.0
@@ -196,7 +198,12 @@ def _origin(base_url: str) -> Origin:
 
 async def _refuse(exchange: Exchange, route: Route, adapter: Adapter) -> None:
     status = exchange.status
-    body = await exchange.body(MAX_ERROR_BYTES)
+    exchange.deadline = min(exchange.deadline, time.monotonic() + ERROR_TEXT_S)
+    try:
+        body = await exchange.body(MAX_ERROR_BYTES)
+    except (UpstreamBroken, UpstreamTimeout, UpstreamTooLarge):
+        # The status has said it; the text would only have explained.
+        body = b""
     if status in {400, 422}:
         message, param = adapter.complaint(body, route.channel)
         raise InvalidRequest(message, param=param)

@@ -7,6 +7,8 @@ import contextlib
 import time
 from typing import Any
 
+import pytest
+
 from billing.spool import Intent, Usage, Void
 from tests.gateway.conftest import Build
 from tests.gateway.house import DONE, SSE_END, SSE_HEAD, House, Upstream, chunked, event, whole
@@ -85,6 +87,39 @@ async def test_silence_after_the_first_token_is_not_suffered_as_long_as_before_i
 
     assert time.monotonic() - started < 2
     assert b"upstream_error" in body
+
+
+@pytest.mark.parametrize(
+    "status", ["400 Bad Request", "401 Unauthorized", "429 Too Many Requests", "500 Oops"]
+)
+async def test_an_endless_error_text_changes_nothing_about_its_status(
+    house: House, upstream: Upstream, status: str
+) -> None:
+    upstream.script = upstream.says(whole(b"x" * 200_000, status))
+    long = (await house.answer())[0], len(upstream.bodies), len(house.records(Usage))
+    upstream.bodies.clear()
+    fresh_health(house)
+
+    upstream.script = upstream.says(whole(b"x", status))
+    short = (await house.answer())[0], len(upstream.bodies), len(house.records(Usage))
+
+    assert long == short
+
+
+async def test_an_error_whose_text_never_comes_is_not_waited_for(house: House, upstream: Upstream) -> None:
+    head = b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 10\r\n\r\n"
+    upstream.script = upstream.says(head, pause_s=20)
+    started = time.monotonic()
+
+    status, _ = await house.answer()
+
+    assert time.monotonic() - started < 8
+    assert (status, len(upstream.bodies)) == (503, 1)
+    assert house.records(Usage) == []
+
+
+def fresh_health(house: House) -> None:
+    house.gateway.health.succeeded("chan_1")
 
 
 async def test_a_stalled_body_of_a_stream_never_lives_forever(build: Build, upstream: Upstream) -> None:
