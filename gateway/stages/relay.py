@@ -6,12 +6,13 @@ report of the usage is the only exact one.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from dataclasses import dataclass
 
 from billing.holds import HoldsUnavailable
-from billing.spool import Checkpoint
+from billing.spool import Checkpoint, SpoolFull
 from gateway.call import Call, Outcome
 from gateway.errors import GatewayError, ServiceUnavailable, UpstreamError
 from gateway.reply import Reply
@@ -141,14 +142,16 @@ async def _extend(gateway: Gateway, call: Call, translator: StreamTranslator, re
 def _checkpoint(gateway: Gateway, call: Call, progress: _Progress, now: float) -> None:
     assert call.hold is not None
     progress.checked_at = now
-    gateway.spool.append(
-        Checkpoint(
-            request_id=call.request.id,
-            hold_nano=call.hold.amount_nano,
-            cost_nano=min(call.hold.amount_nano, estimated_cost(call, progress.passed_on)),
-            output_tokens=progress.passed_on,
-        )
+    checkpoint = Checkpoint(
+        request_id=call.request.id,
+        hold_nano=call.hold.amount_nano,
+        cost_nano=min(call.hold.amount_nano, estimated_cost(call, progress.passed_on)),
+        output_tokens=progress.passed_on,
     )
+    # On a full disk the room that is left belongs to the usage of what runs.
+    with contextlib.suppress(SpoolFull):
+        gateway.spool.make_room()
+        gateway.spool.append(checkpoint)
 
 
 def _died(call: Call, translator: StreamTranslator, progress: _Progress) -> Outcome:

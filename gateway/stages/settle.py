@@ -22,16 +22,18 @@ _NOTHING = Usage(0, 0, 0, 0, 0)
 def settle(gateway: Gateway, call: Call, outcome: Outcome | None) -> int:
     """End a call and return its cost in nano-USD; ``None`` means that nothing was or could be billed."""
     assert call.hold is not None
-    if outcome is None or outcome.usage is None:
-        if call.attempts:
+    cost = tokens = 0
+    try:
+        if outcome is not None and outcome.usage is not None:
+            picos = _cost(call, outcome)
+            cost = round_picos(picos)
+            tokens = outcome.usage.input_tokens + outcome.usage.output_tokens
+            gateway.spool.append(_entry(call, outcome, picos, cost))
+        elif call.attempts:
             gateway.spool.append(Void(call.request.id))
-        gateway.holds.settle(call.hold, cost_nano=0, tokens=0)
-        return 0
-    picos = _cost(call, outcome)
-    cost = round_picos(picos)
-    gateway.spool.append(_entry(call, outcome, picos, cost))
-    used = outcome.usage
-    gateway.holds.settle(call.hold, cost_nano=cost, tokens=used.input_tokens + used.output_tokens)
+    finally:
+        # Also when nothing can be written: a hold that is never settled would be renewed for ever.
+        gateway.holds.settle(call.hold, cost_nano=cost, tokens=tokens)
     return cost
 
 

@@ -172,7 +172,7 @@ class House:
 
     def records(self, kind: type[Record]) -> list[Any]:
         """Return the spool's records of one kind."""
-        entries = SpoolReader(self.gateway.spool.folder).read(10_000)
+        entries = SpoolReader(self.gateway.spool.folder).read(1_000_000)
         return [entry.record for entry in entries if isinstance(entry.record, kind)]
 
     @property

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import time
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from billing.spool import Intent, Usage, Void
 from tests.gateway.conftest import Build
-from tests.gateway.house import DONE, SSE_END, SSE_HEAD, House, Upstream, chunked, event, whole
+from tests.gateway.house import DONE, SSE_END, SSE_HEAD, House, Upstream, chunked, completion, event, whole
 
 
 async def test_a_plain_call_is_recorded_and_leaves_its_cost_held(house: House) -> None:
@@ -120,6 +122,54 @@ async def test_an_error_whose_text_never_comes_is_not_waited_for(house: House, u
 
 def fresh_health(house: House) -> None:
     house.gateway.health.succeeded("chan_1")
+
+
+async def test_a_disk_that_fills_up_breaks_no_running_stream(
+    house: House, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(SSE_HEAD + event("a"))
+        fill(house, monkeypatch)
+        for _ in range(4):
+            await asyncio.sleep(0.4)
+            writer.write(event("b"))
+        writer.write(DONE + SSE_END)
+
+    upstream.script = script
+
+    _, body = await house.answer(stream=True)
+
+    assert body.endswith(b"[DONE]\n\n")
+    (usage,) = house.records(Usage)
+    assert usage.outcome == "completed"
+
+
+def fill(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave room for one last record in the spool's segment, and none for another segment."""
+
+    def no_space(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", no_space)
+    spool = house.gateway.spool
+    while spool._offset < spool._segment_bytes - 450:
+        spool.append(Void("req_filling"))
+
+
+async def test_usage_that_cannot_be_written_does_not_keep_its_hold_alive(
+    house: House, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        fill(house, monkeypatch)
+        house.gateway.spool._offset = house.gateway.spool._segment_bytes
+        writer.write(whole(completion()))
+
+    upstream.script = script
+
+    status, _ = await house.answer()
+
+    assert status == 500
+    assert house.gateway.holds._running == {}
 
 
 async def test_a_stalled_body_of_a_stream_never_lives_forever(build: Build, upstream: Upstream) -> None:
