@@ -84,7 +84,7 @@ def _entry(call: Call, outcome: Outcome, picos: int, cost: int) -> UsageEntry:
         hold_nano=call.hold.amount_nano,
         is_estimated=outcome.is_estimated,
         attempts=call.attempts,
-        finish_reason=outcome.finish_reason,
+        finish_reason=outcome.finish_reason[:40],
         error_code=outcome.error_code,
         upstream_id=outcome.upstream_id[:80],
     )

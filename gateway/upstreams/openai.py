@@ -16,6 +16,7 @@ from gateway.schemas import ChatRequest, StreamOptions
 from gateway.upstreams.base import Answer, BadAnswer, Prepared
 
 MAX_COMPLAINT = 500
+MAX_TOKENS = 1_000_000_000
 _TARGET = "/chat/completions"
 _ENCODER = msgspec.json.Encoder()
 
@@ -172,19 +173,19 @@ def _bound(request: ChatRequest, channel: Channel, output_bound: int) -> dict[st
 
 
 def _usage(reported: _Usage | None) -> Usage | None:
-    if reported is None or reported.prompt_tokens < 0 or reported.completion_tokens < 0:
+    if reported is None:
         return None
     details, output = reported.prompt_tokens_details, reported.completion_tokens_details
-    cached = (details and details.cached_tokens) or reported.prompt_cache_hit_tokens or 0
-    written = (details and (details.cache_write_tokens or details.cache_creation_input_tokens)) or 0
-    return Usage(
-        input_tokens=reported.prompt_tokens,
-        cached_tokens=cached,
-        cache_write_tokens=written,
+    counts = (
+        reported.prompt_tokens,
+        (details and details.cached_tokens) or reported.prompt_cache_hit_tokens or 0,
+        (details and (details.cache_write_tokens or details.cache_creation_input_tokens)) or 0,
         # Gemini's compatible endpoint leaves its thoughts out of completion_tokens, but not out of the total.
-        output_tokens=max(reported.completion_tokens, reported.total_tokens - reported.prompt_tokens),
-        reasoning_tokens=(output and output.reasoning_tokens) or 0,
+        max(reported.completion_tokens, reported.total_tokens - reported.prompt_tokens),
+        (output and output.reasoning_tokens) or 0,
     )
+    # A report beyond any model is none: it could neither be paid nor stored.
+    return Usage(*counts) if min(counts) >= 0 and max(counts) <= MAX_TOKENS else None
 
 
 class _TextMeter:

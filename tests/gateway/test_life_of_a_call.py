@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from billing.spool import Intent, Usage, Void
+from gateway.stages import relay
 from tests.gateway.conftest import Build
 from tests.gateway.house import DONE, SSE_END, SSE_HEAD, House, Upstream, chunked, completion, event, whole
 
@@ -130,12 +131,13 @@ async def test_a_disk_that_fills_up_breaks_no_running_stream(
     async def script(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(SSE_HEAD + event("a"))
         fill(house, monkeypatch)
-        for _ in range(4):
-            await asyncio.sleep(0.4)
+        for _ in range(20):
+            await asyncio.sleep(0.02)
             writer.write(event("b"))
         writer.write(DONE + SSE_END)
 
     upstream.script = script
+    monkeypatch.setattr(relay, "CHECKPOINT_S", 0.01)
 
     _, body = await house.answer(stream=True)
 
@@ -170,6 +172,29 @@ async def test_usage_that_cannot_be_written_does_not_keep_its_hold_alive(
 
     assert status == 500
     assert house.gateway.holds._running == {}
+
+
+async def test_an_absurd_usage_report_is_not_believed(house: House, upstream: Upstream) -> None:
+    usage = {"prompt_tokens": 10**17, "completion_tokens": 10**30, "total_tokens": 10**30}
+    upstream.script = upstream.says(whole(completion(usage=usage)))
+
+    status, _ = await house.answer()
+
+    (record,) = house.records(Usage)
+    assert (status, record.outcome, record.is_estimated) == (200, "completed", True)
+    assert house.gateway.holds._running == {}
+
+
+async def test_what_an_upstream_gives_as_its_reason_cannot_fill_the_spool(
+    house: House, upstream: Upstream
+) -> None:
+    choice = {"index": 0, "message": {"content": "hello"}, "finish_reason": "x" * 3_000_000}
+    upstream.script = upstream.says(whole(completion(choices=[choice])))
+    await house.answer()
+    upstream.script = upstream.says(whole(completion()))
+    await house.answer()
+
+    assert [usage.cost_nano for usage in house.records(Usage)] == [15, 15]
 
 
 async def test_a_stalled_body_of_a_stream_never_lives_forever(build: Build, upstream: Upstream) -> None:
