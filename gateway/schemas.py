@@ -84,7 +84,8 @@ class ChatRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
             return self.max_tokens
         if self.max_tokens is None:
             return self.max_completion_tokens
-        return min(self.max_tokens, self.max_completion_tokens)
+        # Upstreams differ in which of the two they obey.
+        return max(self.max_tokens, self.max_completion_tokens)
 
 
 class _ImageUrl(msgspec.Struct):

@@ -83,7 +83,7 @@ def _ask(call: Call) -> Ask:
     if explicit is not None:
         mode, wanted, least = "explicit", explicit * choices, explicit * choices
     elif call.is_stream:
-        mode, wanted, least = "stream", min(STREAM_STEP, max_output(call)), 1
+        mode, wanted, least = "stream", min(STREAM_STEP, max_output(call)), choices
     else:
         mode, wanted, least = "whole", max_output(call), LEAST_WHOLE_OUTPUT * choices
     return Ask(

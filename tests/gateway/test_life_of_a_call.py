@@ -197,6 +197,30 @@ async def test_what_an_upstream_gives_as_its_reason_cannot_fill_the_spool(
     assert [usage.cost_nano for usage in house.records(Usage)] == [15, 15]
 
 
+async def test_of_two_explicit_maxima_the_larger_is_held(house: House, upstream: Upstream) -> None:
+    held: list[int] = []
+
+    async def script(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.extend(house.holds.values())
+        writer.write(whole(completion()))
+
+    upstream.script = script
+    await house.answer(max_tokens=1, max_completion_tokens=5_000)
+
+    # Upstreams differ in which of the two they obey.
+    assert held[0] >= 5_000
+
+
+async def test_a_bound_leaves_each_choice_a_token(house: House, upstream: Upstream) -> None:
+    upstream.script = upstream.says(SSE_HEAD + event("a", finish_reason="stop"), DONE + SSE_END)
+    # Enough for the input and three tokens.
+    house.balance_nano = 36
+
+    await house.answer(stream=True, n=8)
+
+    assert [body["max_tokens"] for body in upstream.bodies if body.get("max_tokens", 1) < 1] == []
+
+
 async def test_a_stalled_body_of_a_stream_never_lives_forever(build: Build, upstream: Upstream) -> None:
     house = await build(idle_s=0.4, first_token_s=1)
 

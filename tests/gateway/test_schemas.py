@@ -155,8 +155,9 @@ def test_null_means_not_given() -> None:
     assert parsed(**nothing) == parsed()
 
 
-def test_the_smaller_of_two_maxima_counts() -> None:
-    assert parsed(max_tokens=5, max_completion_tokens=3).explicit_max == 3
+def test_the_larger_of_two_maxima_counts() -> None:
+    assert parsed(max_tokens=5, max_completion_tokens=3).explicit_max == 5
+    assert parsed(max_tokens=3, max_completion_tokens=5).explicit_max == 5
     assert parsed(max_tokens=5).explicit_max == 5
     assert parsed().explicit_max is None
 
