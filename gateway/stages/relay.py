@@ -63,11 +63,13 @@ async def relay(gateway: Gateway, call: Call, stream: Stream, reply: Reply) -> t
             "The model's provider broke off in the middle of the answer.", should_retry=False
         )
     except HoldsUnavailable:
-        error = ServiceUnavailable("Credit for the rest of the answer cannot be reserved right now.")
+        error = ServiceUnavailable(
+            "Credit for the rest of the answer cannot be reserved right now. You were not charged."
+        )
     finally:
         stream.exchange.close()
     if error is not None and not reply.is_left:
-        return _died(call, translator, progress), translator.failure(error.detail())
+        return _died(call, translator, progress, error), translator.failure(error.detail())
     return _finished(call, translator, progress, reply)
 
 
@@ -154,14 +156,16 @@ def _checkpoint(gateway: Gateway, call: Call, progress: _Progress, now: float) -
         gateway.spool.append(checkpoint)
 
 
-def _died(call: Call, translator: StreamTranslator, progress: _Progress) -> Outcome:
+def _died(call: Call, translator: StreamTranslator, progress: _Progress, error: GatewayError) -> Outcome:
+    is_our_fault = not isinstance(error, UpstreamError)
     return Outcome(
-        "upstream_died",
+        "free" if is_our_fault else "upstream_died",
         200,
         translator.usage or estimated_usage(call, progress.passed_on),
         is_estimated=translator.usage is None,
+        is_free=is_our_fault,
         finish_reason="error",
-        error_code=UpstreamError.code,
+        error_code=error.code,
         upstream_id=translator.upstream_id,
     )
 

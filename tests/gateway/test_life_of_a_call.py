@@ -221,6 +221,23 @@ async def test_a_bound_leaves_each_choice_a_token(house: House, upstream: Upstre
     assert [body["max_tokens"] for body in upstream.bodies if body.get("max_tokens", 1) < 1] == []
 
 
+async def test_a_hold_that_valkey_lost_in_mid_stream_is_our_fault(house: House, upstream: Upstream) -> None:
+    async def script(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(SSE_HEAD + event("a"))
+        await asyncio.sleep(0.1)
+        house.valkey.flushdb()
+        writer.write(event("b" * 4 * 3_000))
+        await asyncio.sleep(0.5)
+
+    upstream.script = script
+
+    _, body = await house.answer(stream=True)
+
+    (usage,) = house.records(Usage)
+    assert b'"service_unavailable"' in body
+    assert (usage.outcome, usage.cost_nano, usage.error_code) == ("free", 0, "service_unavailable")
+
+
 async def test_a_stalled_body_of_a_stream_never_lives_forever(build: Build, upstream: Upstream) -> None:
     house = await build(idle_s=0.4, first_token_s=1)
 
