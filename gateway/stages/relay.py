@@ -67,7 +67,10 @@ async def relay(gateway: Gateway, call: Call, stream: Stream, reply: Reply) -> t
             "Credit for the rest of the answer cannot be reserved right now. You were not charged."
         )
     finally:
-        stream.exchange.close()
+        if translator.is_done:
+            stream.exchange.finish()
+        else:
+            stream.exchange.close()
     if error is not None and not reply.is_left:
         return _died(call, translator, progress, error), translator.failure(error.detail())
     return _finished(call, translator, progress, reply)

@@ -25,6 +25,8 @@ from gateway.upstreams.faults import UpstreamBroken, UpstreamTimeout, UpstreamTo
 MAX_HEADER_BYTES = 64 * 1024
 MAX_IDLE_S = 30.0
 PAUSE_BYTES = 256 * 1024
+# How long a connection whose answer is known may take to end it.
+LAST_BYTES_S = 1.0
 TICK_S = 0.25
 
 
@@ -136,6 +138,10 @@ class Exchange:
         if self._connection is not None and not self._is_complete:
             self._connection.abort()
         self._connection = None
+
+    def finish(self) -> None:
+        """Read no more; the connection is kept if the protocol's end of the answer comes at once."""
+        self.deadline = min(self.deadline, time.monotonic() + LAST_BYTES_S)
 
     async def _wait(self) -> None:
         self._waiter = asyncio.get_running_loop().create_future()

@@ -238,6 +238,18 @@ async def test_a_hold_that_valkey_lost_in_mid_stream_is_our_fault(house: House, 
     assert (usage.outcome, usage.cost_nano, usage.error_code) == ("free", 0, "service_unavailable")
 
 
+async def test_a_connection_is_used_again_after_a_stream_whose_end_comes_late(
+    house: House, upstream: Upstream
+) -> None:
+    upstream.script = upstream.says(SSE_HEAD + event("a") + DONE, SSE_END, pause_s=0.05)
+
+    for _ in range(3):
+        await house.answer(stream=True)
+        await asyncio.sleep(0.1)
+
+    assert upstream.connections == 1
+
+
 async def test_a_stalled_body_of_a_stream_never_lives_forever(build: Build, upstream: Upstream) -> None:
     house = await build(idle_s=0.4, first_token_s=1)
 
@@ -265,3 +277,19 @@ async def test_a_refusal_leaves_a_void_and_no_hold(house: House, upstream: Upstr
     status, _ = await house.answer()
 
     assert (status, len(house.records(Void)), house.holds) == (400, 1, {})
+
+
+async def test_a_connection_whose_answer_never_ends_is_let_go(house: House, upstream: Upstream) -> None:
+    hung_up = asyncio.Event()
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(SSE_HEAD + event("a") + DONE)
+        await reader.read()
+        hung_up.set()
+
+    upstream.script = script
+
+    _, body = await house.answer(stream=True)
+
+    assert body.endswith(b"[DONE]\n\n")
+    await asyncio.wait_for(hung_up.wait(), 3)
