@@ -268,7 +268,7 @@ class OpenAiStream:
         return self._plain(event) if chunk.choices else b""
 
     def _plain(self, event: bytes) -> bytes:
-        if not self._is_compact:
+        if not self._is_compact or b"\n" in event:
             return self._rewritten(event)
         if not self._wants_usage:
             event = event.replace(b',"usage":null', b"", 1)

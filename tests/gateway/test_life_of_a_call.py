@@ -250,6 +250,20 @@ async def test_a_connection_is_used_again_after_a_stream_whose_end_comes_late(
     assert upstream.connections == 1
 
 
+async def test_an_event_written_on_several_lines_reaches_the_caller_whole(
+    house: House, upstream: Upstream
+) -> None:
+    lines = (
+        b'data: {"id":"1","model":"m",\ndata: "choices":[{"index":0,"delta":{"content":"two lines"}}]}\n\n'
+    )
+    upstream.script = upstream.says(SSE_HEAD + chunked(lines) + DONE + SSE_END)
+
+    _, body = await house.answer(stream=True)
+
+    assert all(line.startswith(b"data: ") for line in body.split(b"\n") if line)
+    assert b"two lines" in body
+
+
 async def test_a_stalled_body_of_a_stream_never_lives_forever(build: Build, upstream: Upstream) -> None:
     house = await build(idle_s=0.4, first_token_s=1)
 
