@@ -14,12 +14,13 @@ MAX_EVENT_BYTES = 1024 * 1024
 class EventSplitter:
     """Collects the ``data`` of whole events from pieces that may be cut anywhere."""
 
-    __slots__ = ("_data", "_rest", "_saw_cr")
+    __slots__ = ("_data", "_rest", "_saw_cr", "_size")
 
     def __init__(self) -> None:
         self._rest = b""
         self._data: list[bytes] = []
         self._saw_cr = False
+        self._size = 0
 
     def feed(self, piece: bytes) -> list[bytes]:
         """Return the data of each event that ends in ``piece``; raises ``UpstreamTooLarge``."""
@@ -35,14 +36,16 @@ class EventSplitter:
                 self._take(line)
             elif self._data:
                 events.append(self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
-                self._data = []
+                self._data, self._size = [], 0
         return events
 
     def _take(self, line: bytes) -> None:
         # Comments, "event", "id" and "retry" carry nothing that chat completions need.
         if line.startswith(b"data:"):
             self._data.append(line[6:] if line[5:6] == b" " else line[5:])
-            if sum(map(len, self._data)) > MAX_EVENT_BYTES:
+            # The field's name counts, too: empty lines without end are as many bytes as any.
+            self._size += len(line)
+            if self._size > MAX_EVENT_BYTES:
                 raise UpstreamTooLarge
 
     def _plain_newlines(self, piece: bytes) -> bytes:

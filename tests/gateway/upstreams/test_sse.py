@@ -73,3 +73,17 @@ def test_an_endless_event_of_short_lines_is_refused() -> None:
             + b"y" * (MAX_EVENT_BYTES // 2 + 1)
             + b"\n"
         )
+
+
+def test_an_endless_event_of_empty_lines_is_refused() -> None:
+    splitter = EventSplitter()
+
+    with pytest.raises(UpstreamTooLarge):
+        splitter.feed(b"data:\n" * (MAX_EVENT_BYTES // 5 + 1))
+
+
+def test_lines_of_one_event_do_not_count_for_the_next() -> None:
+    splitter = EventSplitter()
+
+    for _ in range(3):
+        assert splitter.feed(b"data: " + b"y" * (MAX_EVENT_BYTES // 2) + b"\n\n")
