@@ -281,6 +281,10 @@ class SpoolReader:
 
     def remove(self) -> None:
         """Delete the spool; only for an orphaned one that is acknowledged to its end."""
+        # The last segment goes first and what says where to read goes last: a shipper that dies here leaves a spool
+        # in which the next one finds nothing to read.
+        for segment in sorted(self.folder.glob("*.seg"), reverse=True):
+            segment.unlink()
         shutil.rmtree(self.folder)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -138,3 +139,28 @@ def test_a_full_disk_refuses_before_a_record_is_lost(tmp_path: Path, monkeypatch
     # Half a segment is left for the records of calls under way.
     spool.append(void(accepted))
     assert [entry.record for entry in reader.read(10)] == [void(accepted)]
+
+
+def test_a_spool_whose_removal_was_broken_off_holds_nothing_to_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool.create(tmp_path, segment_bytes=SMALL)
+    for number in range(250):
+        spool.make_room()
+        spool.append(void(number))
+    (reader,) = spools(tmp_path)
+    reader.acknowledge(reader.read(1000)[-1].end)
+    assert reader.acknowledged.segment == 2
+
+    def die(folder: Path) -> None:
+        # A folder is emptied in any order; this is the worst.
+        (folder / "ack").unlink()
+        raise InterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", die)
+        with pytest.raises(InterruptedError):
+            reader.remove()
+
+    (again,) = spools(tmp_path)
+    assert again.read(1000) == []
