@@ -96,8 +96,8 @@ class Exchange:
             await self._ask(self._connection, message)
 
     async def _ask(self, connection: _Connection, message: bytes) -> None:
-        self._client.occupy(connection)
         connection.start(self, message)
+        self._client.occupy(connection)
         try:
             while not self.status:
                 if self._error is not None:
@@ -218,11 +218,12 @@ class _Connection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        if self.exchange is None:
+        exchange = self.exchange
+        if exchange is None:
             # Nobody asked: a connection that speaks out of turn cannot be trusted with the next request.
             self.abort()
             return
-        self.exchange.has_answered = True
+        exchange.has_answered = True
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as exc:
@@ -231,6 +232,12 @@ class _Connection(asyncio.Protocol):
             self._break(
                 UpstreamTooLarge() if too_large else UpstreamBroken(type(exc).__name__, has_answered=True)
             )
+            return
+        if not exchange.status:
+            # The parser hands over a header when it is complete, and keeps one that never ends.
+            self._header_bytes += len(data)
+            if self._header_bytes > MAX_HEADER_BYTES:
+                self._break(UpstreamTooLarge())
 
     def eof_received(self) -> bool:
         return False
@@ -255,6 +262,13 @@ class _Connection(asyncio.Protocol):
 
     # What the parser calls.
 
+    def on_message_begin(self) -> None:
+        # Trailers of the answer before may be left.
+        self._headers.clear()
+        self._header_bytes = 0
+        if self.exchange is None:
+            raise UpstreamBroken("a second answer", has_answered=True)
+
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_bytes += len(name) + len(value)
         if self._header_bytes > MAX_HEADER_BYTES:
@@ -262,7 +276,7 @@ class _Connection(asyncio.Protocol):
         self._headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
-        headers, self._headers, self._header_bytes = self._headers, {}, 0
+        headers, self._headers = self._headers, {}
         status = self._parser.get_status_code()
         exchange = self.exchange
         if status < 200 or exchange is None:

@@ -298,3 +298,44 @@ async def test_a_server_that_speaks_unasked_loses_its_connection(server: Server,
 def test_a_base_url_is_taken_apart(url: str, origin: Origin, authority: str) -> None:
     assert Origin.of(url) == origin
     assert origin.authority == authority
+
+
+async def test_a_header_without_end_is_refused_before_it_fills_the_memory(server: Server, ask: Ask) -> None:
+    sent = 0
+
+    async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        nonlocal sent
+        await server.read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nx: ")
+        while sent < 50_000_000:
+            writer.write(b"y" * 65_536)
+            await writer.drain()
+            sent += 65_536
+
+    server.script = pour
+
+    with pytest.raises(UpstreamTooLarge):
+        await ask()
+    assert sent < 10_000_000
+
+
+async def test_half_an_answer_that_nobody_asked_for_does_not_swallow_the_next(
+    server: Server, ask: Ask
+) -> None:
+    plain = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+    server.script = server.answers(plain + b"HTTP/1.1 200 OK\r\ncontent-length: 40\r\n\r\n")
+    assert await (await ask()).body(10) == b"ok"
+
+    server.script = server.answers(plain)
+    assert await (await ask(answer_s=1.0)).body(10) == b"ok"
+    assert server.connections == 2
+
+
+async def test_what_stands_after_an_answer_is_no_header_of_the_next(server: Server, ask: Ask) -> None:
+    server.script = server.answers(
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-late\r\n\r\n2\r\nok\r\n0\r\nx-late: 1\r\n\r\n"
+    )
+    await (await ask()).body(10)
+    server.script = server.answers(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+
+    assert b"x-late" not in (await ask()).headers
