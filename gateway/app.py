@@ -115,7 +115,7 @@ async def _send_reply(reply: Reply, receive: Receive, send: Send) -> None:
         if reply.is_left:
             return
         await _start(reply, send)
-        if reply.is_complete or not reply.is_stream:
+        if not reply.is_stream:
             await send({"type": "http.response.body", "body": reply.take()})
             return
         while (piece := await reply.piece()) is not None:

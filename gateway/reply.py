@@ -125,7 +125,7 @@ class Reply:
         """Say that the caller is gone."""
         if self.is_left or self.is_complete:
             return
-        self.is_left = True
+        self.is_left = self.is_broken = True
         self._body, self._size = [], 0
         _wake(self._writer)
         _wake(self._reader)
