@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 CHANNEL = "fa:changes"
 POLL_S = 0.5
+# A server that has not answered by then may be gone without a word.
+ANSWER_S = 2.0
 
 # Called with the message, or with None when messages may have been lost.
 Listener = Callable[[str | None], Awaitable[None]]
@@ -79,7 +81,8 @@ class Watch:
 
     async def _poll(self) -> None:
         topics = list(self._listeners)
-        numbers = await self._client.mget([_counter(topic) for topic in topics])
+        async with asyncio.timeout(ANSWER_S):
+            numbers = await self._client.mget([_counter(topic) for topic in topics])
         for topic, raw in zip(topics, numbers, strict=True):
             number = int(raw or 0)
             if number != self._seen[topic]:
