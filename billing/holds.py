@@ -28,6 +28,8 @@ from fastanchor.lib.valkey import Script, TurnPipeline, ValkeyUnavailable
 
 LEASE_MS = 60_000
 MAX_OPENINGS = 3
+# How long a request waits for its wallet to be opened; PostgreSQL may be away without a word.
+OPEN_S = 3.0
 EPOCH_KEY = "fa:epoch"
 # Doubles in Lua are exact up to here ($9.007 million); a larger balance is published as this much.
 _EXACT_NANOS = 2**53 - 1
@@ -274,8 +276,12 @@ class Holds:
             task = asyncio.ensure_future(self._open_and_adopt(organization_id))
             self._opening[organization_id] = task
             task.add_done_callback(lambda _: self._opening.pop(organization_id, None))
-        # A caller that leaves must not stop the opening that others wait for.
-        await asyncio.shield(task)
+        try:
+            async with asyncio.timeout(OPEN_S):
+                # A caller that leaves must not stop the opening that others wait for.
+                await asyncio.shield(task)
+        except TimeoutError as exc:
+            raise HoldsUnavailable from exc
 
     async def _open_and_adopt(self, organization_id: str) -> None:
         self._epoch = await self._open(organization_id)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from billing import holds
 from billing.spool import Intent, Usage, Void
 from gateway.stages import relay
 from tests.gateway.conftest import Build
@@ -307,3 +308,15 @@ async def test_a_connection_whose_answer_never_ends_is_let_go(house: House, upst
 
     assert body.endswith(b"[DONE]\n\n")
     await asyncio.wait_for(hung_up.wait(), 3)
+
+
+async def test_a_wallet_that_does_not_open_is_not_waited_for_without_end(
+    house: House, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holds, "OPEN_S", 0.2)
+    house.may_open.clear()
+
+    status, _ = await asyncio.wait_for(house.answer(), 3)
+
+    assert status == 503
+    assert upstream.bodies == []
