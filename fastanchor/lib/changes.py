@@ -50,7 +50,8 @@ class Watch:
 
     async def _listen_forever(self) -> None:
         while True:
-            with contextlib.suppress(RedisError, OSError, TimeoutError):
+            # A message that cannot be read is a lost one: the counter tells of it.
+            with contextlib.suppress(RedisError, OSError, TimeoutError, ValueError):
                 await self._listen()
             await asyncio.sleep(POLL_S)
 

@@ -71,3 +71,22 @@ async def test_a_change_is_heard_though_the_connections_are_dead_and_nobody_said
             watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watching
+
+
+async def test_a_message_of_another_making_does_not_end_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "POLL_S", 0.05)
+    heard = asyncio.Queue[str | None]()
+    async with redis.asyncio.Redis.from_url(settings.REDIS_URL) as client:
+        watching = asyncio.create_task(changes.Watch(client, {"keys": heard.put}).run())
+        with redis.Redis.from_url(settings.REDIS_URL) as announcer:
+            changes.announce(announcer, "keys", "key:0")
+            await asyncio.wait_for(heard.get(), 5)
+            await asyncio.sleep(0.1)
+
+            announcer.publish(changes.CHANNEL, "nonsense")
+            await asyncio.sleep(0.2)
+
+        assert not watching.done()
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
