@@ -21,6 +21,8 @@ HOT_PATHS = frozenset({"/v1/chat/completions"})
 # A server tells of a hang-up only to those who listen; most calls end before it pays to.
 WATCH_AFTER_S = 0.25
 _READ_HEADERS = frozenset({b"authorization", b"content-type", b"content-length"})
+# Bytes a second by which a body must grow beyond its first seconds.
+SLOWEST_BODY = 16 * 1024
 # How long a body that was refused for its size is still read.
 DISCARD_S = 5.0
 
@@ -57,8 +59,9 @@ async def _body(gateway: Gateway, scope: Scope, headers: dict[str, str], receive
         raise _too_large(gateway)
     parts: list[bytes] = []
     size = 0
+    until = asyncio.get_running_loop().time() + gateway.deadlines.body_s
     while True:
-        message = await _next_part(gateway, receive)
+        message = await _next_part(receive, until + size / SLOWEST_BODY)
         part = message.get("body", b"")
         size += len(part)
         if size > gateway.max_body_bytes:
@@ -68,9 +71,9 @@ async def _body(gateway: Gateway, scope: Scope, headers: dict[str, str], receive
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def _next_part(gateway: Gateway, receive: Receive) -> Message:
+async def _next_part(receive: Receive, until: float) -> Message:
     try:
-        async with asyncio.timeout(gateway.deadlines.body_s):
+        async with asyncio.timeout_at(until):
             message = await receive()
     except TimeoutError:
         raise BodyTimeout(

@@ -20,7 +20,7 @@ from gateway.upstreams.http import HttpClient
 class Deadlines:
     """How long each wait may take, in seconds."""
 
-    # The caller's body, from one part to the next.
+    # The caller's body, and a second more for each 16 KiB of it.
     body_s: float = 15.0
     # An upstream's first content of a stream, and the silence between contents.
     first_token_s: float = 120.0

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from gateway.app import _send_reply
+from gateway.app import _send_reply, handle
 from gateway.errors import InternalError
 from gateway.reply import Reply
+from tests.gateway.conftest import Build
 
 
 class Wire:
@@ -70,3 +71,32 @@ async def test_a_stream_given_up_for_its_slow_reader_does_not_end_cleanly() -> N
     await sending
 
     assert not wire.ends_cleanly
+
+
+async def test_a_body_that_drips_is_not_waited_for_without_end(build: Build) -> None:
+    house = await build(body_s=0.3)
+    wire = Wire()
+
+    async def drip() -> dict[str, Any]:
+        await asyncio.sleep(0.05)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    scope = {"method": "POST", "headers": []}
+    await asyncio.wait_for(handle(house.gateway, scope, drip, wire.send), 3)
+
+    assert wire.sent[0]["status"] == 408
+
+
+async def test_a_large_body_on_a_slow_line_has_the_time_it_needs(build: Build) -> None:
+    house = await build(body_s=0.3)
+    wire, parts = Wire(), iter([b" " * 10_000] * 10)
+
+    async def slowly() -> dict[str, Any]:
+        await asyncio.sleep(0.05)
+        part = next(parts, b"")
+        return {"type": "http.request", "body": part, "more_body": bool(part)}
+
+    scope = {"method": "POST", "headers": []}
+    await handle(house.gateway, scope, slowly, wire.send)
+
+    assert wire.sent[0]["status"] == 401
