@@ -6,16 +6,22 @@ from typing import cast
 
 from allauth.account.adapter import DefaultAccountAdapter
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.validators import MaxLengthValidator
 from django.db import transaction
 from django.forms import BaseForm
 from django.http import HttpRequest
 
 from accounts import organizations
-from accounts.models import User
+from accounts.models import EMAIL_LENGTH, User
 
 
 class AccountAdapter(DefaultAccountAdapter):
     """Gives every new user a personal organization."""
+
+    def clean_email(self, email: str) -> str:
+        """Refuse an address longer than its column: allauth would cut it and store another one."""
+        MaxLengthValidator(EMAIL_LENGTH)(email)
+        return str(super().clean_email(email))
 
     def save_user(
         self,

@@ -12,6 +12,8 @@ from django.utils import timezone
 
 from fastanchor.lib.ids import new_id
 
+EMAIL_LENGTH = 254
+
 
 def new_organization_id() -> str:
     """Return a fresh ``org_`` id."""
@@ -45,7 +47,7 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractBaseUser, PermissionsMixin):
     """A person; logs in by e-mail address."""
 
-    email = models.EmailField(max_length=254, unique=True)
+    email = models.EmailField(max_length=EMAIL_LENGTH, unique=True)
     is_staff = models.BooleanField(default=False, help_text="May enter the admin.")
     is_active = models.BooleanField(default=True)
     joined_at = models.DateTimeField(default=timezone.now)

@@ -68,6 +68,17 @@ def test_signing_up_twice_tells_the_mailbox_and_not_the_stranger(client: Client,
 
 
 @pytest.mark.django_db
+def test_an_address_longer_than_its_column_is_refused_and_not_cut(client: Client) -> None:
+    response = client.post(
+        reverse("account_signup"), {"email": f"{'a' * 243}@example.com", "password1": PASSWORD}
+    )
+
+    assert "at most 254 characters" in str(response.context["form"].errors["email"])
+    assert not User.objects.exists()
+    sign_up(client, f"{'a' * 242}@example.com")
+
+
+@pytest.mark.django_db
 def test_a_user_is_never_saved_without_an_organization(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
