@@ -15,6 +15,7 @@ from fastanchor.lib.money import exact_usd
 
 _READY_S = 60.0
 _RECORD_S = 20.0
+_CREDIT_S = 20.0
 _PAUSE_S = 0.05
 _QUESTION = "Say hello to a developer who has just started FastAnchor."
 _GREETING = """
@@ -66,7 +67,7 @@ def wait_until_ready(urls: list[str]) -> None:
 
 def make_first_call(demo: dict[str, str]) -> FirstCall:
     """Call the demo's model and wait for the usage record; raises ``FirstCallFailed``."""
-    response = _post(demo)
+    response = _post_until_credit_is_known(demo)
     request_id = response.headers.get("x-request-id", "")
     if response.status_code != httpx2.codes.OK:
         raise FirstCallFailed(f"the first call was answered {response.status_code}: {response.text[:300]}")
@@ -99,6 +100,16 @@ def _answers(url: str) -> bool:
         return httpx2.get(url, timeout=5, trust_env=False).status_code == httpx2.codes.OK
     except httpx2.TransportError:
         return False
+
+
+def _post_until_credit_is_known(demo: dict[str, str]) -> httpx2.Response:
+    # After a kill -9 no hold is given until the shipper has registered those of the last run.
+    deadline = time.monotonic() + _CREDIT_S
+    while True:
+        response = _post(demo)
+        if response.status_code != httpx2.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+            return response
+        time.sleep(_PAUSE_S)
 
 
 def _post(demo: dict[str, str]) -> httpx2.Response:
