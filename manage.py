@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
+import redis
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
+from django.db import OperationalError
 
 from fastanchor.local.environment import adopt_environment
 from fastanchor.local.up import up
@@ -23,7 +25,12 @@ def main() -> None:
         _ = settings.INSTALLED_APPS
     except ImproperlyConfigured as exc:
         sys.exit(f"fastanchor: {exc}")
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except (OperationalError, redis.ConnectionError) as exc:
+        if "--traceback" in sys.argv:
+            raise
+        sys.exit(f"fastanchor: {' '.join(str(exc).split())}")
 
 
 if __name__ == "__main__":

@@ -108,3 +108,21 @@ def _manage(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "manage.py", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
+
+
+@pytest.mark.parametrize("command", ["ledger_audit", "demo"])
+def test_a_command_without_a_running_stack_ends_in_one_line(bare: Path, command: str) -> None:
+    prepare_environment(
+        bare,
+        database_url="postgres://nobody@127.0.0.1:1/none",
+        redis_url=f"unix://{bare}/valkey.sock",
+        port=9000,
+    )
+
+    result = subprocess.run(
+        [sys.executable, "manage.py", command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert result.returncode == 1
+    assert result.stderr.startswith("fastanchor: ")
+    assert result.stderr.count("\n") == 1
