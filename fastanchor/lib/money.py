@@ -14,6 +14,8 @@ Picos = NewType("Picos", int)
 NANOS_PER_USD = 1_000_000_000
 NANOS_PER_CENT = 10_000_000
 PICOS_PER_NANO = 1_000
+# The most that one command moves: a billion dollars, a ninth of what a column holds.
+MAX_CENTS = 100_000_000_000
 
 
 def cents_to_nanos(cents: int) -> Nanos:
@@ -47,11 +49,11 @@ def exact_usd(nanos: int) -> str:
 
 
 def short_usd(nanos: int) -> str:
-    """Write nano-USD for people, cut (never rounded up): 2 places from $1, 4 below, more below $0.0001."""
+    """Write nano-USD for people, cut (never rounded up): 2 places from $1 and for whole cents, 4 below."""
     sign = "-" if nanos < 0 else ""
     dollars, rest = divmod(abs(nanos), NANOS_PER_USD)
     digits = f"{rest:09d}"
-    if dollars or rest == 0:
+    if dollars or rest % NANOS_PER_CENT == 0:
         return f"{sign}${dollars:,}.{digits[:2]}"
     if rest >= NANOS_PER_USD // 10_000:
         return f"{sign}$0.{digits[:4]}"

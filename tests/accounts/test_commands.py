@@ -38,6 +38,8 @@ def test_a_key_is_created_with_its_limits_and_printed_as_json(organization: Orga
 def test_a_refusal_is_one_line_that_names_the_limit(organization: Organization) -> None:
     with pytest.raises(CommandError, match="requests_per_minute: At most 5"):
         run("apikey_create", "--organization", organization.pk, "--rpm", 6)
+    with pytest.raises(CommandError, match="--expires-days"):
+        run("apikey_create", "--organization", organization.pk, "--expires-days", 10**11)
     with pytest.raises(CommandError, match="org_missing"):
         run("apikey_create", "--organization", "org_missing")
 

@@ -44,7 +44,8 @@ def test_top_ups_without_a_key_are_two(organization: Organization) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--org=org_unknown", "--cents=1"], ["--cents=0"], ["--cents=2", "--key=used"]]
+    "arguments",
+    [["--org=org_unknown", "--cents=1"], ["--cents=0"], [f"--cents={10**23}"], ["--cents=2", "--key=used"]],
 )
 def test_a_wrong_top_up_is_refused(organization: Organization, arguments: list[str]) -> None:
     run("billing_topup", "--org", organization.pk, "--cents=1", "--key=used")
@@ -70,7 +71,9 @@ def test_a_customer_is_created_with_plan_and_credit(organization: Organization) 
 
 @pytest.mark.parametrize(
     "arguments", [["--email=x", "--plan=free"], ["--email=a@b.org", "--plan=gold"],
-                  ["--email=a@b.org", "--plan=free", "--credit-cents=-1"]]
+                  ["--email=a@b.org", "--plan=free", "--credit-cents=-1"],
+                  ["--email=a@b.org", "--plan=free", f"--credit-cents={10**23}"],
+                  [f"--email={'a' * 249}@b.org", "--plan=free"]]
 )  # fmt: skip
 def test_a_wrong_customer_is_refused(organization: Organization, arguments: list[str]) -> None:
     with pytest.raises(CommandError):

@@ -175,6 +175,9 @@ def test_channel_add_for_the_sandbox_routes_every_model_under_our_name(build_mod
         ({"--api-key": "two words"}, "visible ASCII"),
         ({"--models": "nine"}, "No such models: nine"),
         ({"--weight": "0"}, "--weight"),
+        ({"--priority": "99999999999999"}, "--priority"),
+        ({"--name": "n" * 81}, "--name"),
+        ({"--base-url": f"https://8.8.8.8/{'v' * 500}"}, "--base-url"),
     ],
 )
 def test_channel_add_refuses_with_one_clear_line(

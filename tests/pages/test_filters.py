@@ -11,6 +11,20 @@ def test_money_in_short_keeps_the_exact_amount_as_tool_tip() -> None:
     assert fa.usd(4_999_999_999) == '<span class="money" title="$4.999999999">$4.99</span>'
 
 
+@pytest.mark.parametrize(
+    ("nanos", "text"),
+    [
+        (500_000_000, "$0.50"),
+        (10_000_000, "$0.01"),
+        (1_250_000, "$0.0012"),
+        (750, "$0.00000075"),
+        (0, "$0.00"),
+    ],
+)
+def test_whole_cents_are_written_as_people_do(nanos: int, text: str) -> None:
+    assert f">{text}<" in fa.usd(nanos)
+
+
 def test_exact_money_shows_all_nine_places() -> None:
     assert fa.usd_exact(347_500) == '<span class="money">$0.000347<span class="money-rest">500</span></span>'
 

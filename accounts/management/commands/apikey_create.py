@@ -41,6 +41,8 @@ class Command(BaseCommand):
             raise CommandError(message)
         try:
             key, secret = keys.create(organization=organization, name=options["name"], **_limits(options))
+        except OverflowError:
+            raise CommandError("--expires-days is beyond the calendar.") from None
         except keys.KeyRefused as refusal:
             message = f"{refusal.field or 'key'}: {refusal}"
             raise CommandError(message) from None

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from accounts.models import Organization
 from billing import ledger, lots, topups, wallets
 from fastanchor.lib.ids import new_id
-from fastanchor.lib.money import short_usd
+from fastanchor.lib.money import MAX_CENTS, cents_to_nanos, short_usd
 
 
 class Command(BaseCommand):
@@ -30,6 +30,9 @@ class Command(BaseCommand):
         organization = Organization.objects.filter(pk=options["organization"]).first()
         if organization is None:
             message = f"There is no organization {options['organization']!r}."
+            raise CommandError(message)
+        if options["cents"] > MAX_CENTS:
+            message = f"--cents must be at most {MAX_CENTS} ({short_usd(cents_to_nanos(MAX_CENTS))})."
             raise CommandError(message)
         key = f"manual:{options['key'] or new_id('top')}"
         try:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from catalog.addresses import BadAddress
@@ -53,10 +54,7 @@ class Command(BaseCommand):
 
 
 def _channel(options: dict[str, Any]) -> Channel:
-    if options["weight"] < 1 or options["priority"] < 0:
-        message = "--weight must be 1 or more, --priority 0 or more."
-        raise CommandError(message)
-    return Channel(
+    channel = Channel(
         provider=_provider(options["provider"]),
         base_url=checked_base_url(options["base_url"]),
         name=options["name"],
@@ -64,6 +62,14 @@ def _channel(options: dict[str, Any]) -> Channel:
         priority=options["priority"],
         allow_private=settings.ALLOW_PRIVATE_UPSTREAMS,
     )
+    try:
+        # Both are filled in when it is added: the credential sealed, a missing name.
+        channel.clean_fields(exclude={"sealed_credential"} | (set() if channel.name else {"name"}))
+    except ValidationError as exc:
+        field, texts = next(iter(exc.message_dict.items()))
+        message = f"--{field.replace('_', '-')}: {texts[0]}"
+        raise CommandError(message) from None
+    return channel
 
 
 def _provider(slug: str) -> Provider:

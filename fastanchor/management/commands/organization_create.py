@@ -7,13 +7,12 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.core.validators import validate_email
 
 from accounts import organizations, people
-from accounts.models import Organization, Plan
+from accounts.models import Organization, Plan, User
 from billing import grants, wallets
 from billing.models import LotKind
-from fastanchor.lib.money import cents_to_nanos, short_usd
+from fastanchor.lib.money import MAX_CENTS, cents_to_nanos, short_usd
 
 
 class Command(BaseCommand):
@@ -52,7 +51,8 @@ class Command(BaseCommand):
 
 def _refuse_invalid(options: dict[str, Any]) -> None:
     try:
-        validate_email(options["email"])
+        # With its length: what is too long would end in the database's own words.
+        User(email=options["email"]).clean_fields(exclude={"password"})
     except ValidationError:
         message = f"{options['email']!r} is no e-mail address."
         raise CommandError(message) from None
@@ -60,8 +60,9 @@ def _refuse_invalid(options: dict[str, Any]) -> None:
         codes = ", ".join(Plan.objects.order_by("priority", "pk").values_list("pk", flat=True))
         message = f"There is no plan {options['plan']!r}; there are {codes}."
         raise CommandError(message)
-    if options["credit_cents"] < 0:
-        raise CommandError("--credit-cents must not be negative.")
+    if not 0 <= options["credit_cents"] <= MAX_CENTS:
+        message = f"--credit-cents must be from 0 to {MAX_CENTS}."
+        raise CommandError(message)
 
 
 def _add_credit(organization: Organization, cents: int) -> None:
