@@ -25,6 +25,8 @@ _MAX_HEAD_BYTES = 64 * 1024
 _MAX_HEADERS = 200
 # A client that sends its headers more slowly than this holds a connection for nothing.
 _HEAD_S = 30.0
+# A client that reads nothing of what waits for it for this long is gone.
+_UNREAD_MS = 60_000
 
 
 class CannotListen(Exception):
@@ -111,10 +113,14 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket that children may inherit; raises ``CannotListen``."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as exc:
         message = f"Cannot listen on {host}:{port}: {os.strerror(exc.errno or 0)}. Set PORT to a free port."
         raise CannotListen(message) from None
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Inherited by every connection; no server or application can end one that waits for its reader.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
+    return listener
 
 
 def serve(listener: socket.socket, *, drain_s: int) -> None:

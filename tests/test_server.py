@@ -106,3 +106,27 @@ def test_a_taken_port_is_named() -> None:
 
         with pytest.raises(CannotListen, match=f"127.0.0.1:{number}: Address already in use. Set PORT"):
             listen("127.0.0.1", number)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux alone can end such a connection")
+async def test_a_client_that_never_reads_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_UNREAD_MS", 500)
+    is_over = asyncio.Event()
+
+    async def pour(_scope: Any, _receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(1_000):
+            await send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": True})
+        is_over.set()
+
+    listener = listen("127.0.0.1", 0)
+    config = uvicorn.Config(pour, http=BoundedProtocol, lifespan="off", log_config=None)
+    running = uvicorn.Server(config)
+    task = asyncio.create_task(running._serve([listener]))
+    with socket.create_connection(listener.getsockname()) as deaf:
+        deaf.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+
+        await asyncio.wait_for(is_over.wait(), 10)
+
+    running.should_exit = True
+    await task
