@@ -92,10 +92,15 @@ def _wrong_cost(record: Record, entries: Sequence[Entry]) -> Iterator[str]:
         if record.cost_nano > record.hold_nano:
             yield f"I4 {record.request_id} was estimated at {record.cost_nano} nano-USD, but only {record.hold_nano} held"
         return
-    costs = {
-        entry.prompt_tokens * _INPUT_NANO + entry.completion_tokens * _OUTPUT_NANO
+    reports = [
+        (entry.prompt_tokens, entry.completion_tokens)
         for entry in entries
         if entry.answer_id == record.upstream_id
-    }
-    if record.outcome != "free" and costs != {record.cost_nano}:
-        yield f"I5 {record.request_id} costs {record.cost_nano} nano-USD, its upstream's report {sorted(costs)}"
+    ]
+    if record.outcome == "free":
+        return
+    if reports != [(record.input_tokens, record.output_tokens)]:
+        yield f"I5 {record.request_id} has {record.input_tokens} + {record.output_tokens} tokens, upstream {reports}"
+    cost = record.input_tokens * _INPUT_NANO + record.output_tokens * _OUTPUT_NANO
+    if record.cost_nano != cost:
+        yield f"I5 {record.request_id} costs {record.cost_nano} nano-USD instead of {cost}"

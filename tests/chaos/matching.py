@@ -17,8 +17,8 @@ import msgspec
 from tests.chaos.calls import Call
 
 # Both clocks are the machine's; records count in whole milliseconds.
-_EARLY_S = 0.01
-# A gateway may read a request after its client has gone.
+_TICK_S = 0.01
+# A gateway may read a request after its client has hung up.
 _LATE_S = 2.0
 # How a request may end without an id of an upstream's answer.
 _WITHOUT_ANSWER = {"interrupted", "free", "client_left"}
@@ -100,40 +100,32 @@ def match(calls: Sequence[Call], entries: Sequence[Entry], records: Sequence[Rec
 def _match_by_time(
     matched: Matched, calls: Sequence[Call], billed: set[str], unknown: dict[str, list[Record]]
 ) -> None:
-    """Count what is left on both sides.
-
-    If one assignment leaves no billed call out and another leaves no record out, then one does both (Mendelsohn and
-    Dulmage), so the two are looked for one by one.
-    """
     left: defaultdict[str, list[Call]] = defaultdict(list)
     for call in calls:
         if call.nonce not in matched.by_nonce:
             left[call.organization].append(call)
     for organization in sorted(left.keys() | unknown.keys()):
         records = sorted(unknown.get(organization, ()), key=lambda record: record.started_at)
-        for record in records:
-            if record.outcome not in _WITHOUT_ANSWER:
-                matched.breaches.append(
-                    f"I6 {record.request_id} is {record.outcome} but nobody asked or answered it"
-                )
-        owed = [call for call in left[organization] if call.nonce in billed]
-        open_ended = [call for call in left[organization] if call.nonce in billed or _may_be_recorded(call)]
         matched.guessed += len(records)
-        covered = {call.nonce for call, _ in _assign(owed, records)}
-        matched.breaches += [
-            f"I5 missing: {call.nonce} was billed upstream" for call in owed if call.nonce not in covered
-        ]
-        explained = {record.request_id for _, record in _assign(open_ended, records)}
-        matched.breaches += [
-            f"I6 {record.request_id} ({record.outcome}) has no call"
-            for record in records
-            if record.request_id not in explained
-        ]
+        matched.breaches += _left_over(left[organization], billed, records)
 
 
-def _may_be_recorded(call: Call) -> bool:
+def _left_over(calls: Sequence[Call], billed: set[str], records: Sequence[Record]) -> Iterator[str]:
+    """Yield what finds no partner on either side.
+
+    If one assignment leaves no billed call out and another leaves no record out, then one does both (Mendelsohn and
+    Dulmage), so the two are looked for one by one.
+    """
     # A client that saw a request id knows which record is its own.
-    return not call.request_id and not call.was_refused
+    unsure = [call for call in calls if not call.request_id and not call.was_refused]
+    covered = {call.nonce for call, _ in _assign((call for call in unsure if call.nonce in billed), records)}
+    for call in calls:
+        if call.nonce in billed and call.nonce not in covered:
+            yield f"I5 missing: {call.nonce} was billed upstream"
+    explained = {record.request_id for _, record in _assign(unsure, records)}
+    for record in records:
+        if record.request_id not in explained or record.outcome not in _WITHOUT_ANSWER:
+            yield f"I6 {record.request_id} ({record.outcome}) has no call"
 
 
 def _assign(calls: Iterable[Call], records: Iterable[Record]) -> Iterator[tuple[Call, Record]]:
@@ -141,9 +133,10 @@ def _assign(calls: Iterable[Call], records: Iterable[Record]) -> Iterator[tuple[
     waiting = sorted(calls, key=lambda call: call.sent_at, reverse=True)
     running: list[tuple[float, str, Call]] = []
     for record in records:
-        while waiting and waiting[-1].sent_at - _EARLY_S <= record.started_at:
+        while waiting and waiting[-1].sent_at - _TICK_S <= record.started_at:
             call = waiting.pop()
-            heapq.heappush(running, (call.ended_at + _LATE_S, call.nonce, call))
+            until = call.ended_at + (_LATE_S if call.has_hung_up else _TICK_S)
+            heapq.heappush(running, (until, call.nonce, call))
         while running and running[0][0] < record.started_at:
             heapq.heappop(running)
         if running:

@@ -6,7 +6,6 @@ import contextlib
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import httpx2
@@ -29,18 +28,9 @@ NANOS_PER_CENT = 10_000_000
 # Long enough for a shipper that is away for a moment, short enough for rounds of seconds.
 GRACE_S = 1.5
 _WORKER = (
-    "-m",
-    "celery",
-    "--quiet",
-    "-A",
-    "fastanchor",
-    "worker",
-    "--loglevel",
-    "WARNING",
-    "--concurrency",
-    "1",
+    "-m celery --quiet -A fastanchor worker --loglevel WARNING --pool prefork --concurrency 1 --without-gossip "
+    "--without-mingle"
 )
-_WORKER_OPTIONS = ("--pool", "prefork", "--without-gossip", "--without-mingle")
 _TASKS = ("billing.tasks.post_usage", "billing.tasks.reannounce_balances")
 _RECORDS = """
     SELECT request_id, organization_id, outcome, extract(epoch FROM started_at)::float8 AS started_at, input_tokens,
@@ -77,9 +67,7 @@ class Stage:
             self._undo = self._undo.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._undo.close()
 
     def _start(self) -> None:
@@ -99,9 +87,7 @@ class Stage:
             )
         )
         worker = Program(
-            [*_WORKER, *_WORKER_OPTIONS],
-            log=self._folder / "worker.log",
-            environment=self.product.environment,
+            _WORKER.split(), log=self._folder / "worker.log", environment=self.product.environment
         )
         self._undo.callback(worker.stop)
         programs = {"shipper": self.product.shipper, "worker": worker}

@@ -87,6 +87,14 @@ def test_an_interrupted_record_stands_for_a_call_of_its_customer_and_time_only()
         assert sorted(names) == ["I5 missing", "I6 req_x (interrupted) has no call"]
 
 
+def test_no_other_record_stands_for_a_call_whose_client_saw_its_id() -> None:
+    cut_off = call(is_complete=False)
+
+    names = found([cut_off], [entry()], [interrupted("x")], "gateway 1")
+
+    assert names == ["I5 missing: n1 was billed upstream", "I6 req_x (interrupted) has no call"]
+
+
 def test_two_records_of_one_call_are_a_duplicate() -> None:
     second = record(request_id="req_other")
 
@@ -99,7 +107,8 @@ def test_two_records_of_one_call_are_a_duplicate() -> None:
 @pytest.mark.parametrize(
     ("wrong", "breach"),
     [
-        (record(cost_nano=COST + 1), f"I5 req_n1 costs {COST + 1} nano-USD, its upstream's report [{COST}]"),
+        (record(cost_nano=COST + 1), f"I5 req_n1 costs {COST + 1} nano-USD instead of {COST}"),
+        (record(output_tokens=4), "I5 req_n1 has 10 + 4 tokens, upstream [(10, 3)]"),
         (record(is_estimated=True), "I5 req_n1 was estimated although its upstream reported its usage"),
         (record(upstream_id="chatcmpl-x"), "I6 req_n1 names an answer that no upstream gave: chatcmpl-x"),
         (record(organization_id="ben"), "I5 req_n1 is on the account of ben, not its caller's"),
