@@ -21,7 +21,8 @@ from gateway.runtime import Gateway
 from gateway.stages.reserve import write_intent
 from gateway.upstreams.base import Adapter, Answer, BadAnswer, StreamTranslator
 from gateway.upstreams.faults import UpstreamBroken, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
-from gateway.upstreams.http import Exchange, Origin
+from gateway.upstreams.http import Exchange
+from gateway.upstreams.origin import Origin
 from gateway.upstreams.registry import ADAPTERS
 from gateway.upstreams.sse import EventSplitter
 

@@ -11,7 +11,8 @@ import pytest_asyncio
 
 from gateway.upstreams import http
 from gateway.upstreams.faults import UpstreamBroken, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
-from gateway.upstreams.http import Exchange, HttpClient, Origin
+from gateway.upstreams.http import Exchange, HttpClient
+from gateway.upstreams.origin import Origin
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int], Awaitable[None]]
 Ask = Callable[..., Awaitable[Exchange]]
