@@ -19,6 +19,8 @@ from accounts import announcements, keys
 from accounts.models import ApiKey, Membership, Organization, Plan, User
 
 # Staff log in where everybody does: with rate limits and a verified address.
+admin.site.site_header = admin.site.site_title = "FastAnchor"
+admin.site.index_title = "Administration"
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign, no-untyped-call]
 
 
@@ -74,6 +76,10 @@ class PlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     list_display = ("name", "code", "requests_per_minute", "tokens_per_minute", "concurrency", "priority")
     ordering = ("priority", "code")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Plan | None = None) -> tuple[str, ...]:
+        """Keep the code of an existing plan: saving another one would make a second plan."""
+        return ("code",) if obj else ()
 
     def save_model(self, request: HttpRequest, obj: Plan, form: ModelForm[Plan], change: bool) -> None:  # noqa: FBT001 - the signature is Django's
         """Save the plan and tell every process."""

@@ -9,3 +9,5 @@ class AccountsConfig(AppConfig):
     """Names the app."""
 
     name = "accounts"
+    # The admin shows it beside allauth's own "Accounts".
+    verbose_name = "Customers"

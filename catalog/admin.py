@@ -52,6 +52,10 @@ class ProviderAdmin(AnnouncingAdmin):
     list_display = ("name", "slug", "key_variable", "base_url", "adapter")
     ordering = ("name",)
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Keep the slug of an existing provider: saving another one would make a second provider."""
+        return ("slug",) if obj else ()
+
 
 class AliasInline(_TabularInline):
     """Other names of a model."""

@@ -109,3 +109,19 @@ def test_a_user_made_by_staff_logs_in_by_address(staff: Client) -> None:
 
     assert response.status_code == 302
     assert User.objects.get(email="new@example.com").check_password("correct horse battery")
+
+
+def test_the_code_of_a_plan_stays(staff: Client) -> None:
+    codes = set(Plan.objects.values_list("code", flat=True))
+
+    response = staff.post(
+        "/admin/accounts/plan/free/change/",
+        {
+            "code": "gratis", "name": "Free", "requests_per_minute": 6, "tokens_per_minute": 1, "concurrency": 1,
+            "priority": 0, "signup_credit_nano": 0,
+        },
+    )  # fmt: skip
+
+    assert response.status_code == 302
+    assert set(Plan.objects.values_list("code", flat=True)) == codes
+    assert Plan.objects.get(code="free").requests_per_minute == 6
