@@ -1,7 +1,8 @@
 """3. Reserve: limits, budgets and the hold, decided together in one Lua call.
 
 With an explicit maximum the hold covers it. Without one a stream holds ``STREAM_STEP`` tokens at a time, and a whole
-answer the model's maximum or half of what is available, whichever is less; that bound is sent upstream.
+answer the model's maximum or half of what is available, whichever is less; that bound is sent upstream. A stream of a
+model that reasons is held like a whole answer: thoughts that are not shown are billed all at once, at its end.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def _ask(call: Call) -> Ask:
     explicit = call.chat.explicit_max
     if explicit is not None:
         mode, wanted, least = "explicit", explicit * choices, explicit * choices
-    elif call.is_stream:
+    elif call.is_stream and "reasoning" not in call.model.capabilities:
         mode, wanted, least = "stream", min(STREAM_STEP, max_output(call)), choices
     else:
         mode, wanted, least = "whole", max_output(call), LEAST_WHOLE_OUTPUT * choices
@@ -111,9 +112,9 @@ def _bound(call: Call) -> int | None:
     hold, choices = call.hold, call.chat.n or 1
     assert hold is not None
     affordable = hold.output_tokens
-    if call.is_stream and hold.ask.output_rate_picos:
+    if hold.ask.mode == "stream" and hold.ask.output_rate_picos:
         affordable += hold.left_nano * 1_000 // hold.ask.output_rate_picos
-    elif call.is_stream:
+    elif hold.ask.mode == "stream":
         return None
     return affordable // choices if affordable < max_output(call) else None
 

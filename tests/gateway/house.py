@@ -100,6 +100,7 @@ class House:
         self.valkey = valkey
         self.upstream = upstream
         self.balance_nano = 1_000_000_000
+        self.capabilities: frozenset[str] = frozenset()
         # What the opening of the wallet waits for.
         self.may_open = asyncio.Event()
         self.may_open.set()
@@ -134,7 +135,7 @@ class House:
         rates = Rates(input=1_000, cached_input=1_000, cache_write=1_000, output=1_000)
         model = Model(
             id="m", provider="other", name="M", context_window=100_000, max_output=8_192,
-            capabilities=frozenset(), input_modalities=("text",), output_modalities=("text",), created=0,
+            capabilities=self.capabilities, input_modalities=("text",), output_modalities=("text",), created=0,
             prices=(Price("price_1", 0, (Tier(0, rates),)),), routes=(Route(channel, "m"),),
         )  # fmt: skip
         return Snapshot(version=1, models={"m": model}, listed=(model,))

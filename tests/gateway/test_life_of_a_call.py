@@ -320,3 +320,24 @@ async def test_a_wallet_that_does_not_open_is_not_waited_for_without_end(
 
     assert status == 503
     assert upstream.bodies == []
+
+
+async def test_thoughts_that_a_stream_does_not_show_are_held_as_well(
+    house: House, upstream: Upstream
+) -> None:
+    async def script(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tokens = upstream.bodies[-1].get("max_tokens", 8_192)
+        await asyncio.sleep(0.2)
+        usage = {"prompt_tokens": 10, "completion_tokens": tokens, "total_tokens": 10 + tokens}
+        report = chunked(b"data: " + completion(choices=[], usage=usage) + b"\n\n")
+        writer.write(SSE_HEAD + event("a", finish_reason="stop") + report + DONE + SSE_END)
+
+    upstream.script = script
+    house.balance_nano = 20_000
+    house.capabilities = frozenset({"reasoning"})
+    await house.gateway.catalog.refresh()
+
+    answers = await asyncio.gather(*(house.answer(stream=True) for _ in range(20)))
+
+    assert [status for status, _ in answers].count(200) > 1
+    assert sum(usage.cost_nano for usage in house.records(Usage)) <= house.balance_nano
