@@ -51,6 +51,13 @@ def create(*, name: str, plan_code: str, owner: User) -> Organization:
         return _create(name=name, plan_code=plan_code, owner=owner, is_personal=False)
 
 
+def rename(*, organization: Organization, name: str) -> Organization:
+    """Give an organization another name, cut to the length of its column."""
+    organization.name = name[:_NAME_LENGTH]
+    organization.save(update_fields=["name"])
+    return organization
+
+
 def change_plan(*, organization: Organization, plan_code: str, by: User | None) -> Organization:
     """Put an organization on another plan; its callers have the new limits within a second."""
     plan = _plan(plan_code)

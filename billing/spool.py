@@ -223,8 +223,9 @@ class SpoolReader:
         # A spare segment exists before it is used: the present one is over when the next holds a record.
         following = _segment_path(self.folder, self._next.segment + 1)
         with following.open("rb") as file:
-            length, _ = _HEAD.unpack(file.read(_HEAD.size))
-        if not length:
+            head = file.read(_HEAD.size)
+        # Empty in the moment between its creation and its allocation.
+        if len(head) < _HEAD.size or not _HEAD.unpack(head)[0]:
             return False
         # The writer may have appended here between our read and its move: look once more.
         return not self._peek()

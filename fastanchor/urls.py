@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from fastanchor import live, pages
+from gateway.views import unknown_path
 
 urlpatterns = [
     path("", pages.home, name="home"),
@@ -17,4 +18,5 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("v1/", include("gateway.urls")),
+    path("v1", unknown_path),
 ]

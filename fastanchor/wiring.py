@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 from collections.abc import Callable, Coroutine
@@ -87,8 +86,8 @@ class Process:
         await self.gateway.abandon()
         for task in self._background:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        # Also one that had died of something else must not keep the rest from being closed.
+        await asyncio.gather(*self._background, return_exceptions=True)
         await self._pipeline.close()
         await self._watching.aclose()
         await self.gateway.client.close()

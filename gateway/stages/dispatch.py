@@ -56,6 +56,7 @@ class AttemptFailed(Exception):
         can_repeat: bool,
         has_answered: bool,
         may_be_billed: bool = False,
+        blames_channel: bool = True,
         pause_s: float = 0.0,
     ) -> None:
         super().__init__(reason)
@@ -63,6 +64,7 @@ class AttemptFailed(Exception):
         self.can_repeat = can_repeat
         self.has_answered = has_answered
         self.may_be_billed = may_be_billed
+        self.blames_channel = blames_channel
         self.pause_s = pause_s
 
 
@@ -115,7 +117,10 @@ def _judge(gateway: Gateway, call: Call, route: Route, failure: AttemptFailed, r
         # Most likely our own end of draining, which says nothing about the channel.
         gateway.health.gave_up(route.channel.id)
         raise CallerLeft(was_asked=failure.may_be_billed) from failure
-    gateway.health.failed(route.channel.id, pause_s=failure.pause_s)
+    if failure.blames_channel:
+        gateway.health.failed(route.channel.id, pause_s=failure.pause_s)
+    else:
+        gateway.health.gave_up(route.channel.id)
     logger.warning(
         "gateway.dispatch.attempt_failed", extra={"channel": route.channel.id, "reason": failure.reason}
     )
@@ -205,6 +210,8 @@ async def _refuse(exchange: Exchange, route: Route, adapter: Adapter) -> None:
     except (UpstreamBroken, UpstreamTimeout, UpstreamTooLarge):
         # The status has said it; the text would only have explained.
         body = b""
+    if status in {400, 429} and adapter.blames_our_account(body):
+        status = 402
     if status in {400, 422}:
         message, param = adapter.complaint(body, route.channel)
         raise InvalidRequest(message, param=param)
@@ -221,7 +228,8 @@ async def _refuse(exchange: Exchange, route: Route, adapter: Adapter) -> None:
             "status 429", can_repeat=False, has_answered=False, pause_s=_retry_after(exchange)
         )
     if status < 500:
-        raise AttemptFailed(f"status {status}", can_repeat=False, has_answered=False)
+        # Most often one model that the provider has retired: the channel's other models are fine.
+        raise AttemptFailed(f"status {status}", can_repeat=False, has_answered=False, blames_channel=False)
     raise AttemptFailed(f"status {status}", can_repeat=True, has_answered=True)
 
 

@@ -80,5 +80,8 @@ class Adapter(Protocol):
     def stream(self, *, model_id: str, wants_usage: bool) -> StreamTranslator:
         """Start to translate a stream."""
 
+    def blames_our_account(self, body: bytes) -> bool:
+        """Tell whether a refusal is about our own account, which the caller must not hear of."""
+
     def complaint(self, body: bytes, channel: Channel) -> tuple[str, str | None]:
         """Read the message and ``param`` of a 400, free of anything of ours."""

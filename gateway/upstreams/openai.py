@@ -99,6 +99,14 @@ _PRIVATE = re.compile(
 )
 
 
+# OpenAI's newer models refuse max_tokens; compatible servers often know nothing else.
+_BOUND_NAMES = {"openai": "max_completion_tokens"}
+# Codes of an account without credit, and how Anthropic says it with status 400. Matched from the start of the text
+# only: what a caller wrote and a provider quotes must not take a channel out.
+_EMPTY_ACCOUNT_CODES = frozenset({"insufficient_quota", "billing_error", "billing_hard_limit_reached"})
+_EMPTY_ACCOUNT_TEXT = "Your credit balance is too low"
+
+
 class OpenAiAdapter:
     """The adapter for OpenAI and compatible servers."""
 
@@ -116,7 +124,7 @@ class OpenAiAdapter:
             padding = False if channel.provider == "openai" else None
             fields["stream_options"] = StreamOptions(include_usage=True, include_obfuscation=padding)
         if output_bound is not None:
-            fields |= _bound(request, channel, output_bound)
+            fields[_BOUND_NAMES.get(channel.provider, "max_tokens")] = output_bound
         headers = [("content-type", "application/json")]
         if request.stream:
             headers.append(("accept", "text/event-stream"))
@@ -152,6 +160,15 @@ class OpenAiAdapter:
         """Start to translate a stream; see ``Adapter.stream``."""
         return OpenAiStream(model_id=model_id, wants_usage=wants_usage)
 
+    def blames_our_account(self, body: bytes) -> bool:
+        """Tell whether a refusal means that our own account at the provider has no credit."""
+        try:
+            error = msgspec.json.decode(body)["error"]
+            is_named = {error.get("code"), error.get("type")} & _EMPTY_ACCOUNT_CODES
+            return bool(is_named) or str(error.get("message")).startswith(_EMPTY_ACCOUNT_TEXT)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError, AttributeError):
+            return False
+
     def complaint(self, body: bytes, channel: Channel) -> tuple[str, str | None]:
         """Read the message and ``param`` of a refusal, without keys and addresses."""
         message, param = "The model's provider refused the request as invalid.", None
@@ -162,14 +179,6 @@ class OpenAiAdapter:
             pass
         message = message.replace(channel.api_key, "[removed]") if channel.api_key else message
         return _PRIVATE.sub("[removed]", message)[:MAX_COMPLAINT], param if isinstance(param, str) else None
-
-
-def _bound(request: ChatRequest, channel: Channel, output_bound: int) -> dict[str, Any]:
-    # OpenAI's newer models refuse max_tokens; compatible servers often know nothing else.
-    name = "max_completion_tokens" if channel.provider == "openai" else "max_tokens"
-    if request.explicit_max is not None:
-        name = "max_tokens" if request.max_completion_tokens is None else "max_completion_tokens"
-    return {"max_tokens": None, "max_completion_tokens": None, name: output_bound}
 
 
 def _usage(reported: _Usage | None) -> Usage | None:

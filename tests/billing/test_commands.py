@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
+from accounts import organizations
 from accounts.models import Organization, User
 from billing import admin, dead_letters, grants, holds, opening, tasks, wallets
 from billing.models import CreditLot, DeadLetter, Journal, UsageRecord, Wallet
@@ -85,6 +86,19 @@ def test_a_wrong_customer_is_refused(organization: Organization, arguments: list
 def bury(organization: Organization) -> DeadLetter:
     dead_letters.bury(usage(organization, request_id="req_1"), error=ValueError("Test"))
     return DeadLetter.objects.get()
+
+
+def test_a_new_person_logs_in_to_the_organization_that_was_created(organization: Organization) -> None:
+    """``organization`` only brings the plans; the person is new."""
+    email = "someone.new.to.us@example.com"
+
+    created = run(
+        "organization_create", f"--email={email}", "--plan=enterprise", "--credit-cents=7", "--json"
+    )
+
+    seen = organizations.of_user(User.objects.get(email=email))
+    assert (seen.pk, seen.plan_id, seen.name) == (created["id"], "enterprise", email)
+    assert wallets.of(seen).balance_nano == 70_000_000
 
 
 def test_a_dead_letter_can_be_settled_once_its_cause_is_gone(organization: Organization) -> None:

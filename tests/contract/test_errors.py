@@ -233,6 +233,9 @@ def test_a_model_no_channel_of_which_can_be_reached_is_unavailable(
     ("method", "path", "status"),
     [
         ("GET", "/no/such/path", 404),
+        ("GET", "/", 404),
+        ("POST", "/", 404),
+        ("POST", "", 404),
         ("POST", "/completions-none", 404),
         ("GET", "/chat/completions", 405),
         ("DELETE", "/models", 405),

@@ -33,10 +33,13 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         """Create the organization."""
         _refuse_invalid(options)
+        is_known = User.objects.filter(email__iexact=options["email"]).exists()
         owner = people.ensure_verified(email=options["email"])
-        organization = organizations.create(
-            name=options["name"] or options["email"], plan_code=options["plan"], owner=owner
-        )
+        name = options["name"] or options["email"]
+        if is_known:
+            organization = organizations.create(name=name, plan_code=options["plan"], owner=owner)
+        else:
+            organization = _first_organization(owner, name=name, plan_code=options["plan"])
         if options["credit_cents"]:
             _add_credit(organization, options["credit_cents"])
         balance_nano = wallets.of(organization).balance_nano
@@ -47,6 +50,12 @@ class Command(BaseCommand):
             )
         else:
             self.stdout.write(f"{organization.pk} ({organization.plan_id}) has {short_usd(balance_nano)}.")
+
+
+def _first_organization(owner: User, *, name: str, plan_code: str) -> Organization:
+    # A new person logs in to their personal organization: that is where plan and credit have to be.
+    organization = organizations.rename(organization=organizations.of_user(owner), name=name)
+    return organizations.change_plan(organization=organization, plan_code=plan_code, by=None)
 
 
 def _refuse_invalid(options: dict[str, Any]) -> None:

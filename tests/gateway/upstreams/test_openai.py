@@ -99,8 +99,6 @@ def test_usage_is_always_asked_for_and_padding_only_where_it_is_known() -> None:
     [
         ({}, "openai", "max_completion_tokens"),
         ({}, "deepseek", "max_tokens"),
-        ({"max_completion_tokens": 900}, "deepseek", "max_completion_tokens"),
-        ({"max_tokens": 900}, "openai", "max_tokens"),
     ],
 )
 def test_our_bound_replaces_the_callers_under_the_name_that_the_upstream_knows(
@@ -317,3 +315,22 @@ def test_every_recorded_stream_of_openais_format_is_read_to_its_end_or_its_error
             read += 1
 
     assert read > 5
+
+
+@pytest.mark.parametrize(
+    ("error", "is_ours"),
+    [
+        ({"message": "You exceeded your current quota", "code": "insufficient_quota"}, True),
+        ({"message": "x", "type": "billing_error"}, True),
+        (
+            {"message": "Your credit balance is too low to access the API.", "type": "invalid_request_error"},
+            True,
+        ),
+        ({"message": "Invalid value: 'Your credit balance is too low'", "code": "invalid_request"}, False),
+        ({"message": "Rate limit reached", "code": "rate_limit_exceeded"}, False),
+        ({"message": None, "code": {}}, False),
+        ("nonsense", False),
+    ],
+)
+def test_an_empty_account_of_ours_is_told_from_a_callers_mistake(error: Any, *, is_ours: bool) -> None:
+    assert ADAPTER.blames_our_account(json.dumps({"error": error}).encode()) is is_ours
