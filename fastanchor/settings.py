@@ -122,7 +122,7 @@ DATABASES = {
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
         # A server that hangs must not keep a loader waiting for ever; DATABASE_URL may say otherwise.
-        "OPTIONS": {"connect_timeout": "5", "tcp_user_timeout": "10000", **_database},
+        "OPTIONS": {"tcp_user_timeout": "10000", **_database},
         "TEST": {"NAME": env_str("FASTANCHOR_TEST_DATABASE", "") or None},
     }
 }

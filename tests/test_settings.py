@@ -46,7 +46,8 @@ def test_a_database_address_keeps_its_case_its_escapes_and_its_parameters() -> N
         "d = s.DATABASES['default']\nprint(d['USER'], d['PASSWORD'], d['HOST'], d['NAME'], d['OPTIONS'])"
     )
 
-    assert result.stdout == "Ada p@ss /run/PG one {'connect_timeout': 5, 'sslmode': 'require'}\n"
+    options = "{'tcp_user_timeout': '10000', 'connect_timeout': 5, 'sslmode': 'require'}"
+    assert result.stdout == f"Ada p@ss /run/PG one {options}\n"
 
 
 @pytest.mark.parametrize(
