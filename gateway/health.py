@@ -14,8 +14,6 @@ logger = logging.getLogger(__name__)
 
 FAILURES_TO_OPEN = 5
 OPEN_S = 30.0
-# A credential of ours that an upstream refuses will not heal by itself soon.
-REFUSED_S = 300.0
 RETRY_SHARE = 0.2
 RETRY_FLOOR = 10.0
 

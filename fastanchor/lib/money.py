@@ -23,11 +23,6 @@ def cents_to_nanos(cents: int) -> Nanos:
     return Nanos(cents * NANOS_PER_CENT)
 
 
-def nanos_to_cents(nanos: int) -> int:
-    """Convert nano-USD to whole cents, rounded down: a remainder stays in the wallet."""
-    return nanos // NANOS_PER_CENT
-
-
 def round_picos(picos: int) -> Nanos:
     """Round pico-USD to nano-USD, half to even; done once per request."""
     nanos, rest = divmod(picos, PICOS_PER_NANO)

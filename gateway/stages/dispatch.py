@@ -35,6 +35,7 @@ MAX_ERROR_BYTES = 64 * 1024
 ERROR_TEXT_S = 5.0
 # A stream that sends this many events without content is passed on all the same.
 MAX_HELD_BACK_EVENTS = 64
+# A credential of ours that an upstream refuses will not heal by itself soon.
 REFUSED_PAUSE_S = 300.0
 
 

@@ -11,7 +11,7 @@ from gateway.errors import InvalidRequest, ModelNotFound, PermissionDenied, Serv
 from gateway.runtime import Gateway
 from gateway.schemas import ChatRequest, Prompt
 
-# Upper bounds of what providers document: a picture, a second of audio as base64, a page of a file.
+# Upper bounds: what providers document for a picture, and what surrounds the messages of a prompt.
 TOKENS_PER_IMAGE = 4_000
 TOKENS_PER_MESSAGE_FRAME = 16
 
