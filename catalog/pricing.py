@@ -14,13 +14,26 @@ from fastanchor.lib.money import Picos
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens of one request: ``input_tokens`` includes cached and written, ``output_tokens`` reasoning."""
+    """What one request used, the same for every provider.
+
+    ``input_tokens`` includes cached, written, audio and image tokens; ``output_tokens`` includes reasoning and audio;
+    ``cache_write_tokens`` includes those kept for an hour. What follows ``reasoning_tokens`` is billed by its own unit.
+    """
 
     input_tokens: int
     cached_tokens: int
     cache_write_tokens: int
     output_tokens: int
     reasoning_tokens: int
+    cache_write_1h_tokens: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    image_input_tokens: int = 0
+    # Pictures made, web searches done, characters spoken, seconds heard (begun ones count).
+    images: int = 0
+    searches: int = 0
+    characters: int = 0
+    seconds: int = 0
 
 
 def rates_at(price: Price, input_tokens: int) -> Rates:

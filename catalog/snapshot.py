@@ -75,6 +75,8 @@ class Model:
     created: int
     prices: tuple[Price, ...]
     routes: tuple[Route, ...]
+    # chat, embedding, image, speech, transcription or moderation
+    kind: str = "chat"
 
     def price_at(self, unix_seconds: float) -> Price:
         """Return the price in force at a moment; the first price also covers all time before it."""

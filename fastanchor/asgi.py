@@ -15,6 +15,7 @@ from django.core.handlers.asgi import ASGIHandler  # noqa: E402 - Django must be
 
 from fastanchor.wiring import Process  # noqa: E402
 from gateway import app, door  # noqa: E402
+from gateway.endpoints import ENDPOINTS  # noqa: E402
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -27,7 +28,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Serve one connection event of an ASGI server."""
     if scope["type"] == "lifespan":
         await _live(receive, send)
-    elif scope["path"] in app.HOT_PATHS and (gateway := door.gateway()) is not None:
+    elif scope["path"] in ENDPOINTS and (gateway := door.gateway()) is not None:
         await app.handle(gateway, scope, receive, send)
     else:
         await _django(scope, receive, send)

@@ -12,15 +12,25 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from gateway.call import Request
+from gateway.endpoints import ENDPOINTS
 from gateway.errors import BodyTimeout, GatewayError, MethodNotAllowed, RequestTooLarge
 from gateway.pipeline import serve
 from gateway.reply import Reply
 from gateway.runtime import Gateway
 
-HOT_PATHS = frozenset({"/v1/chat/completions"})
 # A server tells of a hang-up only to those who listen; most calls end before it pays to.
 WATCH_AFTER_S = 0.25
-_READ_HEADERS = frozenset({b"authorization", b"content-type", b"content-length"})
+_READ_HEADERS = frozenset(
+    {
+        b"anthropic-beta",
+        b"anthropic-version",
+        b"api-key",
+        b"authorization",
+        b"content-length",
+        b"content-type",
+        b"x-api-key",
+    }
+)
 # Bytes a second by which a body must grow beyond its first seconds.
 SLOWEST_BODY = 16 * 1024
 # How long a body that was refused for its size is still read.
@@ -38,6 +48,7 @@ class CallerGone(Exception):
 
 async def handle(gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:
     """Serve one request on a hot path."""
+    format_ = ENDPOINTS[scope["path"]]
     headers = {
         name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in _READ_HEADERS
     }
@@ -46,9 +57,9 @@ async def handle(gateway: Gateway, scope: Scope, receive: Receive, send: Send) -
     except CallerGone:
         return
     except GatewayError as error:
-        await _refuse(error, Request(headers, b""), receive, send)
+        await _refuse(error, Request(headers, b"", format_), receive, send)
         return
-    await _send_reply(serve(gateway, Request(headers, body)), receive, send)
+    await _send_reply(serve(gateway, Request(headers, body, format_)), receive, send)
 
 
 async def _body(gateway: Gateway, scope: Scope, headers: dict[str, str], receive: Receive) -> bytes:
@@ -92,8 +103,8 @@ def _too_large(gateway: Gateway) -> GatewayError:
 
 
 async def _refuse(error: GatewayError, request: Request, receive: Receive, send: Send) -> None:
-    reply = Reply()
-    reply.fail(error, [("x-request-id", request.id)])
+    reply = Reply(request.format, request.id)
+    reply.fail(error, request.format.headers(request.id))
     await _start(reply, send)
     await send({"type": "http.response.body", "body": reply.take(), "more_body": True})
     if isinstance(error, RequestTooLarge):

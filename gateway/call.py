@@ -13,7 +13,8 @@ from billing.holds import Hold
 from catalog.pricing import Usage
 from catalog.snapshot import Channel, Model, Price, Route
 from fastanchor.lib.ids import new_id
-from gateway.schemas import ChatRequest, Prompt
+from gateway.asked import Asked, Attempt
+from gateway.formats.base import Format
 from gateway.upstreams.http import Exchange
 
 
@@ -22,6 +23,7 @@ class Request(msgspec.Struct, frozen=True):
 
     headers: Mapping[str, str]
     body: bytes
+    format: Format
     id: str = msgspec.field(default_factory=lambda: new_id("req"))
     started_at_ms: int = msgspec.field(default_factory=lambda: time.time_ns() // 1_000_000)
     started: float = msgspec.field(default_factory=time.monotonic)
@@ -40,8 +42,7 @@ class Call:
 
     request: Request
     caller: Caller
-    chat: ChatRequest
-    prompt: Prompt
+    asked: Asked
     model: Model
     price: Price
     candidates: tuple[Route, ...]
@@ -51,6 +52,8 @@ class Call:
     output_bound: int | None = None
     attempts: int = 0
     channel: Channel | None = None
+    # What the channel that serves could not be told, by the form's names.
+    dropped: tuple[str, ...] = ()
     exchange: Exchange | None = None
     # No upstream is read beyond this moment (monotonic); a caller who leaves brings it near.
     ends_at: float = 0.0
@@ -65,7 +68,18 @@ class Call:
     @property
     def is_stream(self) -> bool:
         """Tell whether the caller asked for a stream."""
-        return bool(self.chat.stream)
+        return self.asked.is_stream
+
+    def attempt(self, route: Route) -> Attempt:
+        """Return the particulars of an upstream call through a route."""
+        return Attempt(
+            asked=self.asked,
+            model=self.model,
+            route=route,
+            request_id=self.request.id,
+            headers=self.request.headers,
+            output_bound=self.output_bound,
+        )
 
 
 class Outcome(msgspec.Struct, frozen=True):

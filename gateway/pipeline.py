@@ -1,6 +1,6 @@
 """The way of a request, in order.
 
-1. admit     who calls, and is the body a chat completion?          stages/admit.py
+1. admit     who calls, and is the body what the path takes?        stages/admit.py
 2. route     which model, which price, which channels?              stages/route.py
 3. reserve   limits, budgets and the hold, in one Lua call          stages/reserve.py
 4. dispatch  try channels until one really answers                  stages/dispatch.py
@@ -18,6 +18,7 @@ import time
 
 from gateway.call import Call, Outcome, Request
 from gateway.errors import GatewayError, InternalError
+from gateway.passages.base import Answer
 from gateway.reply import Headers, Reply
 from gateway.runtime import Gateway
 from gateway.stages.admit import admit
@@ -26,23 +27,22 @@ from gateway.stages.relay import answered, left_unfinished, relay
 from gateway.stages.reserve import limit_headers, reserve
 from gateway.stages.route import route
 from gateway.stages.settle import nothing_delivered, settle
-from gateway.upstreams.base import Answer
 
 logger = logging.getLogger(__name__)
 
 
 def serve(gateway: Gateway, request: Request) -> Reply:
     """Start to serve a request and return the reply that is being written."""
-    reply = Reply()
+    reply = Reply(request.format, request.id)
     gateway.detach(_serve(gateway, request, reply), name=request.id)
     return reply
 
 
 async def _serve(gateway: Gateway, request: Request, reply: Reply) -> None:
-    headers: Headers = [("x-request-id", request.id)]
+    headers: Headers = request.format.headers(request.id)
     try:
-        caller, chat, prompt = await admit(gateway, request)
-        call = route(gateway, request, caller, chat, prompt)
+        caller, asked = await admit(gateway, request)
+        call = route(gateway, request, caller, asked)
         await reserve(gateway, call)
         await _fulfil(gateway, call, reply, headers)
     except GatewayError as error:
@@ -82,7 +82,7 @@ async def _fulfil(gateway: Gateway, call: Call, reply: Reply, headers: Headers) 
         gateway.streams.discard(reply)
     settle(gateway, call, outcome)
     if not reply.status:
-        reply.begin(200, [*headers, ("content-type", "application/json")])
+        reply.begin(200, headers)
     reply.send(last)
     reply.end()
 
@@ -90,7 +90,10 @@ async def _fulfil(gateway: Gateway, call: Call, reply: Reply, headers: Headers) 
 async def _deliver(gateway: Gateway, call: Call, reply: Reply, headers: Headers) -> tuple[Outcome, bytes]:
     """Return the outcome and what is still to be sent once it is settled: the whole answer, or a stream's end."""
     served = await dispatch(gateway, call, reply)
+    if call.dropped:
+        headers.append(("x-fa-dropped", ", ".join(map(call.request.format.param, call.dropped))))
     if isinstance(served, Answer):
+        headers.append(("content-type", served.content_type))
         return answered(call, served, reply), served.body
     reply.begin(200, [*headers, *_STREAM_HEADERS], is_stream=True)
     gateway.streams.add(reply)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from gateway.errors import GatewayError
+from gateway.formats.base import Format
 
 MAX_WAITING_BYTES = 64 * 1024
 Headers = list[tuple[str, str]]
@@ -20,11 +21,13 @@ class Reply:
     """Status and headers, then pieces of the body; one writer, one reader."""
 
     __slots__ = (
-        "_body", "_is_ended", "_on_leave", "_reader", "_size", "_writer", "headers", "is_broken", "is_left", "is_stream",
+        "_body", "_format", "_is_ended", "_on_leave", "_reader", "_request_id", "_size", "_writer", "headers", "is_broken", "is_left", "is_stream",
         "moved_at", "status",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, format_: Format, request_id: str) -> None:
+        self._format = format_
+        self._request_id = request_id
         self.status = 0
         self.headers: Headers = []
         self.is_stream = False
@@ -77,7 +80,8 @@ class Reply:
             self.is_broken = True
             self.end()
         else:
-            self.whole(error.status, error.headers() + headers, error.body())
+            status, body = self._format.refusal(error, self._request_id)
+            self.whole(status, error.headers() + headers, body)
 
     def on_leave(self, callback: Callable[[], None]) -> None:
         """Be told when the caller leaves."""

@@ -6,10 +6,11 @@ from django.urls import path
 
 from gateway import views
 from gateway.api import api
+from gateway.endpoints import ENDPOINTS
 
 urlpatterns = [
     path("", views.unknown_path),
-    path("chat/completions", views.chat_completions, name="chat-completions"),
+    *(path(each.removeprefix("/v1/"), views.hot_endpoint) for each in ENDPOINTS),
     path("", api.urls),
     path("<path:path>", views.unknown_path),
 ]

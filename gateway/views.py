@@ -13,6 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from gateway import door
 from gateway.call import Request
+from gateway.endpoints import ENDPOINTS
 from gateway.envelope import error_response
 from gateway.errors import MethodNotAllowed, NotFound, RequestTooLarge, ServiceUnavailable
 from gateway.pipeline import serve
@@ -20,8 +21,9 @@ from gateway.reply import Reply
 
 
 @csrf_exempt
-async def chat_completions(request: HttpRequest) -> HttpResponseBase:
-    """POST /v1/chat/completions."""
+async def hot_endpoint(request: HttpRequest) -> HttpResponseBase:
+    """POST to one of ``gateway.endpoints.ENDPOINTS``."""
+    format_ = ENDPOINTS[request.path]
     if request.method != "POST":
         return error_response(MethodNotAllowed("This path takes POST only.", headers=(("allow", "POST"),)))
     try:
@@ -33,7 +35,7 @@ async def chat_completions(request: HttpRequest) -> HttpResponseBase:
         gateway = door.current()
     except ServiceUnavailable as error:
         return error_response(error)
-    return await _respond(serve(gateway, Request(headers, body)))
+    return await _respond(serve(gateway, Request(headers, body, format_)))
 
 
 async def _respond(reply: Reply) -> HttpResponseBase:

@@ -1,14 +1,14 @@
-"""1. Admit: find out who calls, and whether the body is a chat completion."""
+"""1. Admit: find out who calls, and whether the body is what the endpoint takes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from accounts.keyring import Caller, InvalidKey, KeyringUnavailable
+from gateway.asked import Asked
 from gateway.call import Request
 from gateway.errors import InvalidApiKey, ServiceUnavailable, UnsupportedMediaType
 from gateway.runtime import Gateway
-from gateway.schemas import ChatRequest, Prompt, parse_chat
 
 _HOW = "Send 'Authorization: Bearer YOUR_KEY' with a key from the dashboard."
 
@@ -18,6 +18,9 @@ def bearer(headers: Mapping[str, str]) -> str:
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token:
         return token.strip()
+    # Anthropic's older SDKs and Azure's clients have headers of their own.
+    if other := headers.get("x-api-key") or headers.get("api-key"):
+        return other.strip()
     raise InvalidApiKey(f"No API key was sent. {_HOW}", headers=(("www-authenticate", "Bearer"),))
 
 
@@ -40,11 +43,10 @@ async def authenticate(gateway: Gateway, headers: Mapping[str, str]) -> Caller:
         ) from exc
 
 
-async def admit(gateway: Gateway, request: Request) -> tuple[Caller, ChatRequest, Prompt]:
+async def admit(gateway: Gateway, request: Request) -> tuple[Caller, Asked]:
     """Authenticate the caller and read the body; raises 400, 401, 415 and 503 errors."""
     caller = await authenticate(gateway, request.headers)
-    kind = request.headers.get("content-type", "")
-    if not kind.lower().startswith("application/json"):
-        raise UnsupportedMediaType("Send the body as JSON, with 'Content-Type: application/json'.")
-    chat, prompt = parse_chat(request.body)
-    return caller, chat, prompt
+    kind, wanted = request.headers.get("content-type", ""), request.format.content_type
+    if not kind.lower().startswith(wanted):
+        raise UnsupportedMediaType(f"Send the body with 'Content-Type: {wanted}'.")
+    return caller, request.format.parse(request.body, request.headers)

@@ -14,17 +14,18 @@ from dataclasses import dataclass, field
 from itertools import cycle, islice
 
 from catalog.snapshot import Route
+from gateway.asked import Attempt
 from gateway.call import Call
 from gateway.errors import GatewayError, InvalidRequest, RequestTooLarge, ServiceUnavailable, UpstreamError
+from gateway.passages.base import Answer, Passage, StreamTranslator
+from gateway.passages.table import passage_for
 from gateway.reply import Reply
 from gateway.runtime import Gateway
 from gateway.stages.reserve import write_intent
-from gateway.upstreams.base import Adapter, Answer, BadAnswer, StreamTranslator
+from gateway.upstreams.base import BadAnswer, CannotExpress, Prepared, Splitter
 from gateway.upstreams.faults import UpstreamBroken, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
 from gateway.upstreams.http import Exchange
 from gateway.upstreams.origin import Origin
-from gateway.upstreams.registry import ADAPTERS
-from gateway.upstreams.sse import EventSplitter
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,14 @@ class AttemptFailed(Exception):
         self.pause_s = pause_s
 
 
+class Inexpressible(AttemptFailed):
+    """A channel's protocol cannot say what is asked; nothing was sent."""
+
+    def __init__(self, complaint: InvalidRequest) -> None:
+        super().__init__(complaint.message, can_repeat=False, has_answered=False, blames_channel=False)
+        self.complaint = complaint
+
+
 class AllAttemptsFailed(Exception):
     """No channel answered; ``error`` is for the caller."""
 
@@ -83,7 +92,7 @@ class Stream:
     """A stream whose first content is here: what was translated so far, and events not looked at yet."""
 
     exchange: Exchange
-    splitter: EventSplitter
+    splitter: Splitter
     translator: StreamTranslator
     opening: bytes = b""
     pending: list[bytes] = field(default_factory=list)
@@ -140,6 +149,8 @@ def _attempts(gateway: Gateway, call: Call) -> Iterator[Route]:
 
 def _verdict(failures: list[AttemptFailed]) -> AllAttemptsFailed:
     may_be_billed = any(failure.may_be_billed for failure in failures)
+    if failures and isinstance(failures[-1], Inexpressible):
+        return AllAttemptsFailed(failures[-1].complaint, may_be_billed=may_be_billed)
     if any(failure.has_answered for failure in failures):
         error: GatewayError = UpstreamError(
             "The model's provider did not give a usable answer. You were not charged. Try again.",
@@ -155,15 +166,17 @@ def _verdict(failures: list[AttemptFailed]) -> AllAttemptsFailed:
 
 
 async def _attempt(gateway: Gateway, call: Call, route: Route) -> Answer | Stream:
-    adapter = ADAPTERS[route.channel.adapter]
+    passage = passage_for(call.request.format, route, call.model)
+    attempt = call.attempt(route)
+    prepared = _prepare(call, passage, attempt)
     call.attempts += 1
-    call.channel = route.channel
+    call.channel, call.dropped = route.channel, prepared.dropped
     write_intent(gateway, call)
     try:
-        exchange = await _send(gateway, call, route, adapter)
+        exchange = await _send(gateway, call, prepared, route, passage)
         if call.is_stream:
-            return await _first_content(gateway, call, exchange, adapter)
-        return adapter.answer(await exchange.body(MAX_ANSWER_BYTES), model_id=call.model.id)
+            return await _first_content(gateway, call, exchange, passage.stream(attempt), passage.splitter())
+        return passage.answer(await exchange.body(MAX_ANSWER_BYTES), attempt)
     except UpstreamUnreachable as exc:
         raise AttemptFailed("unreachable", can_repeat=True, has_answered=False) from exc
     except UpstreamTimeout as exc:
@@ -179,8 +192,15 @@ async def _attempt(gateway: Gateway, call: Call, route: Route) -> Answer | Strea
         raise AttemptFailed(str(exc), can_repeat=True, has_answered=True, may_be_billed=True) from exc
 
 
-async def _send(gateway: Gateway, call: Call, route: Route, adapter: Adapter) -> Exchange:
-    prepared = adapter.prepare(call.chat, route, output_bound=call.output_bound)
+def _prepare(call: Call, passage: Passage, attempt: Attempt) -> Prepared:
+    try:
+        return passage.prepare(attempt)
+    except CannotExpress as exc:
+        param = call.request.format.param(exc.field)
+        raise Inexpressible(InvalidRequest(exc.reason, param=param)) from exc
+
+
+async def _send(gateway: Gateway, call: Call, prepared: Prepared, route: Route, passage: Passage) -> Exchange:
     deadlines = gateway.deadlines
     answer_s = deadlines.first_token_s if call.is_stream else deadlines.whole_s
     exchange = await gateway.client.connect(_origin(route.channel.base_url), answer_s=answer_s)
@@ -189,7 +209,7 @@ async def _send(gateway: Gateway, call: Call, route: Route, adapter: Adapter) ->
     call.exchange = exchange
     await exchange.ask(prepared.target, headers=prepared.headers, body=prepared.body)
     if exchange.status != 200:
-        await _refuse(exchange, route, adapter)
+        await _refuse(exchange, route, passage)
     return exchange
 
 
@@ -203,7 +223,7 @@ def _origin(base_url: str) -> Origin:
     return origin
 
 
-async def _refuse(exchange: Exchange, route: Route, adapter: Adapter) -> None:
+async def _refuse(exchange: Exchange, route: Route, passage: Passage) -> None:
     status = exchange.status
     exchange.deadline = min(exchange.deadline, time.monotonic() + ERROR_TEXT_S)
     try:
@@ -211,10 +231,10 @@ async def _refuse(exchange: Exchange, route: Route, adapter: Adapter) -> None:
     except (UpstreamBroken, UpstreamTimeout, UpstreamTooLarge):
         # The status has said it; the text would only have explained.
         body = b""
-    if status in {400, 429} and adapter.blames_our_account(body):
+    if status in {400, 429} and passage.blames_our_account(body):
         status = 402
     if status in {400, 422}:
-        message, param = adapter.complaint(body, route.channel)
+        message, param = passage.complaint(body, route.channel)
         raise InvalidRequest(message, param=param)
     if status == 413:
         raise RequestTooLarge("The request is larger than the model's provider accepts.")
@@ -243,10 +263,10 @@ def _retry_after(exchange: Exchange) -> float:
     return 1.0 if math.isnan(seconds) else min(60.0, max(0.0, seconds))
 
 
-async def _first_content(gateway: Gateway, call: Call, exchange: Exchange, adapter: Adapter) -> Stream:
-    wanted = call.chat.stream_options
-    translator = adapter.stream(model_id=call.model.id, wants_usage=bool(wanted and wanted.include_usage))
-    stream = Stream(exchange, EventSplitter(), translator)
+async def _first_content(
+    gateway: Gateway, call: Call, exchange: Exchange, translator: StreamTranslator, splitter: Splitter
+) -> Stream:
+    stream = Stream(exchange, splitter, translator)
     try:
         stream.opening = await _hold_back(stream)
     except BaseException:

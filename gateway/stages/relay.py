@@ -15,11 +15,12 @@ from billing.holds import HoldsUnavailable
 from billing.spool import Checkpoint, SpoolFull
 from gateway.call import Call, Outcome
 from gateway.errors import GatewayError, ServiceUnavailable, UpstreamError
+from gateway.passages.base import Answer, StreamTranslator
 from gateway.reply import Reply
 from gateway.runtime import Gateway
 from gateway.stages.dispatch import Stream
 from gateway.stages.reserve import STREAM_STEP, estimated_cost, estimated_usage
-from gateway.upstreams.base import Answer, BadAnswer, StreamTranslator
+from gateway.upstreams.base import BadAnswer
 from gateway.upstreams.faults import UpstreamBroken, UpstreamTimeout, UpstreamTooLarge
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ async def relay(gateway: Gateway, call: Call, stream: Stream, reply: Reply) -> t
         else:
             stream.exchange.close()
     if error is not None and not reply.is_left:
-        return _died(call, translator, progress, error), translator.failure(error.detail())
+        return _died(call, translator, progress, error), translator.failure(error)
     return _finished(call, translator, progress, reply)
 
 

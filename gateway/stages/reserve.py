@@ -38,7 +38,7 @@ async def reserve(gateway: Gateway, call: Call) -> None:
         raise _too_many(exc, call) from exc
     except InsufficientCredit as exc:
         raise _too_little(exc) from exc
-    if call.chat.explicit_max is None:
+    if call.asked.explicit_max is None:
         call.output_bound = _bound(call)
 
 
@@ -75,12 +75,12 @@ def estimated_cost(call: Call, output_tokens: int) -> int:
 
 def max_output(call: Call) -> int:
     """Return the most output tokens of the call's model, over all choices."""
-    return (call.model.max_output or ASSUMED_MAX_OUTPUT) * (call.chat.n or 1)
+    return (call.model.max_output or ASSUMED_MAX_OUTPUT) * (call.asked.choices)
 
 
 def _ask(call: Call) -> Ask:
-    caller, rates, choices = call.caller, dearest(call.price), call.chat.n or 1
-    explicit = call.chat.explicit_max
+    caller, rates, choices = call.caller, dearest(call.price), call.asked.choices
+    explicit = call.asked.explicit_max
     if explicit is not None:
         mode, wanted, least = "explicit", explicit * choices, explicit * choices
     elif call.is_stream and "reasoning" not in call.model.capabilities:
@@ -109,7 +109,7 @@ def _ask(call: Call) -> Ask:
 
 def _bound(call: Call) -> int | None:
     """Return the bound of one choice's output that money sets, if it is below the model's own."""
-    hold, choices = call.hold, call.chat.n or 1
+    hold, choices = call.hold, call.asked.choices
     assert hold is not None
     affordable = hold.output_tokens
     if hold.ask.mode == "stream" and hold.ask.output_rate_picos:

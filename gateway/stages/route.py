@@ -6,42 +6,42 @@ import random
 
 from accounts.keyring import Caller
 from catalog.snapshot import CatalogUnavailable, Model, Route
+from gateway.asked import Asked, Prompt
 from gateway.call import Call, Estimate, Request
 from gateway.errors import InvalidRequest, ModelNotFound, PermissionDenied, ServiceUnavailable
 from gateway.runtime import Gateway
-from gateway.schemas import ChatRequest, Prompt
 
 # Upper bounds: what providers document for a picture, and what surrounds the messages of a prompt.
 TOKENS_PER_IMAGE = 4_000
 TOKENS_PER_MESSAGE_FRAME = 16
 
 
-def route(gateway: Gateway, request: Request, caller: Caller, chat: ChatRequest, prompt: Prompt) -> Call:
+def route(gateway: Gateway, request: Request, caller: Caller, asked: Asked) -> Call:
     """Find model, price and channels; raises 400, 403, 404 and 503 errors."""
     try:
-        model = gateway.catalog.current.models.get(chat.model)
+        model = gateway.catalog.current.models.get(asked.model)
     except CatalogUnavailable as exc:
         raise ServiceUnavailable(
             "The model list is not loaded yet. Try again soon.", retry_after_s=1
         ) from exc
     if model is None:
         raise ModelNotFound(
-            f"The model '{chat.model}' does not exist here. GET /v1/models lists those that do.",
+            f"The model '{asked.model}' does not exist here. GET /v1/models lists those that do.",
             param="model",
         )
     if caller.allowed_models and model.id not in caller.allowed_models:
         raise PermissionDenied(f"This API key may not use the model '{model.id}'.", param="model")
     price = model.price_at(request.started_at_ms / 1000)
-    _check_capabilities(model, prompt)
+    _check_kind(model, request)
+    _check_capabilities(model, asked.prompt)
     return Call(
         request=request,
         caller=caller,
-        chat=chat,
-        prompt=prompt,
+        asked=asked,
         model=model,
         price=price,
         candidates=_in_order(model.routes),
-        estimate=estimate(prompt),
+        estimate=estimate(asked.prompt),
     )
 
 
@@ -52,6 +52,23 @@ def estimate(prompt: Prompt) -> Estimate:
         fair=prompt.text_bytes // 4 + pictures // 4 + 1,
         most=prompt.text_bytes // 2 + pictures + TOKENS_PER_MESSAGE_FRAME,
     )
+
+
+_PATHS = {
+    "chat": "/v1/chat/completions",
+    "embedding": "/v1/embeddings",
+    "image": "/v1/images/generations",
+    "speech": "/v1/audio/speech",
+    "transcription": "/v1/audio/transcriptions",
+    "moderation": "/v1/moderations",
+}
+
+
+def _check_kind(model: Model, request: Request) -> None:
+    if model.kind != request.format.kind:
+        raise InvalidRequest(
+            f"The model '{model.id}' is not served on this path. Use {_PATHS[model.kind]}.", param="model"
+        )
 
 
 def _check_capabilities(model: Model, prompt: Prompt) -> None:

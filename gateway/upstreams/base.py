@@ -1,7 +1,8 @@
-"""What every adapter speaks: pure translation both ways, no input or output of its own.
+"""What every adapter speaks: pure translation between the internal form and one upstream's protocol.
 
-An adapter turns a parsed request into one protocol's own, a whole answer back into OpenAI's, and a stream event by
-event. A new protocol is a new module beside ``openai.py`` and a line in ``registry.py``.
+An adapter does no input or output of its own, so each can be read and tested alone: a form becomes a request, a whole
+answer a ``Result``, and a reader turns a stream's events into ours. A new protocol is a new module here and a line in
+``passages/table.py``.
 """
 
 from __future__ import annotations
@@ -10,75 +11,72 @@ from typing import Protocol
 
 import msgspec
 
-from catalog.pricing import Usage
-from catalog.snapshot import Channel, Route
-from gateway.schemas import ChatRequest
+from catalog.snapshot import Channel
+from gateway.asked import Attempt
+from gateway.events import Event, Result
+from gateway.form import Form
 
 
 class BadAnswer(Exception):
     """The upstream answered 200 with something that is no answer; another channel may do better."""
 
 
+class CannotExpress(Exception):
+    """What is asked cannot be said in a protocol; ``field`` is the form's own name of it, ``reason`` a whole sentence.
+
+    Another route may be able to; if none is, the caller is told with the parameter's name in their format.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(reason)
+        self.field = field
+        self.reason = reason
+
+
 class Prepared(msgspec.Struct, frozen=True):
-    """What is sent upstream: the target below the channel's base URL, headers, body."""
+    """What is sent upstream: the target below the channel's base URL, headers, body.
+
+    ``dropped`` names (as in the form) what was left out because the protocol or model knows nothing like it and the
+    answer means the same without it; the caller is told in a header.
+    """
 
     target: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    dropped: tuple[str, ...] = ()
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """A whole answer in the caller's format; ``usage`` is ``None`` when the upstream reported none."""
+class Splitter(Protocol):
+    """Cuts an upstream's bytes into events."""
 
-    body: bytes
-    usage: Usage | None
-    text_tokens: int
-    has_output: bool
-    finish_reason: str
-    upstream_id: str
+    def feed(self, piece: bytes) -> list[bytes]:
+        """Return the data of each event that ends in ``piece``; raises ``UpstreamTooLarge``."""
+
+    def finish(self) -> list[bytes]:
+        """Return the last event of a stream that ended without its mark."""
 
 
-class StreamTranslator(Protocol):
-    """Turns one upstream stream into the caller's, and notes what billing needs on the way."""
+class Reader(Protocol):
+    """Turns one upstream stream into events of the internal form."""
 
-    usage: Usage | None
-    finish_reason: str
-    upstream_id: str
-    # The upstream said that it has ended.
-    is_done: bool
-
-    @property
-    def has_output(self) -> bool:
-        """Tell whether content, a tool call or reasoning was seen: the stream now belongs to this channel."""
-
-    @property
-    def output_tokens(self) -> int:
-        """Return the output so far, estimated from the text until the upstream reports it."""
-
-    def feed(self, event: bytes) -> bytes:
-        """Translate the data of one event; raises ``BadAnswer`` for an error or nonsense in its place."""
-
-    def closing(self, usage: Usage) -> bytes:
-        """Return what ends a stream that the upstream has finished."""
-
-    def cut(self, usage: Usage) -> bytes:
-        """Return what ends a stream that must stop here: finish reason ``length``."""
-
-    def failure(self, detail: dict[str, str | None]) -> bytes:
-        """Return the error event of a stream that broke; never a clean end."""
+    def feed(self, event: bytes) -> list[Event]:
+        """Read the data of one event; raises ``BadAnswer`` for an error or nonsense in its place."""
 
 
 class Adapter(Protocol):
     """One upstream protocol."""
 
-    def prepare(self, request: ChatRequest, route: Route, *, output_bound: int | None) -> Prepared:
-        """Write the upstream's request; ``output_bound`` is the most output tokens it may produce, if bounded."""
+    def prepare(self, form: Form, attempt: Attempt) -> Prepared:
+        """Write the upstream's request; raises ``CannotExpress``."""
 
-    def answer(self, body: bytes, *, model_id: str) -> Answer:
+    def answer(self, body: bytes, form: Form) -> Result:
         """Read a whole answer; raises ``BadAnswer``."""
 
-    def stream(self, *, model_id: str, wants_usage: bool) -> StreamTranslator:
-        """Start to translate a stream."""
+    def reader(self, form: Form) -> Reader:
+        """Start to read a stream."""
+
+    def splitter(self) -> Splitter:
+        """Start to cut a stream into events."""
 
     def blames_our_account(self, body: bytes) -> bool:
         """Tell whether a refusal is about our own account, which the caller must not hear of."""

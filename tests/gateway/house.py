@@ -19,6 +19,7 @@ from billing.spool import Record, Spool, SpoolReader
 from catalog.snapshot import Catalog, Channel, Model, Price, Rates, Route, Snapshot, Tier
 from fastanchor.lib.valkey import TurnPipeline
 from gateway.call import Request
+from gateway.formats.chat import Chat
 from gateway.health import Health
 from gateway.pipeline import serve
 from gateway.reply import Reply
@@ -154,7 +155,7 @@ class House:
         """Start a call and return its reply."""
         body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], **fields}
         headers = {"authorization": f"Bearer {self.token}", "content-type": "application/json"}
-        return serve(self.gateway, Request(headers, json.dumps(body).encode()))
+        return serve(self.gateway, Request(headers, json.dumps(body).encode(), Chat()))
 
     async def answer(self, **fields: Any) -> tuple[int, bytes]:
         """Ask, read everything and return status and body once the call is settled."""

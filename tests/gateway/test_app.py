@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.app import _send_reply, handle
 from gateway.errors import InternalError
+from gateway.formats.chat import Chat
 from gateway.reply import Reply
 from tests.gateway.conftest import Build
 
@@ -33,7 +34,7 @@ class Wire:
 
 
 def stream() -> Reply:
-    reply = Reply()
+    reply = Reply(Chat(), "req_1")
     reply.begin(200, [], is_stream=True)
     return reply
 

@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 from openai.types.chat import completion_create_params
 
 from gateway.errors import InvalidRequest
-from gateway.schemas import ChatRequest, parse_chat
+from gateway.formats.chat_body import ChatRequest, parse_chat
 
 HELLO = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
 

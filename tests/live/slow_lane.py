@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from fastanchor import asgi
 from fastanchor.asgi import application
-from gateway import app
 
-app.HOT_PATHS = frozenset()
+vars(asgi)["ENDPOINTS"] = {}
 
 __all__ = ["application"]

@@ -8,7 +8,7 @@ import pytest
 from openai import APIStatusError, OpenAI
 
 from fastanchor.lib.money import NANOS_PER_CENT
-from gateway.schemas import parse_chat
+from gateway.formats.chat_body import parse_chat
 from gateway.stages.route import estimate
 from tests.live.product import LiveProduct
 from tests.money.raw import chat_body, volley

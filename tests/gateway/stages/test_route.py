@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from catalog.snapshot import Channel, Route
-from gateway.schemas import Prompt
+from gateway.asked import Prompt
 from gateway.stages.route import _in_order, estimate
 
 

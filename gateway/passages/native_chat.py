@@ -1,43 +1,28 @@
-"""OpenAI's chat completions, as OpenAI and every compatible server speak it.
+"""Chat completions passed on as they are, from a chat client to an upstream that speaks the same.
 
 Shapes: OpenAI's published specification; usage fields of DeepSeek and Qwen as their documentation names them.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
 
 from catalog.pricing import Usage
-from catalog.snapshot import Channel, Route
-from gateway.schemas import ChatRequest, StreamOptions
-from gateway.upstreams.base import Answer, BadAnswer, Prepared
+from catalog.snapshot import Channel
+from gateway.asked import Attempt
+from gateway.errors import GatewayError
+from gateway.formats.chat import ChatAsked
+from gateway.formats.chat_body import StreamOptions
+from gateway.metering import TextMeter
+from gateway.passages.base import Answer
+from gateway.upstreams import openai_wire
+from gateway.upstreams.base import BadAnswer, Prepared, Splitter
+from gateway.upstreams.sse import EventSplitter
 
-MAX_COMPLAINT = 500
-MAX_TOKENS = 1_000_000_000
 _TARGET = "/chat/completions"
 _ENCODER = msgspec.json.Encoder()
-
-
-class _InputDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-
-
-class _OutputDetails(msgspec.Struct):
-    reasoning_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
-    prompt_tokens_details: _InputDetails | None = None
-    completion_tokens_details: _OutputDetails | None = None
-    prompt_cache_hit_tokens: int | None = None
 
 
 class _ToolDelta(msgspec.Struct):
@@ -66,7 +51,7 @@ class _Chunk(msgspec.Struct):
     model: str | None = None
     created: int = 0
     choices: list[_StreamChoice] = []
-    usage: _Usage | None = None
+    usage: openai_wire.ReportedUsage | None = None
     error: msgspec.Raw | None = None
 
 
@@ -88,30 +73,22 @@ class _Completion(msgspec.Struct):
     choices: list[_Choice]
     id: str | None = None
     model: str | None = None
-    usage: _Usage | None = None
+    usage: openai_wire.ReportedUsage | None = None
     error: Any = None
 
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
-# What an error text of an upstream must not carry to a caller: keys, tokens, addresses.
-_PRIVATE = re.compile(
-    r"(?:\b(?:sk|pk|rk|key|gsk|xai|AIza)[-_A-Za-z0-9]{8,}|Bearer\s+\S+|https?://\S+|\borg-\w+)"
-)
-
-
 # OpenAI's newer models refuse max_tokens; compatible servers often know nothing else.
 _BOUND_NAMES = {"openai": "max_completion_tokens"}
-# Codes of an account without credit, and how Anthropic says it with status 400. Matched from the start of the text
-# only: what a caller wrote and a provider quotes must not take a channel out.
-_EMPTY_ACCOUNT_CODES = frozenset({"insufficient_quota", "billing_error", "billing_hard_limit_reached"})
-_EMPTY_ACCOUNT_TEXT = "Your credit balance is too low"
 
 
-class OpenAiAdapter:
-    """The adapter for OpenAI and compatible servers."""
+class NativeChat:
+    """The passage from chat clients to OpenAI and compatible servers."""
 
-    def prepare(self, request: ChatRequest, route: Route, *, output_bound: int | None) -> Prepared:
-        """Write the request for this route's channel; see ``Adapter.prepare``."""
+    def prepare(self, attempt: Attempt) -> Prepared:
+        """Write the request for this route's channel; see ``Passage.prepare``."""
+        assert isinstance(attempt.asked, ChatAsked)
+        request, route, output_bound = attempt.asked.body, attempt.route, attempt.output_bound
         channel = route.channel
         fields: dict[str, Any] = {
             "model": route.upstream_model,
@@ -133,8 +110,8 @@ class OpenAiAdapter:
         body = _ENCODER.encode(msgspec.structs.replace(request, **fields))
         return Prepared(target=_TARGET, headers=tuple(headers), body=body)
 
-    def answer(self, body: bytes, *, model_id: str) -> Answer:
-        """Read a whole answer; see ``Adapter.answer``."""
+    def answer(self, body: bytes, attempt: Attempt) -> Answer:
+        """Read a whole answer; see ``Passage.answer``."""
         try:
             raw: Any = msgspec.json.decode(body)
             completion = msgspec.convert(raw, _Completion)
@@ -142,82 +119,39 @@ class OpenAiAdapter:
             raise BadAnswer("not a chat completion") from exc
         if completion.error or not completion.choices:
             raise BadAnswer("an error with status 200")
-        raw["model"] = model_id
+        raw["model"] = attempt.model.id
         raw["object"] = "chat.completion"
-        meter = _TextMeter()
+        meter = TextMeter()
         for choice in completion.choices:
             _count_message(meter, choice.message)
         return Answer(
             body=_ENCODER.encode(raw),
-            usage=_usage(completion.usage),
+            usage=openai_wire.usage_of(completion.usage),
             text_tokens=meter.tokens,
             has_output=meter.has_output,
             finish_reason=completion.choices[0].finish_reason or "",
             upstream_id=completion.id or "",
         )
 
-    def stream(self, *, model_id: str, wants_usage: bool) -> OpenAiStream:
-        """Start to translate a stream; see ``Adapter.stream``."""
-        return OpenAiStream(model_id=model_id, wants_usage=wants_usage)
+    def stream(self, attempt: Attempt) -> NativeChatStream:
+        """Start to translate a stream; see ``Passage.stream``."""
+        assert isinstance(attempt.asked, ChatAsked)
+        return NativeChatStream(model_id=attempt.model.id, wants_usage=attempt.asked.wants_usage)
+
+    def splitter(self) -> Splitter:
+        """Start to cut a stream into events."""
+        return EventSplitter()
 
     def blames_our_account(self, body: bytes) -> bool:
-        """Tell whether a refusal means that our own account at the provider has no credit."""
-        try:
-            error = msgspec.json.decode(body)["error"]
-            is_named = {error.get("code"), error.get("type")} & _EMPTY_ACCOUNT_CODES
-            return bool(is_named) or str(error.get("message")).startswith(_EMPTY_ACCOUNT_TEXT)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError, AttributeError):
-            return False
+        """See ``Passage.blames_our_account``."""
+        return openai_wire.blames_our_account(body)
 
     def complaint(self, body: bytes, channel: Channel) -> tuple[str, str | None]:
-        """Read the message and ``param`` of a refusal, without keys and addresses."""
-        message, param = "The model's provider refused the request as invalid.", None
-        try:
-            error = msgspec.json.decode(body)["error"]
-            message, param = str(error["message"]), error.get("param")
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError, AttributeError):
-            pass
-        message = message.replace(channel.api_key, "[removed]") if channel.api_key else message
-        return _PRIVATE.sub("[removed]", message)[:MAX_COMPLAINT], param if isinstance(param, str) else None
+        """See ``Passage.complaint``."""
+        return openai_wire.complaint(body, channel)
 
 
-def _usage(reported: _Usage | None) -> Usage | None:
-    if reported is None:
-        return None
-    details, output = reported.prompt_tokens_details, reported.completion_tokens_details
-    counts = (
-        reported.prompt_tokens,
-        (details and details.cached_tokens) or reported.prompt_cache_hit_tokens or 0,
-        (details and (details.cache_write_tokens or details.cache_creation_input_tokens)) or 0,
-        # Gemini's compatible endpoint leaves its thoughts out of completion_tokens, but not out of the total.
-        max(reported.completion_tokens, reported.total_tokens - reported.prompt_tokens),
-        (output and output.reasoning_tokens) or 0,
-    )
-    # A report beyond any model is none: it could neither be paid nor stored.
-    return Usage(*counts) if min(counts) >= 0 and max(counts) <= MAX_TOKENS else None
-
-
-class _TextMeter:
-    """Estimates output tokens: at least one a chunk, a quarter per ASCII character, one per other character."""
-
-    __slots__ = ("_chunks", "_quarters", "has_output")
-
-    def __init__(self) -> None:
-        self._quarters = 0
-        self._chunks = 0
-        self.has_output = False
-
-    def count(self, text: str) -> None:
-        self._quarters += len(text) if text.isascii() else 4 * len(text)
-        self._chunks += 1
-        self.has_output = True
-
-    @property
-    def tokens(self) -> int:
-        return max(self._chunks, (self._quarters + 3) // 4)
-
-
-def _count_message(meter: _TextMeter, message: _Message) -> None:
+def _count_message(meter: TextMeter, message: _Message) -> None:
     for text in (message.reasoning_content, message.reasoning, message.refusal):
         if text:
             meter.count(text)
@@ -226,7 +160,7 @@ def _count_message(meter: _TextMeter, message: _Message) -> None:
             meter.count(part if isinstance(part, str) else _ENCODER.encode(part).decode())
 
 
-class OpenAiStream:
+class NativeChatStream:
     """Translates a stream of chat completion chunks; bytes pass as they came wherever they may."""
 
     def __init__(self, *, model_id: str, wants_usage: bool) -> None:
@@ -234,7 +168,7 @@ class OpenAiStream:
         self.finish_reason = ""
         self.upstream_id = ""
         self.is_done = False
-        self._meter = _TextMeter()
+        self._meter = TextMeter()
         self._model_id = model_id
         self._wants_usage = wants_usage
         self._created = 0
@@ -330,7 +264,7 @@ class OpenAiStream:
     def _without_usage(self, event: bytes, chunk: _Chunk) -> bytes:
         # Usage is sent on at the end, in a chunk of its own, and only to those who asked.
         raw: dict[str, Any] = msgspec.json.decode(event)
-        self.usage, self._usage_details = _usage(chunk.usage), raw.pop("usage")
+        self.usage, self._usage_details = openai_wire.usage_of(chunk.usage), raw.pop("usage")
         if not chunk.choices:
             return b""
         return _event(raw | {"model": self._model_id})
@@ -345,10 +279,10 @@ class OpenAiStream:
         last = self._chunk([{"index": index, "delta": {}, "finish_reason": "length"} for index in cut_off])
         return _event(last) + self.closing(usage)
 
-    def failure(self, detail: dict[str, str | None]) -> bytes:
+    def failure(self, error: GatewayError) -> bytes:
         """Tell that the stream broke; SDKs raise at an ``error`` on the top level."""
         last = self._chunk([{"index": 0, "delta": {}, "finish_reason": "error"}])
-        return _event(last | {"error": detail})
+        return _event(last | {"error": error.detail()})
 
     def _chunk(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
         return {

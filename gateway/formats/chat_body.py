@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from gateway.asked import Prompt
 from gateway.errors import InvalidRequest
 
 Temperature = Annotated[float, Meta(ge=0, le=2)]
@@ -233,15 +234,6 @@ _CHECKS: tuple[tuple[str, msgspec.json.Decoder[Any]], ...] = (
 
 _PLACE = re.compile(r" - at `\$(?P<place>[^`]*)`$")
 _FIELD = re.compile(r"(?:unknown|required) field `(?P<field>[^`]*)`")
-
-
-class Prompt(msgspec.Struct, frozen=True):
-    """What a prompt holds, for the estimate and the model's capabilities."""
-
-    text_bytes: int
-    images: int
-    audios: int
-    files: int
 
 
 def parse_chat(body: bytes) -> tuple[ChatRequest, Prompt]:

@@ -10,30 +10,25 @@ from typing import Any
 import pytest
 
 from catalog.pricing import Usage
-from catalog.snapshot import Channel, Route
-from gateway.schemas import parse_chat
+from gateway.errors import UpstreamError
+from gateway.formats.chat import Chat
+from gateway.passages.native_chat import NativeChat, NativeChatStream
 from gateway.upstreams.base import BadAnswer
-from gateway.upstreams.openai import OpenAiAdapter, OpenAiStream
 from gateway.upstreams.sse import EventSplitter
+from tests.gateway.attempts import ask, attempt, channel
 
-ADAPTER = OpenAiAdapter()
-
-
-def route(provider: str = "deepseek") -> Route:
-    channel = Channel(
-        id="chan_1", name="east", provider=provider, adapter="openai", base_url="https://upstream.example/v1",
-        api_key="sk-secret-of-ours-123456", weight=1, priority=1, allow_private=False,
-    )  # fmt: skip
-    return Route(channel=channel, upstream_model="upstream/name")
+HELLO = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
+PASSAGE = NativeChat()
 
 
 def prepared(
     body: dict[str, Any], *, provider: str = "deepseek", output_bound: int | None = None
 ) -> dict[str, Any]:
-    chat, _ = parse_chat(
-        json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]} | body).encode()
+    asked = ask(Chat(), {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]} | body)
+    to = channel(provider)
+    sent: dict[str, Any] = json.loads(
+        PASSAGE.prepare(attempt(asked, channel=to, output_bound=output_bound)).body
     )
-    sent: dict[str, Any] = json.loads(ADAPTER.prepare(chat, route(provider), output_bound=output_bound).body)
     return sent
 
 
@@ -56,8 +51,9 @@ def sent_on(raw: bytes) -> list[Any]:
     return [json.loads(line[6:]) for line in raw.decode().split("\n\n") if line and line != "data: [DONE]"]
 
 
-def stream(*, wants_usage: bool = False) -> OpenAiStream:
-    return ADAPTER.stream(model_id="gpt-4o", wants_usage=wants_usage)
+def stream(*, wants_usage: bool = False) -> NativeChatStream:
+    options = {"stream": True, "stream_options": {"include_usage": wants_usage}}
+    return PASSAGE.stream(attempt(ask(Chat(), HELLO | options)))
 
 
 def test_the_upstream_gets_its_own_model_name_and_none_of_our_private_fields() -> None:
@@ -74,15 +70,16 @@ def test_the_upstream_gets_its_own_model_name_and_none_of_our_private_fields() -
 
 
 def test_a_key_that_stands_twice_is_forwarded_as_it_was_priced() -> None:
-    chat, _ = parse_chat(
-        b'{"model":"a","model":"b","max_tokens":9,"max_tokens":1,"messages":[{"role":"user","content":"x"}]}'
+    asked = Chat().parse(
+        b'{"model":"a","model":"b","max_tokens":9,"max_tokens":1,"messages":[{"role":"user","content":"x"}]}',
+        {},
     )
 
-    sent = ADAPTER.prepare(chat, route(), output_bound=None).body
+    sent = PASSAGE.prepare(attempt(asked)).body
 
     assert sent.count(b'"max_tokens"') == 1
     assert sent.count(b'"model"') == 1
-    assert json.loads(sent)["max_tokens"] == chat.explicit_max
+    assert json.loads(sent)["max_tokens"] == asked.explicit_max
 
 
 def test_usage_is_always_asked_for_and_padding_only_where_it_is_known() -> None:
@@ -143,7 +140,7 @@ def test_usage_of_every_dialect_becomes_one_record(
 ) -> None:
     body = {"id": "c1", "model": "x", "choices": [{"message": {"content": "hello"}, "finish_reason": "stop"}]}
 
-    answer = ADAPTER.answer(json.dumps(body | {"usage": reported}).encode(), model_id="gpt-4o")
+    answer = PASSAGE.answer(json.dumps(body | {"usage": reported}).encode(), attempt())
 
     assert answer.usage == usage
     assert json.loads(answer.body)["model"] == "gpt-4o"
@@ -164,7 +161,7 @@ def test_usage_of_every_dialect_becomes_one_record(
 )
 def test_what_is_no_answer_is_refused(body: bytes) -> None:
     with pytest.raises(BadAnswer):
-        ADAPTER.answer(body, model_id="gpt-4o")
+        PASSAGE.answer(body, attempt())
 
 
 def test_chunks_pass_with_our_model_name_and_without_usage() -> None:
@@ -225,9 +222,7 @@ def test_a_cut_ends_with_length_and_a_failure_never_ends_cleanly() -> None:
     translator.feed(chunk({"content": "hi"}))
 
     last, usage = sent_on(translator.cut(Usage(3, 0, 0, 1, 0)))
-    failure = translator.failure(
-        {"message": "broke", "type": "upstream_error", "param": None, "code": "upstream_error"}
-    )
+    failure = translator.failure(UpstreamError("broke"))
 
     assert last["choices"][0]["finish_reason"] == "length"
     assert usage["usage"]["total_tokens"] == 4
@@ -241,13 +236,13 @@ def test_a_complaint_keeps_its_meaning_and_loses_our_secrets() -> None:
     )
     body = json.dumps({"error": {"message": text, "param": "temperature"}}).encode()
 
-    message, param = ADAPTER.complaint(body, route().channel)
+    message, param = PASSAGE.complaint(body, channel())
 
     assert param == "temperature"
     assert message.startswith("Bad 'temperature' for [removed]")
     for secret in ("sk-secret", "internal.example", "abc", "org-123"):
         assert secret not in message
-    assert ADAPTER.complaint(b"<html>", route().channel)[1] is None
+    assert PASSAGE.complaint(b"<html>", channel())[1] is None
 
 
 def test_a_stream_of_two_choices_ends_with_the_second_one() -> None:
@@ -333,4 +328,4 @@ def test_every_recorded_stream_of_openais_format_is_read_to_its_end_or_its_error
     ],
 )
 def test_an_empty_account_of_ours_is_told_from_a_callers_mistake(error: Any, *, is_ours: bool) -> None:
-    assert ADAPTER.blames_our_account(json.dumps({"error": error}).encode()) is is_ours
+    assert PASSAGE.blames_our_account(json.dumps({"error": error}).encode()) is is_ours

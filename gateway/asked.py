@@ -1,0 +1,73 @@
+"""What a client asked, whatever its format: the little that the stages need, and the rest on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+from catalog.pricing import Usage
+from catalog.snapshot import Model, Route
+from gateway.form import Form
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """What a prompt holds, for the estimate and the model's capabilities."""
+
+    text_bytes: int
+    images: int
+    audios: int
+    files: int
+
+
+NO_UNITS = Usage(0, 0, 0, 0, 0)
+
+
+class Asked(Protocol):
+    """A body that was read in one client's format."""
+
+    @property
+    def model(self) -> str:
+        """Return the model as the caller named it."""
+
+    @property
+    def is_stream(self) -> bool:
+        """Tell whether the caller asked for a stream."""
+
+    @property
+    def choices(self) -> int:
+        """Return how many answers are asked for."""
+
+    @property
+    def explicit_max(self) -> int | None:
+        """Return the most output tokens that the caller asked for, if any was named."""
+
+    @property
+    def prompt(self) -> Prompt:
+        """Return what the prompt holds."""
+
+    @property
+    def most_units(self) -> Usage:
+        """Return the most that may be billed beside input and output tokens: searches, images, seconds, characters."""
+
+    def form(self) -> Form:
+        """Return the whole request in the internal form; raises ``InvalidRequest``. Built once, when first needed."""
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One upstream call made for a request."""
+
+    asked: Asked
+    model: Model
+    route: Route
+    request_id: str
+    # Lower-case names of the caller's headers that a protocol may pass on.
+    headers: Mapping[str, str]
+    # The most output tokens (of one choice) that the upstream may produce, where the gateway bounds them.
+    output_bound: int | None = None
+
+    @property
+    def max_output(self) -> int | None:
+        """Return the bound on one choice's output: the gateway's, or the caller's own."""
+        return self.asked.explicit_max if self.output_bound is None else self.output_bound

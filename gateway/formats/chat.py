@@ -1,0 +1,103 @@
+"""Chat completions as a client's format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from catalog.pricing import Usage
+from gateway.asked import NO_UNITS, Attempt, Prompt
+from gateway.errors import GatewayError
+from gateway.events import Result
+from gateway.form import Form
+from gateway.formats.chat_body import ChatRequest, parse_chat
+from gateway.formats.chat_form import form_of
+from gateway.formats.chat_writer import ChatWriter, render
+
+# Where the form's names differ from this format's own.
+_PARAMS = {
+    "max_output": "max_completion_tokens",
+    "choices": "n",
+    "reasoning": "reasoning_effort",
+    "web_search": "web_search_options",
+}
+
+
+class ChatAsked:
+    """A chat completion that was asked; see ``Asked``."""
+
+    __slots__ = ("_form", "body", "prompt")
+
+    def __init__(self, body: ChatRequest, prompt: Prompt) -> None:
+        self.body = body
+        self.prompt = prompt
+        self._form: Form | None = None
+
+    @property
+    def model(self) -> str:
+        """See ``Asked``."""
+        return self.body.model
+
+    @property
+    def is_stream(self) -> bool:
+        """See ``Asked``."""
+        return bool(self.body.stream)
+
+    @property
+    def choices(self) -> int:
+        """See ``Asked``."""
+        return self.body.n or 1
+
+    @property
+    def explicit_max(self) -> int | None:
+        """See ``Asked``."""
+        return self.body.explicit_max
+
+    @property
+    def most_units(self) -> Usage:
+        """See ``Asked``."""
+        return NO_UNITS
+
+    @property
+    def wants_usage(self) -> bool:
+        """Tell whether a stream ends with a chunk that reports the usage."""
+        options = self.body.stream_options
+        return bool(options and options.include_usage)
+
+    def form(self) -> Form:
+        """See ``Asked``."""
+        if self._form is None:
+            self._form = form_of(self.body)
+        return self._form
+
+
+class Chat:
+    """The format of ``/v1/chat/completions``."""
+
+    name = "chat"
+    content_type = "application/json"
+    kind = "chat"
+
+    def parse(self, body: bytes, headers: Mapping[str, str]) -> ChatAsked:
+        """See ``Format.parse``."""
+        return ChatAsked(*parse_chat(body))
+
+    def render(self, result: Result, usage: Usage, attempt: Attempt) -> bytes:
+        """See ``Format.render``."""
+        return render(result, usage, attempt)
+
+    def writer(self, attempt: Attempt) -> ChatWriter:
+        """See ``Format.writer``."""
+        assert isinstance(attempt.asked, ChatAsked)
+        return ChatWriter(attempt, wants_usage=attempt.asked.wants_usage)
+
+    def param(self, field: str) -> str:
+        """See ``Format.param``."""
+        return _PARAMS.get(field, field)
+
+    def refusal(self, error: GatewayError, request_id: str) -> tuple[int, bytes]:
+        """See ``Format.refusal``."""
+        return error.status, error.body()
+
+    def headers(self, request_id: str) -> list[tuple[str, str]]:
+        """See ``Format.headers``."""
+        return [("x-request-id", request_id)]

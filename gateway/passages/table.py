@@ -1,0 +1,28 @@
+"""Which passage leads from a client's format to a channel: the only list of formats, adapters and what is native."""
+
+from __future__ import annotations
+
+from catalog.snapshot import Model, Route
+from gateway.formats.base import Format
+from gateway.passages.base import Passage
+from gateway.passages.native_chat import NativeChat
+from gateway.passages.translation import Translation
+from gateway.upstreams.base import Adapter
+
+# By the name of an adapter that a channel may have.
+ADAPTERS: dict[str, Adapter] = {}
+
+# By the adapter's name and the client format's: both speak the same, so what is known is passed on as it is.
+NATIVE: dict[tuple[str, str], Passage] = {("openai", "chat"): NativeChat()}
+
+
+_MADE: dict[tuple[str, str], Passage] = {}
+
+
+def passage_for(format_: Format, route: Route, model: Model) -> Passage:
+    """Return the way from a format to a route's channel."""
+    key = (route.channel.adapter, format_.name)
+    passage = NATIVE.get(key) or _MADE.get(key)
+    if passage is None:
+        passage = _MADE[key] = Translation(format_, ADAPTERS[route.channel.adapter])
+    return passage
