@@ -77,6 +77,8 @@ class Model:
     routes: tuple[Route, ...]
     # chat, embedding, image, speech, transcription or moderation
     kind: str = "chat"
+    # What an adapter must know of a model and a caller need not; see ``catalog.models.Trait``.
+    traits: frozenset[str] = frozenset()
 
     def price_at(self, unix_seconds: float) -> Price:
         """Return the price in force at a moment; the first price also covers all time before it."""

@@ -82,7 +82,7 @@ async def test_a_body_that_drips_is_not_waited_for_without_end(build: Build) -> 
         await asyncio.sleep(0.05)
         return {"type": "http.request", "body": b" ", "more_body": True}
 
-    scope = {"method": "POST", "headers": []}
+    scope = {"method": "POST", "path": "/v1/chat/completions", "headers": []}
     await asyncio.wait_for(handle(house.gateway, scope, drip, wire.send), 3)
 
     assert wire.sent[0]["status"] == 408
@@ -97,7 +97,7 @@ async def test_a_large_body_on_a_slow_line_has_the_time_it_needs(build: Build) -
         part = next(parts, b"")
         return {"type": "http.request", "body": part, "more_body": bool(part)}
 
-    scope = {"method": "POST", "headers": []}
+    scope = {"method": "POST", "path": "/v1/chat/completions", "headers": []}
     await handle(house.gateway, scope, slowly, wire.send)
 
     assert wire.sent[0]["status"] == 401
