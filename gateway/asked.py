@@ -19,6 +19,11 @@ class Prompt(msgspec.Struct, frozen=True):
     images: int
     audios: int
     files: int
+    # Length of the recordings in base64; not part of ``text_bytes``.
+    audio_bytes: int = 0
+    has_tools: bool = False
+    # The provider is asked to search the web.
+    has_search: bool = False
 
 
 NO_UNITS = Usage(0, 0, 0, 0, 0)

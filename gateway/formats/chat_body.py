@@ -306,7 +306,7 @@ def _weigh(request: ChatRequest, messages: list[Any]) -> Prompt:
     size = len(bytes(request.messages))
     for extra in (request.tools, request.functions, request.response_format):
         size += len(bytes(extra)) if extra is not UNSET else 0
-    images = audios = files = 0
+    images = audios = files = audio_bytes = 0
     for message in messages:
         content = message.content
         if type(content) is not list:
@@ -317,6 +317,14 @@ def _weigh(request: ChatRequest, messages: list[Any]) -> Prompt:
                 size -= len(part.image_url.url)
             elif type(part) is _AudioPart:
                 audios += 1
+                audio_bytes += len(part.input_audio.data)
             elif type(part) is _FilePart:
                 files += 1
-    return Prompt(text_bytes=max(0, size), images=images, audios=audios, files=files)
+    return Prompt(
+        text_bytes=max(0, size - audio_bytes),
+        images=images,
+        audios=audios,
+        files=files,
+        audio_bytes=audio_bytes,
+        has_tools=request.tools is not UNSET or request.functions is not UNSET,
+    )

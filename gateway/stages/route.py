@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from accounts.keyring import Caller
 from catalog.snapshot import CatalogUnavailable, Model, Route
@@ -33,7 +34,7 @@ def route(gateway: Gateway, request: Request, caller: Caller, asked: Asked) -> C
         raise PermissionDenied(f"This API key may not use the model '{model.id}'.", param="model")
     price = model.price_at(request.started_at_ms / 1000)
     _check_kind(model, request)
-    _check_capabilities(model, asked.prompt)
+    _check_capabilities(model, asked.prompt, request.format.param)
     return Call(
         request=request,
         caller=caller,
@@ -71,11 +72,20 @@ def _check_kind(model: Model, request: Request) -> None:
         )
 
 
-def _check_capabilities(model: Model, prompt: Prompt) -> None:
-    if prompt.images and "image" not in model.input_modalities:
-        raise InvalidRequest(f"The model '{model.id}' does not read images.", param="messages")
-    if prompt.audios and "audio" not in model.input_modalities:
-        raise InvalidRequest(f"The model '{model.id}' does not read audio.", param="messages")
+def _check_capabilities(model: Model, prompt: Prompt, param: Callable[[str], str]) -> None:
+    for count, modality, what in (
+        (prompt.images, "image", "images"),
+        (prompt.audios, "audio", "audio"),
+        (prompt.files, "file", "files"),
+    ):
+        if count and modality not in model.input_modalities:
+            raise InvalidRequest(f"The model '{model.id}' does not read {what}.", param=param("messages"))
+    for is_asked, ability, field, what in (
+        (prompt.has_tools, "tools", "tools", "call tools"),
+        (prompt.has_search, "web_search", "web_search", "search the web"),
+    ):
+        if is_asked and ability not in model.capabilities:
+            raise InvalidRequest(f"The model '{model.id}' cannot {what}.", param=param(field))
 
 
 def _in_order(routes: tuple[Route, ...]) -> tuple[Route, ...]:
