@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from catalog.pricing import Usage
 from gateway.asked import Asked, Attempt
@@ -28,7 +28,7 @@ class Writer(Protocol):
 
 
 class Format(Protocol):
-    """One client format; ``name`` is how channels and the table of passages call it."""
+    """One client format; ``name`` is how the table of passages calls it."""
 
     name: str
     # What a body must be declared as.
@@ -39,12 +39,6 @@ class Format(Protocol):
     def parse(self, body: bytes, headers: Mapping[str, str]) -> Asked:
         """Read a body; raises ``InvalidRequest`` that names the parameter."""
 
-    def render(self, result: Result, usage: Usage, attempt: Attempt) -> bytes:
-        """Write a whole answer; ``usage`` is what is billed."""
-
-    def writer(self, attempt: Attempt) -> Writer:
-        """Start to write a stream."""
-
     def param(self, field: str) -> str:
         """Return this format's own name of a field of the internal form."""
 
@@ -53,3 +47,14 @@ class Format(Protocol):
 
     def headers(self, request_id: str) -> list[tuple[str, str]]:
         """Return the headers by which this format's SDKs know a request."""
+
+
+@runtime_checkable
+class TextFormat(Format, Protocol):
+    """A format that can be written from the internal form of an answer, whatever the upstream speaks."""
+
+    def render(self, result: Result, usage: Usage, attempt: Attempt) -> bytes:
+        """Write a whole answer; ``usage`` is what is billed."""
+
+    def writer(self, attempt: Attempt) -> Writer:
+        """Start to write a stream."""

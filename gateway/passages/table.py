@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from catalog.snapshot import Model, Route
-from gateway.formats.base import Format
+from gateway.formats.base import Format, TextFormat
 from gateway.passages.base import Passage
 from gateway.passages.native_chat import NativeChat
 from gateway.passages.translation import Translation
-from gateway.upstreams.base import Adapter
+from gateway.upstreams.base import Adapter, CannotExpress
 
 # By the name of an adapter that a channel may have.
 ADAPTERS: dict[str, Adapter] = {}
@@ -15,14 +15,19 @@ ADAPTERS: dict[str, Adapter] = {}
 # By the adapter's name and the client format's: both speak the same, so what is known is passed on as it is.
 NATIVE: dict[tuple[str, str], Passage] = {("openai", "chat"): NativeChat()}
 
-
 _MADE: dict[tuple[str, str], Passage] = {}
 
 
 def passage_for(format_: Format, route: Route, model: Model) -> Passage:
-    """Return the way from a format to a route's channel."""
+    """Return the way from a format to a route's channel; raises ``CannotExpress`` where there is none."""
     key = (route.channel.adapter, format_.name)
     passage = NATIVE.get(key) or _MADE.get(key)
     if passage is None:
-        passage = _MADE[key] = Translation(format_, ADAPTERS[route.channel.adapter])
+        passage = _MADE[key] = _translation(format_, route.channel.adapter)
     return passage
+
+
+def _translation(format_: Format, adapter: str) -> Passage:
+    if adapter not in ADAPTERS or not isinstance(format_, TextFormat):
+        raise CannotExpress("model", "No channel to this model serves this path.")
+    return Translation(format_, ADAPTERS[adapter])

@@ -25,7 +25,7 @@ from gateway.events import (
     ToolDelta,
 )
 from gateway.form import Thinking, ToolCall
-from gateway.formats.base import Format, Writer
+from gateway.formats.base import TextFormat, Writer
 from gateway.metering import TextMeter
 from gateway.passages.base import Answer
 from gateway.upstreams.base import Adapter, BadAnswer, Prepared, Reader, Splitter
@@ -34,7 +34,7 @@ from gateway.upstreams.base import Adapter, BadAnswer, Prepared, Reader, Splitte
 class Translation:
     """One client format in front of one upstream protocol."""
 
-    def __init__(self, format_: Format, adapter: Adapter) -> None:
+    def __init__(self, format_: TextFormat, adapter: Adapter) -> None:
         self._format = format_
         self._adapter = adapter
 

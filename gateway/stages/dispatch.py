@@ -166,9 +166,8 @@ def _verdict(failures: list[AttemptFailed]) -> AllAttemptsFailed:
 
 
 async def _attempt(gateway: Gateway, call: Call, route: Route) -> Answer | Stream:
-    passage = passage_for(call.request.format, route, call.model)
     attempt = call.attempt(route)
-    prepared = _prepare(call, passage, attempt)
+    passage, prepared = _prepare(call, route, attempt)
     call.attempts += 1
     call.channel, call.dropped = route.channel, prepared.dropped
     write_intent(gateway, call)
@@ -192,9 +191,10 @@ async def _attempt(gateway: Gateway, call: Call, route: Route) -> Answer | Strea
         raise AttemptFailed(str(exc), can_repeat=True, has_answered=True, may_be_billed=True) from exc
 
 
-def _prepare(call: Call, passage: Passage, attempt: Attempt) -> Prepared:
+def _prepare(call: Call, route: Route, attempt: Attempt) -> tuple[Passage, Prepared]:
     try:
-        return passage.prepare(attempt)
+        passage = passage_for(call.request.format, route, call.model)
+        return passage, passage.prepare(attempt)
     except CannotExpress as exc:
         param = call.request.format.param(exc.field)
         raise Inexpressible(InvalidRequest(exc.reason, param=param)) from exc
