@@ -6,7 +6,6 @@ the price and another to the upstream. Messages, tools and formats are checked, 
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -14,6 +13,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from gateway.asked import Prompt
 from gateway.errors import InvalidRequest
+from gateway.formats.reading import read
 
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -232,17 +232,11 @@ _CHECKS: tuple[tuple[str, msgspec.json.Decoder[Any]], ...] = (
     ("web_search_options", msgspec.json.Decoder(dict[str, Any])),
 )
 
-_PLACE = re.compile(r" - at `\$(?P<place>[^`]*)`$")
-_FIELD = re.compile(r"(?:unknown|required) field `(?P<field>[^`]*)`")
-
 
 def parse_chat(body: bytes) -> tuple[ChatRequest, Prompt]:
     """Read a chat completion's body; raises ``InvalidRequest`` that names the parameter."""
-    try:
-        request = _DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise _explain(exc, "") from None
-    messages = _check("messages", _MESSAGES, request.messages)
+    request = read(_DECODER, body)
+    messages = read(_MESSAGES, request.messages, "messages")
     for name, decoder in _CHECKS:
         _check_raw(request, name, decoder)
     _refuse_unsupported(request)
@@ -256,34 +250,7 @@ def _check_raw(request: ChatRequest, name: str, decoder: msgspec.json.Decoder[An
     if bytes(value) == b"null":
         setattr(request, name, UNSET)
     else:
-        _check(name, decoder, value)
-
-
-def _check(name: str, decoder: msgspec.json.Decoder[Any], value: Raw) -> Any:
-    try:
-        return decoder.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise _explain(exc, name) from None
-
-
-def _explain(exc: Exception, name: str) -> InvalidRequest:
-    if isinstance(exc, RecursionError):
-        return InvalidRequest("The body is nested too deeply.", param=name or None)
-    text = str(exc)
-    place = _PLACE.search(text)
-    param = name + (place["place"] if place else "")
-    field = _FIELD.search(text)
-    if field:
-        param = f"{param}.{field['field']}"
-    param = param.replace("[...]", "[]").lstrip(".")
-    reason = _PLACE.sub("", text)
-    if "unknown field" in text:
-        return InvalidRequest(f"Unknown parameter: '{param}'. Remove it or check its spelling.", param=param)
-    if "missing required field" in text:
-        return InvalidRequest(f"Missing required parameter: '{param}'.", param=param)
-    if isinstance(exc, msgspec.ValidationError):
-        return InvalidRequest(f"Invalid value for '{param or 'body'}': {reason}.", param=param or None)
-    return InvalidRequest(f"The body is not valid JSON: {reason}.")
+        read(decoder, value, name)
 
 
 def _refuse_unsupported(request: ChatRequest) -> None:
