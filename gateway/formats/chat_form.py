@@ -19,6 +19,10 @@ from gateway.errors import InvalidRequest
 from gateway.formats.chat_body import ChatRequest
 
 
+# A union of ``Raw`` and ``None`` would take nothing but null.
+_NULL = Raw(b"null")
+
+
 class _Part(msgspec.Struct):
     type: str
     text: str = ""
@@ -52,14 +56,14 @@ class _Message(msgspec.Struct):
 class _FunctionSpec(msgspec.Struct):
     name: str
     description: str | None = None
-    parameters: Raw | None = None
+    parameters: Raw = _NULL
     strict: bool | None = None
 
 
 class _CustomSpec(msgspec.Struct):
     name: str
     description: str | None = None
-    format: Raw | None = None
+    format: Raw = _NULL
 
 
 class _Tool(msgspec.Struct):
@@ -71,7 +75,7 @@ class _Tool(msgspec.Struct):
 
 class _Schema(msgspec.Struct):
     name: str
-    schema: Raw | None = None
+    schema: Raw = _NULL
     description: str | None = None
     strict: bool | None = None
 
@@ -251,13 +255,17 @@ def _tools(body: ChatRequest) -> list[f.Tool]:
 
 def _tool(tool: _Tool) -> f.Tool:
     if tool.custom is not None:
-        return f.CustomTool(tool.custom.name, tool.custom.description or "", tool.custom.format)
+        return f.CustomTool(tool.custom.name, tool.custom.description or "", _given(tool.custom.format))
     assert tool.function is not None
     return _function(tool.function, _cache(tool.cache_control))
 
 
 def _function(spec: _FunctionSpec, cache: f.CacheTtl) -> f.FunctionTool:
-    return f.FunctionTool(spec.name, spec.description or "", spec.parameters, spec.strict, cache)
+    return f.FunctionTool(spec.name, spec.description or "", _given(spec.parameters), spec.strict, cache)
+
+
+def _given(raw: Raw) -> Raw | None:
+    return None if bytes(raw) == b"null" else raw
 
 
 def _choice(body: ChatRequest) -> f.ToolChoice:
@@ -292,7 +300,7 @@ def _response_format(raw: Raw | msgspec.UnsetType) -> f.ResponseFormat:
         return f.ResponseFormat()
     schema = wanted.json_schema
     return f.ResponseFormat(
-        "json_schema", schema.name, schema.schema, schema.description or "", schema.strict
+        "json_schema", schema.name, _given(schema.schema), schema.description or "", schema.strict
     )
 
 
