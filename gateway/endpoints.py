@@ -4,5 +4,17 @@ from __future__ import annotations
 
 from gateway.formats.base import Format
 from gateway.formats.chat import Chat
+from gateway.formats.embeddings import Embeddings
+from gateway.formats.images import Images
+from gateway.formats.moderations import Moderations
+from gateway.formats.speech import Speech
+from gateway.formats.transcriptions import Transcriptions
 
-ENDPOINTS: dict[str, Format] = {"/v1/chat/completions": Chat()}
+ENDPOINTS: dict[str, Format] = {
+    "/v1/chat/completions": Chat(),
+    "/v1/embeddings": Embeddings(),
+    "/v1/moderations": Moderations(),
+    "/v1/images/generations": Images(),
+    "/v1/audio/speech": Speech(),
+    "/v1/audio/transcriptions": Transcriptions(),
+}

@@ -6,6 +6,9 @@ from catalog.snapshot import Model, Route
 from gateway.formats.base import Format, TextFormat
 from gateway.passages.base import Passage
 from gateway.passages.native_chat import NativeChat
+from gateway.passages.pass_through import FreePassThrough, PassThrough, PicturePassThrough
+from gateway.passages.speech import SpeechPassage
+from gateway.passages.transcriptions import TranscriptionPassage
 from gateway.passages.translation import Translation
 from gateway.upstreams.base import Adapter, CannotExpress
 
@@ -14,6 +17,17 @@ ADAPTERS: dict[str, Adapter] = {}
 
 # By the adapter's name and the client format's: both speak the same, so what is known is passed on as it is.
 NATIVE: dict[tuple[str, str], Passage] = {("openai", "chat"): NativeChat()}
+
+# Paths that only OpenAI's shape serves, for each adapter that knows it.
+_OPENAI_SHAPED = ("openai", "openai_responses", "azure", "qwen")
+_PASS_THROUGH: dict[str, Passage] = {
+    "embeddings": PassThrough("/embeddings", "data"),
+    "moderations": FreePassThrough("/moderations", "results"),
+    "images": PicturePassThrough("/images/generations", "data"),
+    "speech": SpeechPassage(),
+    "transcriptions": TranscriptionPassage(),
+}
+NATIVE |= {(each, name): passage for each in _OPENAI_SHAPED for name, passage in _PASS_THROUGH.items()}
 
 _MADE: dict[tuple[str, str], Passage] = {}
 

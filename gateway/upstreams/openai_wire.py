@@ -60,8 +60,13 @@ def usage_of(reported: ReportedUsage | None) -> Usage | None:
         max(reported.completion_tokens, reported.total_tokens - reported.prompt_tokens),
         (output and output.reasoning_tokens) or 0,
     )
-    # A report beyond any model is none: it could neither be paid nor stored.
-    return Usage(*counts) if min(counts) >= 0 and max(counts) <= MAX_TOKENS else None
+    return sane(Usage(*counts))
+
+
+def sane(usage: Usage) -> Usage | None:
+    """Return a report, or ``None`` for one beyond any model: it could neither be paid nor stored."""
+    counts = msgspec.structs.astuple(usage)
+    return usage if min(counts) >= 0 and max(counts) <= MAX_TOKENS else None
 
 
 def blames_our_account(body: bytes) -> bool:

@@ -1,0 +1,139 @@
+"""Passages on which request and answer stay as they are, but for names, secrets and what is billed.
+
+Embeddings, moderations and pictures are JSON both ways. Speech answers with sound, transcriptions ask with a form; the
+modules ``speech`` and ``transcriptions`` beside this one read what those bill.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from catalog.pricing import Usage
+from catalog.snapshot import Channel
+from gateway.asked import NO_UNITS, Attempt
+from gateway.formats.passed_on import PassedOn
+from gateway.passages.base import Answer, StreamTranslator
+from gateway.upstreams import openai_wire
+from gateway.upstreams.base import BadAnswer, Prepared, Splitter
+from gateway.upstreams.sse import EventSplitter
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class _InputDetails(msgspec.Struct):
+    text_tokens: int | None = None
+    image_tokens: int | None = None
+    cached_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    """Embeddings count ``prompt_tokens``, pictures ``input_tokens`` and ``output_tokens``."""
+
+    prompt_tokens: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    input_tokens_details: _InputDetails | None = None
+
+
+class PassThrough:
+    """A JSON body to ``target`` and its JSON answer, which must have the list ``content``."""
+
+    def __init__(self, target: str, content: str) -> None:
+        self._target = target
+        self._content = content
+
+    def prepare(self, attempt: Attempt) -> Prepared:
+        """See ``Passage.prepare``."""
+        assert isinstance(attempt.asked, PassedOn)
+        body = msgspec.structs.replace(attempt.asked.body, model=attempt.route.upstream_model)
+        return Prepared(self._target, json_headers(attempt.route.channel), _ENCODER.encode(body))
+
+    def answer(self, body: bytes, attempt: Attempt) -> Answer:
+        """See ``Passage.answer``."""
+        try:
+            raw = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+            content = msgspec.json.decode(raw[self._content], type=list[msgspec.Raw])
+            usage = msgspec.json.decode(raw["usage"], type=_Usage | None) if "usage" in raw else None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError) as exc:
+            raise BadAnswer("not an answer of this path") from exc
+        if not content or "error" in raw:
+            raise BadAnswer("an error with status 200")
+        if "model" in raw:
+            raw["model"] = msgspec.Raw(_ENCODER.encode(attempt.model.id))
+        return Answer(
+            body=_ENCODER.encode(raw),
+            usage=self.usage(usage, len(content), attempt),
+            text_tokens=0,
+            has_output=True,
+            finish_reason="stop",
+            upstream_id="",
+        )
+
+    def usage(self, reported: _Usage | None, count: int, attempt: Attempt) -> Usage | None:
+        """Return what is billed for an answer of ``count`` parts."""
+        if reported is None:
+            return None
+        return openai_wire.sane(
+            Usage(max(reported.prompt_tokens, reported.input_tokens), 0, 0, reported.output_tokens, 0)
+        )
+
+    def stream(self, attempt: Attempt) -> StreamTranslator:
+        """Never called: none of these paths streams."""
+        raise NotImplementedError
+
+    def splitter(self) -> Splitter:
+        """See ``Passage.splitter``."""
+        return EventSplitter()
+
+    def blames_our_account(self, body: bytes) -> bool:
+        """See ``Passage.blames_our_account``."""
+        return openai_wire.blames_our_account(body)
+
+    def complaint(self, body: bytes, channel: Channel) -> tuple[str, str | None]:
+        """See ``Passage.complaint``."""
+        return openai_wire.complaint(body, channel)
+
+
+class FreePassThrough(PassThrough):
+    """A path that costs nothing, whatever is reported."""
+
+    def usage(self, reported: Any, count: int, attempt: Attempt) -> Usage | None:
+        """See ``PassThrough.usage``."""
+        return NO_UNITS
+
+
+class PicturePassThrough(PassThrough):
+    """Pictures: billed by tokens where the upstream counts them, else by the picture."""
+
+    def usage(self, reported: _Usage | None, count: int, attempt: Attempt) -> Usage | None:
+        """See ``PassThrough.usage``."""
+        if reported is None:
+            return msgspec.structs.replace(NO_UNITS, images=count)
+        details = reported.input_tokens_details or _InputDetails()
+        return openai_wire.sane(
+            Usage(
+                reported.input_tokens,
+                details.cached_tokens or 0,
+                0,
+                reported.output_tokens,
+                0,
+                image_input_tokens=details.image_tokens or 0,
+                images=count,
+            )
+        )
+
+
+def json_headers(channel: Channel) -> tuple[tuple[str, str], ...]:
+    """Return the headers of a JSON request to a channel."""
+    return (("content-type", "application/json"), *key_headers(channel))
+
+
+def key_headers(channel: Channel) -> tuple[tuple[str, str], ...]:
+    """Return the header that carries a channel's credential; Azure's has a name of its own."""
+    if not channel.api_key:
+        return ()
+    if channel.adapter == "azure":
+        return (("api-key", channel.api_key),)
+    return (("authorization", f"Bearer {channel.api_key}"),)
