@@ -136,6 +136,7 @@ class CustomTool(msgspec.Struct, tag="custom"):
     name: str
     description: str = ""
     format: Raw | None = None
+    namespace: str = ""
 
 
 class WebSearch(msgspec.Struct, tag="web_search"):

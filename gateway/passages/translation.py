@@ -29,6 +29,7 @@ from gateway.formats.base import TextFormat, Writer
 from gateway.metering import TextMeter
 from gateway.passages.base import Answer
 from gateway.upstreams.base import Adapter, BadAnswer, Prepared, Reader, Splitter
+from gateway.upstreams.tools import CustomCalls
 
 
 class Translation:
@@ -44,7 +45,8 @@ class Translation:
 
     def answer(self, body: bytes, attempt: Attempt) -> Answer:
         """See ``Passage.answer``."""
-        result = self._adapter.answer(body, attempt.asked.form())
+        form = attempt.asked.form()
+        result = CustomCalls(form).result(self._adapter.answer(body, form))
         if not result.choices:
             raise BadAnswer("no choices")
         meter = TextMeter()
@@ -62,8 +64,9 @@ class Translation:
 
     def stream(self, attempt: Attempt) -> TranslatedStream:
         """See ``Passage.stream``."""
+        form = attempt.asked.form()
         return TranslatedStream(
-            self._adapter.reader(attempt.asked.form()), self._format.writer(attempt), attempt.asked.choices
+            self._adapter.reader(form), self._format.writer(attempt), attempt.asked.choices, CustomCalls(form)
         )
 
     def splitter(self) -> Splitter:
@@ -94,13 +97,14 @@ _SAYS: dict[type, Callable[[Any], str]] = {
 class TranslatedStream:
     """A stream on its way from a reader to a writer, metered in between."""
 
-    def __init__(self, reader: Reader, writer: Writer, choices: int) -> None:
+    def __init__(self, reader: Reader, writer: Writer, choices: int, customs: CustomCalls) -> None:
         self.usage: Usage | None = None
         self.finish_reason = ""
         self.upstream_id = ""
         self.is_done = False
         self._reader = reader
         self._writer = writer
+        self._customs = customs
         self._meter = TextMeter()
         self._unfinished = set(range(choices))
 
@@ -119,7 +123,7 @@ class TranslatedStream:
         events = self._reader.feed(event)
         for each in events:
             self._note(each)
-        return self._writer.write(events) if events else b""
+        return self._writer.write(self._customs.events(events)) if events else b""
 
     def _note(self, event: Event) -> None:
         kind = type(event)
