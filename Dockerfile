@@ -19,6 +19,7 @@ RUN FASTANCHOR_HOSTS=build.invalid \
     FASTANCHOR_SECRET_KEY=only-for-collecting-static-files-never-used-when-running \
     FASTANCHOR_API_KEY_PEPPERS=1:00 \
     FASTANCHOR_CHANNEL_KEYS=k1:00 \
+    FASTANCHOR_ARCHIVE_KEYS=a1:00 \
     FASTANCHOR_EMAIL_URL=console: \
     DATABASE_URL=postgres:///build \
     REDIS_URL=unix:///build \

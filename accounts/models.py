@@ -1,4 +1,4 @@
-"""Tables of this app: users, organizations, members, plans, API keys."""
+"""Tables of this app: users, organizations, members, plans, API keys, stored responses."""
 
 from __future__ import annotations
 
@@ -167,3 +167,29 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…{self.last4})"
+
+
+class StoredResponse(models.Model):
+    """A response kept for later requests; see ``accounts.stored_responses``. No page shows it."""
+
+    id = models.CharField(primary_key=True, max_length=64)
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="stored_responses", db_index=False
+    )
+    # Kept when the key is gone.
+    made_by_key = models.CharField(max_length=40)
+    model = models.CharField(max_length=200)
+    status = models.CharField(max_length=20)
+    is_background = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+    # While a process works on it; one that does not renew it has died.
+    leased_until = models.DateTimeField(null=True)
+    size = models.PositiveIntegerField(help_text="Bytes before compression and sealing.")
+    sealed_body = models.BinaryField()
+
+    class Meta:
+        indexes = [models.Index(fields=["organization", "-created_at"], name="response_by_organization")]
+
+    def __str__(self) -> str:
+        return self.id

@@ -84,6 +84,7 @@ def _environ(folder: Path, servers: Servers) -> dict[str, str]:
         "FASTANCHOR_SECRET_KEY": secrets.token_hex(32),
         "FASTANCHOR_API_KEY_PEPPERS": f"1:{secrets.token_hex(32)}",
         "FASTANCHOR_CHANNEL_KEYS": f"k1:{secrets.token_hex(32)}",
+        "FASTANCHOR_ARCHIVE_KEYS": f"a1:{secrets.token_hex(32)}",
         "FASTANCHOR_ALLOW_PRIVATE_UPSTREAMS": "1",
         "FASTANCHOR_HOLD_REBUILD_GRACE_MS": "0",
         # Not what is measured, and under valgrind every wait is fifty times as long.

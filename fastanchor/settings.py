@@ -28,10 +28,12 @@ if ENVIRONMENT not in {"production", "development", "test"}:
 IS_PRODUCTION = ENVIRONMENT == "production"
 DEBUG = False
 
-# Secrets: sessions, API key pepper (newest first, "version:hex"), channel credentials (newest first, "kid:hex").
+# Secrets: sessions, API key pepper (newest first, "version:hex"), channel credentials and
+# stored responses (both newest first, "kid:hex").
 SECRET_KEY = env_secret("FASTANCHOR_SECRET_KEY")
 API_KEY_PEPPERS = env_secret("FASTANCHOR_API_KEY_PEPPERS")
 CHANNEL_KEYS = env_secret("FASTANCHOR_CHANNEL_KEYS")
+ARCHIVE_KEYS = env_secret("FASTANCHOR_ARCHIVE_KEYS")
 
 # Hosts and transport security; behind a proxy that ends TLS set FASTANCHOR_TRUST_PROXY=1.
 ALLOWED_HOSTS = env_list("FASTANCHOR_HOSTS", "" if IS_PRODUCTION else "127.0.0.1,localhost,[::1],testserver")
@@ -211,6 +213,12 @@ VALKEY_TIMEOUT_S = env_int("FASTANCHOR_VALKEY_TIMEOUT_MS", 100) / 1000
 # Seconds between the loss of Valkey's memory and new holds: every shipper reports its open holds meanwhile.
 HOLD_REBUILD_GRACE_S = env_int("FASTANCHOR_HOLD_REBUILD_GRACE_MS", 2000) / 1000
 
+# Stored responses: how long they are kept, how large one may be with all that came before it, and how long an answer
+# waits for them.
+RESPONSES_DAYS = env_int("FASTANCHOR_RESPONSES_DAYS", 30)
+RESPONSES_MAX_BYTES = env_int("FASTANCHOR_RESPONSES_MAX_BYTES", 4 * 1024 * 1024)
+ARCHIVE_WAIT_S = env_int("FASTANCHOR_ARCHIVE_WAIT_MS", 2000) / 1000
+
 # Celery: tasks only trigger work that is safe to run twice; the truth is in PostgreSQL.
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://").replace("?db=", "?virtual_host=")
 CELERY_TASK_IGNORE_RESULT = True
@@ -229,6 +237,7 @@ CELERY_BEAT_SCHEDULE = {
         "task": "billing.tasks.prepare_partitions",
         "schedule": crontab(minute="23", hour="3"),
     },
+    "expire-responses": {"task": "accounts.tasks.expire_responses", "schedule": 300.0},
     "reannounce-balances": {"task": "billing.tasks.reannounce_balances", "schedule": 60.0},
 }
 
@@ -272,6 +281,9 @@ LOGGING = {
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 
 refuse_missing()
+if RESPONSES_DAYS < 1:
+    message = "FASTANCHOR_RESPONSES_DAYS must be 1 or more."
+    raise ImproperlyConfigured(message)
 if IS_PRODUCTION and (len(SECRET_KEY) < 50 or "*" in ALLOWED_HOSTS or not ALLOWED_HOSTS):
     message = (
         "FASTANCHOR_SECRET_KEY needs 50 characters or more and FASTANCHOR_HOSTS must name the hosts, not *."

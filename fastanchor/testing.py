@@ -76,6 +76,7 @@ def _export(folder: Path, database_url: str, redis_url: str) -> None:
         "FASTANCHOR_SECRET_KEY": secrets.token_hex(32),
         "FASTANCHOR_API_KEY_PEPPERS": f"1:{secrets.token_hex(32)}",
         "FASTANCHOR_CHANNEL_KEYS": f"k1:{secrets.token_hex(32)}",
+        "FASTANCHOR_ARCHIVE_KEYS": f"a1:{secrets.token_hex(32)}",
         "FASTANCHOR_EMAIL_URL": (folder / "mail").as_uri(),
         "FASTANCHOR_ALLOW_PRIVATE_UPSTREAMS": "1",
         "FASTANCHOR_HOLD_REBUILD_GRACE_MS": "0",

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 
-_NAMES = ("FASTANCHOR_SECRET_KEY", "FASTANCHOR_API_KEY_PEPPERS", "FASTANCHOR_CHANNEL_KEYS")
+_NAMES = (
+    "FASTANCHOR_SECRET_KEY",
+    "FASTANCHOR_API_KEY_PEPPERS",
+    "FASTANCHOR_CHANNEL_KEYS",
+    "FASTANCHOR_ARCHIVE_KEYS",
+)
 
 os.environ.update(dict.fromkeys(_NAMES, "1:00"))
 os.environ.update(

@@ -13,6 +13,7 @@ SAFE = {
     "FASTANCHOR_SECRET_KEY": "s" * 50,
     "FASTANCHOR_API_KEY_PEPPERS": "1:" + "0" * 64,
     "FASTANCHOR_CHANNEL_KEYS": "k1:" + "0" * 64,
+    "FASTANCHOR_ARCHIVE_KEYS": "a1:" + "0" * 64,
     "FASTANCHOR_EMAIL_URL": "smtp://mail.example:587",
     "DATABASE_URL": "postgres://Ada:p%40ss@%2Frun%2FPG/one?sslmode=require",
     "REDIS_URL": "redis://valkey.example/0",
@@ -55,6 +56,9 @@ def test_a_database_address_keeps_its_case_its_escapes_and_its_parameters() -> N
     [
         ("FASTANCHOR_SECRET_KEY", None, "Set FASTANCHOR_SECRET_KEY."),
         ("FASTANCHOR_API_KEY_PEPPERS", None, "Set FASTANCHOR_API_KEY_PEPPERS."),
+        ("FASTANCHOR_ARCHIVE_KEYS", None, "Set FASTANCHOR_ARCHIVE_KEYS."),
+        ("FASTANCHOR_RESPONSES_DAYS", "a month", "FASTANCHOR_RESPONSES_DAYS must be a whole number"),
+        ("FASTANCHOR_RESPONSES_DAYS", "0", "FASTANCHOR_RESPONSES_DAYS must be 1 or more"),
         ("FASTANCHOR_EMAIL_URL", None, "Set FASTANCHOR_EMAIL_URL."),
         ("DATABASE_URL", None, "Set DATABASE_URL."),
         ("FASTANCHOR_SECRET_KEY", "short", "needs 50 characters"),

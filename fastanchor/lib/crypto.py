@@ -1,6 +1,6 @@
-"""Sealing of secrets that must be read again: AES-256-GCM with a ring of keys, the newest first.
+"""Sealing of what must be read again: AES-256-GCM with a ring of keys, the newest first.
 
-A sealed text is ``kid:base64(nonce + ciphertext)``. The associated data names the place it belongs to
+A sealed text is ``kid:base64(nonce + ciphertext)``, sealed bytes are the same without base64. The associated data names the place it belongs to
 (``table:column:primary key``), so a sealed text copied to another row does not open there.
 """
 
@@ -48,6 +48,28 @@ def unseal(sealed: str, *, aad: str) -> str:
         raise CannotUnseal(message) from None
 
 
+def seal_bytes(plaintext: bytes, *, ring: str, aad: str) -> bytes:
+    """Encrypt bytes with the newest key of a ring for the place that ``aad`` names."""
+    kid, key = next(iter(_ring(ring).items()))
+    nonce = os.urandom(_NONCE_BYTES)
+    return kid.encode() + b":" + nonce + key.encrypt(nonce, plaintext, aad.encode())
+
+
+def unseal_bytes(sealed: bytes, *, ring: str, aad: str) -> bytes:
+    """Decrypt what ``seal_bytes`` returned for the same place; raises ``CannotUnseal``."""
+    name, _, raw = sealed.partition(b":")
+    kid = name.decode(errors="replace")
+    key = _ring(ring).get(kid)
+    if key is None:
+        message = f"no key {kid!r} in the key ring"
+        raise CannotUnseal(message)
+    try:
+        return key.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], aad.encode())
+    except (InvalidTag, ValueError):
+        message = f"key {kid!r} does not open it here"
+        raise CannotUnseal(message) from None
+
+
 def newest_kid() -> str:
     """Return the name of the key that ``seal`` uses."""
     return next(iter(_ring(settings.CHANNEL_KEYS)))
@@ -62,7 +84,7 @@ def is_sealed_with_newest(sealed: str) -> bool:
 def _ring(text: str) -> dict[str, AESGCM]:
     ring = dict(_parse(entry.strip()) for entry in text.split(",") if entry.strip())
     if not ring:
-        raise ImproperlyConfigured("FASTANCHOR_CHANNEL_KEYS holds no key; write name:64 hex digits.")
+        raise ImproperlyConfigured("A ring of keys holds no key; write name:64 hex digits.")
     return ring
 
 
@@ -74,6 +96,6 @@ def _parse(entry: str) -> tuple[str, AESGCM]:
         key = b""
     if not kid or len(key) != _KEY_BYTES:
         # Only the name is shown; the rest is the secret.
-        message = f"Key {kid!r} in FASTANCHOR_CHANNEL_KEYS must be name:64 hex digits."
+        message = f"Key {kid!r} of a ring of keys must be name:64 hex digits."
         raise ImproperlyConfigured(message)
     return kid, AESGCM(key)

@@ -10,7 +10,13 @@ from pathlib import Path
 
 _FILE = "env.json"
 _CHECKOUT = Path(__file__).resolve().parent.parent.parent
-_SECRETS = ("FASTANCHOR_SECRET_KEY", "FASTANCHOR_API_KEY_PEPPERS", "FASTANCHOR_CHANNEL_KEYS")
+# What stands before a secret's digits: the name of the first key of a ring.
+_SECRETS = {
+    "FASTANCHOR_SECRET_KEY": "",
+    "FASTANCHOR_API_KEY_PEPPERS": "1:",
+    "FASTANCHOR_CHANNEL_KEYS": "k1:",
+    "FASTANCHOR_ARCHIVE_KEYS": "a1:",
+}
 
 
 def data_folder() -> Path:
@@ -80,5 +86,4 @@ def write_private(path: Path, values: dict[str, str]) -> None:
 
 
 def _new_secret(name: str) -> str:
-    version = {"FASTANCHOR_API_KEY_PEPPERS": "1:", "FASTANCHOR_CHANNEL_KEYS": "k1:"}.get(name, "")
-    return version + secrets.token_hex(32)
+    return _SECRETS[name] + secrets.token_hex(32)

@@ -168,6 +168,7 @@ def _environment() -> dict[str, str]:
         "FASTANCHOR_SECRET_KEY": secrets.token_hex(32),
         "FASTANCHOR_API_KEY_PEPPERS": f"1:{secrets.token_hex(32)}",
         "FASTANCHOR_CHANNEL_KEYS": f"k1:{secrets.token_hex(32)}",
+        "FASTANCHOR_ARCHIVE_KEYS": f"a1:{secrets.token_hex(32)}",
         "FASTANCHOR_EMAIL_URL": "console:",
         "FASTANCHOR_HOLD_REBUILD_GRACE_MS": str(round(GRACE_S * 1000)),
         # Each gateway is one process, and the shipper is the campaign's.

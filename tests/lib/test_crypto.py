@@ -8,7 +8,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
-from fastanchor.lib.crypto import CannotUnseal, is_sealed_with_newest, seal, unseal
+from fastanchor.lib.crypto import CannotUnseal, is_sealed_with_newest, seal, seal_bytes, unseal, unseal_bytes
 
 OLD, NEW = f"old:{'0a' * 32}", f"new:{'0b' * 32}"
 HERE, THERE = "table:column:1", "table:column:2"
@@ -83,3 +83,20 @@ def test_a_malformed_ring_is_refused_without_showing_it(settings: Settings, ring
         seal("sk-1", aad=HERE)
 
     assert "0a0a" not in str(caught.value)
+
+
+def test_sealed_bytes_open_in_their_own_place_with_their_own_ring_only() -> None:
+    sealed = seal_bytes(b"\x00said:in confidence", ring=OLD, aad=HERE)
+
+    assert unseal_bytes(sealed, ring=f"{NEW},{OLD}", aad=HERE) == b"\x00said:in confidence"
+    assert b"confidence" not in sealed
+    with pytest.raises(CannotUnseal):
+        unseal_bytes(sealed, ring=OLD, aad=THERE)
+    with pytest.raises(CannotUnseal, match="'old'"):
+        unseal_bytes(sealed, ring=NEW, aad=HERE)
+
+
+@pytest.mark.parametrize("sealed", [b"", b"old", b"old:", b"\xff:short", b":QUJD"])
+def test_bytes_that_were_never_sealed_do_not_open(sealed: bytes) -> None:
+    with pytest.raises(CannotUnseal):
+        unseal_bytes(sealed, ring=OLD, aad=HERE)

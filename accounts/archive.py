@@ -1,0 +1,156 @@
+"""DOOR: responses that are kept for later requests; PostgreSQL is asked through injected loaders.
+
+Nothing here knows a table. Instances belong to one event loop. What must hold:
+
+- what belongs to one organization is found by no other;
+- nobody waits longer than ``wait_s`` for the store, and one that does not answer is never the caller's fault;
+- what waits for the store is bounded, and few of the loaders' threads are used, so that keys are still found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Status = Literal["in_progress", "completed", "incomplete", "failed", "cancelled"]
+
+MAX_BYTES = 4 * 1024 * 1024
+WAIT_S = 2.0
+# Half of the loaders' threads.
+MAX_LOADS = 4
+MAX_WAITING = 1_000
+MAX_WAITING_BYTES = 64 * 1024 * 1024
+# The process that works on a response renews its lease well before the end.
+LEASE_S = 60.0
+
+
+class ArchiveUnavailable(Exception):
+    """The store does not answer now."""
+
+
+class Body(msgspec.Struct):
+    """What is sealed: the response as its format writes it, and every item that came before its output."""
+
+    response: Raw
+    input: list[Raw]
+
+    def encode(self) -> bytes:
+        """Write it as it is sealed."""
+        return msgspec.json.encode(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One response of one organization; ``created_at`` counts seconds."""
+
+    id: str
+    organization_id: str
+    key_id: str
+    model_id: str
+    status: Status
+    created_at: int
+    body: bytes
+    is_background: bool = False
+
+    def read(self) -> Body:
+        """Return the body in its parts."""
+        return msgspec.json.decode(self.body, type=Body)
+
+    def turned(self, status: Status, error: dict[str, str] | None = None) -> Kept:
+        """Return the same response in another status, in its body, too."""
+        body = self.read()
+        response: dict[str, Any] = msgspec.json.decode(body.response)
+        response |= {"status": status, "error": error}
+        body.response = Raw(msgspec.json.encode(response))
+        return replace(self, status=status, body=body.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Loaders:
+    """What the archive needs of the store; each raises when it cannot tell.
+
+    ``save`` and ``finish`` must leave no trace when they end after the moment (unix seconds) they are given.
+    """
+
+    save: Callable[[Kept, float], Awaitable[None]]
+    find: Callable[[str, str], Awaitable[Kept | None]]
+    delete: Callable[[str, str], Awaitable[bool]]
+    cancel: Callable[[str, str], Awaitable[Kept | None]]
+    finish: Callable[[Kept, float], Awaitable[bool]]
+    # Returns those that are still to be worked on.
+    renew: Callable[[list[str]], Awaitable[set[str]]]
+
+
+class Archive:
+    """Responses by organization and id; every method raises ``ArchiveUnavailable``."""
+
+    def __init__(self, loaders: Loaders, *, max_bytes: int = MAX_BYTES, wait_s: float = WAIT_S) -> None:
+        self.max_bytes = max_bytes
+        self._loaders = loaders
+        self._wait_s = wait_s
+        self._slots = asyncio.Semaphore(MAX_LOADS)
+        self._running: set[asyncio.Task[Any]] = set()
+        self._waiting_bytes = 0
+
+    async def keep(self, kept: Kept) -> None:
+        """Keep a response; after an ``ArchiveUnavailable`` it is not kept."""
+        until = time.time() + self._wait_s
+        await self._ask(lambda: self._loaders.save(kept, until), size=len(kept.body))
+
+    async def find(self, organization_id: str, response_id: str) -> Kept | None:
+        """Return a response, unless it is unknown, expired, or belongs to someone else."""
+        return await self._ask(lambda: self._loaders.find(organization_id, response_id))
+
+    async def delete(self, organization_id: str, response_id: str) -> bool:
+        """Delete a response and tell whether there was one; work on it ends."""
+        return await self._ask(lambda: self._loaders.delete(organization_id, response_id))
+
+    async def cancel(self, organization_id: str, response_id: str) -> Kept | None:
+        """Cancel a response that is worked on in the background, and return it; one that has ended stays."""
+        return await self._ask(lambda: self._loaders.cancel(organization_id, response_id))
+
+    async def finish(self, kept: Kept) -> bool:
+        """Put an end to a response that was in progress; ``False`` where it was cancelled or deleted meanwhile."""
+        until = time.time() + self._wait_s
+        return await self._ask(lambda: self._loaders.finish(kept, until), size=len(kept.body))
+
+    async def renew(self, response_ids: Collection[str]) -> set[str]:
+        """Renew the leases of responses in progress and return those that still are."""
+        return await self._ask(lambda: self._loaders.renew(list(response_ids)))
+
+    async def _ask(self, load: Callable[[], Awaitable[T]], *, size: int = 0) -> T:
+        if len(self._running) >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES:
+            raise ArchiveUnavailable
+        until = time.monotonic() + self._wait_s
+        task = asyncio.get_running_loop().create_task(self._load(load, until), name="archive")
+        self._running.add(task)
+        self._waiting_bytes += size
+        task.add_done_callback(lambda done: self._end(done, size))
+        # A thread cannot be stopped: its task keeps the slot until it ends, whoever has stopped waiting.
+        await asyncio.wait({task}, timeout=self._wait_s)
+        if not task.done() or task.cancelled() or task.exception() is not None:
+            raise ArchiveUnavailable
+        return task.result()
+
+    async def _load(self, load: Callable[[], Awaitable[T]], until: float) -> T:
+        async with self._slots:
+            if time.monotonic() >= until:
+                raise ArchiveUnavailable
+            return await load()
+
+    def _end(self, task: asyncio.Task[Any], size: int) -> None:
+        self._running.discard(task)
+        self._waiting_bytes -= size
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The kind alone: a message of the store may quote what was to be kept.
+            logger.error("archive.store_failed", extra={"error": type(error).__name__})
