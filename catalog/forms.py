@@ -13,7 +13,7 @@ from django.utils import timezone
 from catalog.addresses import BadAddress
 from catalog.channels import checked_base_url
 from catalog.credentials import BadCredential, checked_credential
-from catalog.models import Capability, CatalogModel, Channel, Modality, Price, PriceTier
+from catalog.models import Capability, CatalogModel, Channel, Modality, Price, PriceTier, Trait
 from catalog.offers import micro_usd
 from catalog.prices import BadTiers, check_tiers
 from catalog.publish import tier_of
@@ -86,6 +86,9 @@ class CatalogModelForm(_CatalogModelForm):
     capabilities = forms.MultipleChoiceField(
         choices=Capability.choices, required=False, widget=forms.CheckboxSelectMultiple
     )
+    traits = forms.MultipleChoiceField(
+        choices=Trait.choices, required=False, widget=forms.CheckboxSelectMultiple
+    )
     input_modalities = forms.MultipleChoiceField(
         choices=Modality.choices, widget=forms.CheckboxSelectMultiple
     )
@@ -124,16 +127,29 @@ class RateField(forms.DecimalField):
 
 
 class TierForm(_TierForm):
-    """Rates in USD per 1M tokens."""
+    """Rates in USD per 1M tokens; those of pictures, searches, characters and seconds per 1M of them, too."""
 
     input = RateField()
     cached_input = RateField()
     cache_write = RateField()
     output = RateField()
+    cache_write_1h = RateField(required=False, label="Cache write, 1 h")
+    audio_input = RateField(required=False)
+    cached_audio_input = RateField(required=False)
+    audio_output = RateField(required=False)
+    image_input = RateField(required=False)
+    image = RateField(required=False, label="1M images")
+    search = RateField(required=False, label="1M searches")
+    character = RateField(required=False, label="1M characters")
+    second = RateField(required=False, label="1M seconds")
 
     class Meta:
         model = PriceTier
-        fields = ("above_tokens", "input", "cached_input", "cache_write", "output")
+        fields = (
+            "above_tokens", "during", "input", "cached_input", "cache_write", "output", "cache_write_1h",
+            "audio_input", "cached_audio_input", "audio_output", "image_input", "image", "search", "character",
+            "second",
+        )  # fmt: skip
 
 
 class TierFormSet(_TierFormSet):

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from catalog import windows
 from fastanchor.lib.ids import new_id
 
 # What a caller may write as a model's name; also part of URLs and log lines.
@@ -32,6 +33,14 @@ class Adapter(models.TextChoices):
     """Which format a channel speaks."""
 
     OPENAI = "openai", "OpenAI-compatible"
+    OPENAI_RESPONSES = "openai_responses", "OpenAI: chat and Responses"
+    ANTHROPIC = "anthropic", "Anthropic"
+    GEMINI = "gemini", "Gemini"
+    DEEPSEEK = "deepseek", "DeepSeek"
+    QWEN = "qwen", "Qwen"
+    AZURE = "azure", "Azure OpenAI"
+    BEDROCK = "bedrock", "Amazon Bedrock"
+    VERTEX = "vertex", "Vertex AI"
 
 
 class Capability(models.TextChoices):
@@ -44,6 +53,31 @@ class Capability(models.TextChoices):
     REASONING = "reasoning", "Reasoning"
     AUDIO = "audio", "Audio"
     FILES = "files", "Files"
+    WEB_SEARCH = "web_search", "Web search"
+
+
+class Kind(models.TextChoices):
+    """What a model is for, which decides the path that serves it."""
+
+    CHAT = "chat", "Chat"
+    EMBEDDING = "embedding", "Embedding"
+    IMAGE = "image", "Image"
+    SPEECH = "speech", "Speech"
+    TRANSCRIPTION = "transcription", "Transcription"
+    MODERATION = "moderation", "Moderation"
+
+
+class Trait(models.TextChoices):
+    """What an adapter must know of a model to speak with it, and a caller need not."""
+
+    NO_SAMPLING = "no_sampling", "Refuses temperature, top_p and top_k"
+    NO_PREFILL = "no_prefill", "Refuses a begun answer"
+    RESPONSES_ONLY = "responses_only", "Served by the Responses API only"
+    ADAPTIVE_THINKING = "adaptive_thinking", "Thinks adaptively, by effort"
+    THINKING_LEVEL = "thinking_level", "Takes thinking levels, no budgets"
+    ALWAYS_REASONS = "always_reasons", "Thoughts cannot be switched off"
+    STREAMS_ONLY = "streams_only", "Answers as a stream only"
+    THINKS_BY_DEFAULT = "thinks_by_default", "Thinks unless told not to"
 
 
 class Modality(models.TextChoices):
@@ -98,9 +132,13 @@ class CatalogModel(models.Model):
     upstream_name = models.CharField(
         max_length=200, help_text="The provider's own name; new routes start with it."
     )
+    kind = models.CharField(max_length=20, choices=Kind, default=Kind.CHAT)
     context_window = models.PositiveIntegerField(help_text="Tokens of input and output together.")
-    max_output = models.PositiveIntegerField(help_text="Most tokens one answer may have.")
+    max_output = models.PositiveIntegerField(
+        help_text="Most tokens one answer may have; 0 for a model that writes none."
+    )
     capabilities = models.JSONField(default=list, blank=True)
+    traits = models.JSONField(default=list, blank=True, help_text="For the adapters; callers do not see it.")
     input_modalities = models.JSONField(default=text_only)
     output_modalities = models.JSONField(default=text_only)
     created_at = models.DateTimeField(default=timezone.now, help_text="When the model came out.")
@@ -111,7 +149,9 @@ class CatalogModel(models.Model):
         verbose_name = "model"
         constraints = [
             models.CheckConstraint(condition=Q(id__regex=MODEL_ID_PATTERN), name="model_id_is_plain"),
-            models.CheckConstraint(condition=Q(max_output__gt=0), name="model_max_output_positive"),
+            models.CheckConstraint(
+                condition=Q(max_output__gt=0) | ~Q(kind=Kind.CHAT), name="model_max_output_positive"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -152,7 +192,10 @@ class Price(models.Model):
 
 
 class PriceTier(models.Model):
-    """Rates of a price for requests whose input exceeds ``above_tokens``; micro-USD per 1M tokens."""
+    """Rates of a price for requests whose input exceeds ``above_tokens``; micro-USD per 1M tokens or other units.
+
+    ``catalog.snapshot.Rates`` says what an empty rate means.
+    """
 
     price = models.ForeignKey(Price, on_delete=models.PROTECT, related_name="tiers")
     above_tokens = models.PositiveBigIntegerField(
@@ -162,12 +205,32 @@ class PriceTier(models.Model):
     cached_input = models.PositiveBigIntegerField()
     cache_write = models.PositiveBigIntegerField()
     output = models.PositiveBigIntegerField()
+    cache_write_1h = models.PositiveBigIntegerField(null=True, blank=True)
+    audio_input = models.PositiveBigIntegerField(null=True, blank=True)
+    cached_audio_input = models.PositiveBigIntegerField(null=True, blank=True)
+    audio_output = models.PositiveBigIntegerField(null=True, blank=True)
+    image_input = models.PositiveBigIntegerField(null=True, blank=True)
+    image = models.PositiveBigIntegerField(null=True, blank=True)
+    search = models.PositiveBigIntegerField(null=True, blank=True)
+    character = models.PositiveBigIntegerField(null=True, blank=True)
+    second = models.PositiveBigIntegerField(null=True, blank=True)
+    during = models.CharField(
+        max_length=40,
+        blank=True,
+        default="",
+        help_text="Hours (UTC) in which the rates hold, such as mon-fri 01:00-04:00; empty: always.",
+    )
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["price", "above_tokens"], name="tier_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["price", "during", "above_tokens"], name="tier_once"),
+            models.CheckConstraint(
+                condition=Q(during="") | Q(during__regex=windows.PATTERN), name="tier_during_known"
+            ),
+        ]
 
     def __str__(self) -> str:
-        return f"above {self.above_tokens} tokens"
+        return f"above {self.above_tokens} tokens {self.during}".rstrip()
 
 
 class Channel(models.Model):

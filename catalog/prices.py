@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -11,6 +13,7 @@ from django.utils import timezone
 from catalog.models import Price, PriceTier
 from catalog.publish import announce_catalog
 from catalog.snapshot import Tier
+from catalog.windows import BadWindow, overlap, spans_of
 
 
 class BadTiers(Exception):
@@ -39,10 +42,28 @@ def add_price(*, price: Price, tiers: Sequence[Tier], valid_from: datetime | Non
 
 
 def check_tiers(tiers: Sequence[Tier]) -> None:
-    """Raise ``BadTiers`` unless there is a base tier (above 0 tokens) and no threshold twice."""
-    thresholds = [tier.above_tokens for tier in tiers]
+    """Raise ``BadTiers`` unless tiers make a price.
+
+    There must be rates for all hours, a base tier (above 0 tokens) wherever there are rates, no threshold twice, and
+    no two windows that overlap.
+    """
+    windows = {tier.during for tier in tiers}
+    for during in {"", *windows}:
+        _check_window([tier.above_tokens for tier in tiers if tier.during == during])
+    try:
+        for one, other in itertools.combinations(sorted(windows - {""}), 2):
+            if overlap(one, other):
+                message = f"The windows {one!r} and {other!r} overlap."
+                raise BadTiers(message)
+        for during in windows - {""}:
+            spans_of(during)
+    except BadWindow as exc:
+        raise BadTiers(str(exc)) from None
+
+
+def _check_window(thresholds: Sequence[int]) -> None:
     if 0 not in thresholds:
-        raise BadTiers("A price needs a base tier, above 0 tokens.")
+        raise BadTiers("A price needs a base tier, above 0 tokens, at all hours and in each of its windows.")
     if len(set(thresholds)) < len(thresholds):
         raise BadTiers("Each tier needs a threshold of its own.")
 
@@ -53,10 +74,8 @@ def tier_rows(price: Price, tiers: Sequence[Tier]) -> list[PriceTier]:
         PriceTier(
             price=price,
             above_tokens=tier.above_tokens,
-            input=tier.rates.input,
-            cached_input=tier.rates.cached_input,
-            cache_write=tier.rates.cache_write,
-            output=tier.rates.output,
+            during=tier.during,
+            **dataclasses.asdict(tier.rates),
         )
         for tier in tiers
     ]

@@ -1,11 +1,14 @@
-"""Tokens times prices: the only arithmetic on prices, exact and in integers.
+"""Tokens and other units times prices: the only arithmetic on prices, exact and in integers.
 
 This is a door: it knows neither the ORM nor Django.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import operator
+from typing import Any
 
 import msgspec
 
@@ -34,6 +37,8 @@ class Usage(msgspec.Struct, frozen=True):
     searches: int = 0
     characters: int = 0
     seconds: int = 0
+    # How many of the audio tokens of input were cached, where the upstream tells.
+    cached_audio_tokens: int = 0
 
 
 def rates_at(price: Price, input_tokens: int) -> Rates:
@@ -54,12 +59,59 @@ def cost_picos(price: Price, usage: Usage) -> Picos:
     total = max(0, usage.input_tokens)
     cached = min(max(0, usage.cached_tokens), total)
     written = min(max(0, usage.cache_write_tokens), total - cached)
+    output = max(0, usage.output_tokens)
     rates = rates_at(price, total)
-    return Picos(
+    picos = (
         (total - cached - written) * rates.input
         + cached * rates.cached_input
         + written * rates.cache_write
-        + max(0, usage.output_tokens) * rates.output
+        + output * rates.output
+    )
+    if _special(usage) != _NOTHING_SPECIAL:
+        picos += _surcharge(rates, usage, plain=total - cached - written, cached=cached, written=written)
+        picos += _extra(usage.audio_output_tokens, output, rates.audio_output, rates.output)
+        picos += units_picos(rates, usage)
+    return Picos(picos)
+
+
+_special = operator.attrgetter(
+    "cache_write_1h_tokens",
+    "audio_input_tokens",
+    "cached_audio_tokens",
+    "audio_output_tokens",
+    "image_input_tokens",
+    "images",
+    "searches",
+    "characters",
+    "seconds",
+)
+_NOTHING_SPECIAL = (0,) * 9
+
+
+def _surcharge(rates: Rates, usage: Usage, *, plain: int, cached: int, written: int) -> int:
+    """Return what special kinds of input cost above (or below) the kinds they were counted as."""
+    cached_audio = min(max(0, usage.cached_audio_tokens), cached)
+    # What cannot be plain input is taken to be cached audio that was not told apart.
+    audio = min(max(0, usage.audio_input_tokens - cached_audio), plain)
+    return (
+        _extra(usage.cache_write_1h_tokens, written, rates.cache_write_1h, rates.cache_write)
+        + _extra(cached_audio, cached, rates.cached_audio_input, rates.cached_input)
+        + _extra(audio, plain, rates.audio_input, rates.input)
+        + _extra(usage.image_input_tokens, plain - audio, rates.image_input, rates.input)
+    )
+
+
+def _extra(count: int, most: int, rate: int | None, counted_at: int) -> int:
+    return 0 if rate is None else min(max(0, count), most) * (rate - counted_at)
+
+
+def units_picos(rates: Rates, usage: Usage) -> int:
+    """Return what is billed beside tokens; with the rates of ``dearest``, the most that it can cost."""
+    return (
+        max(0, usage.images) * (rates.image or 0)
+        + max(0, usage.searches) * (rates.search or 0)
+        + max(0, usage.characters) * (rates.character or 0)
+        + max(0, usage.seconds) * (rates.second or 0)
     )
 
 
@@ -67,14 +119,19 @@ def cost_picos(price: Price, usage: Usage) -> Picos:
 def dearest(price: Price) -> Rates:
     """Return the highest rate of each kind over all tiers, for holds.
 
-    ``input`` is the highest that any token of input can cost, whether read, cached or written to the cache.
+    ``input`` is the highest that any token of input can cost, whether read, cached, written to the cache or not text;
+    ``output`` the highest of any token of output.
     """
     tiers = [tier.rates for tier in price.tiers]
-    cached_input = max(rates.cached_input for rates in tiers)
-    cache_write = max(rates.cache_write for rates in tiers)
-    return Rates(
-        input=max(cached_input, cache_write, *(rates.input for rates in tiers)),
-        cached_input=cached_input,
-        cache_write=cache_write,
-        output=max(rates.output for rates in tiers),
+    most = Rates(*(_highest(tiers, name) for name in Rates.__slots__))
+    inputs = (most.cached_input, most.cache_write, most.cache_write_1h, most.audio_input)
+    special = (most.cached_audio_input, most.image_input)
+    return dataclasses.replace(
+        most,
+        input=max(most.input, *(rate or 0 for rate in inputs + special)),
+        output=max(most.output, most.audio_output or 0),
     )
+
+
+def _highest(tiers: list[Rates], name: str) -> Any:
+    return max((rate for rates in tiers if (rate := getattr(rates, name)) is not None), default=None)

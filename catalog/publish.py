@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from django.conf import settings
 from django.db import transaction
@@ -13,6 +14,7 @@ from django.db.models import Prefetch
 
 from catalog import models, snapshot
 from catalog.credentials import open_credential
+from catalog.windows import spans_of
 from fastanchor.lib.changes import announce
 from fastanchor.lib.crypto import CannotUnseal
 from fastanchor.lib.valkey import sync_client
@@ -72,15 +74,29 @@ def prices_newest_first() -> Prefetch[str]:
 
 def price_of(row: models.Price) -> snapshot.Price:
     """Turn a price and its tiers into the form that is calculated with."""
-    return snapshot.Price(
-        row.pk, int(row.valid_from.timestamp()), tuple(tier_of(tier) for tier in row.tiers.all())
+    return priced(row.pk, int(row.valid_from.timestamp()), [tier_of(tier) for tier in row.tiers.all()])
+
+
+def priced(price_id: str, valid_from: int, tiers: Iterable[snapshot.Tier]) -> snapshot.Price:
+    """Make a price of its tiers in ascending order, those of its windows among them."""
+    by_window: defaultdict[str, list[snapshot.Tier]] = defaultdict(list)
+    for tier in tiers:
+        by_window[tier.during].append(tier)
+    usual = tuple(by_window.pop("", ()))
+    windows = tuple(
+        snapshot.Window(during, spans_of(during), snapshot.Price(price_id, valid_from, tuple(rows)))
+        for during, rows in sorted(by_window.items())
     )
+    return snapshot.Price(price_id, valid_from, usual, windows)
 
 
 def tier_of(row: models.PriceTier) -> snapshot.Tier:
     """Turn a tier into the form that is calculated with."""
-    rates = snapshot.Rates(row.input, row.cached_input, row.cache_write, row.output)
-    return snapshot.Tier(row.above_tokens, rates)
+    rates = snapshot.Rates(**{name: getattr(row, name) for name in _RATES})
+    return snapshot.Tier(row.above_tokens, rates, row.during)
+
+
+_RATES = tuple(rate.name for rate in dataclasses.fields(snapshot.Rates))
 
 
 def _channels() -> dict[str, snapshot.Channel]:
@@ -132,4 +148,6 @@ def _model(row: models.CatalogModel, routes: list[snapshot.Route]) -> snapshot.M
         created=int(row.created_at.timestamp()),
         prices=tuple(price_of(price) for price in row.prices.all()),
         routes=tuple(routes),
+        kind=row.kind,
+        traits=frozenset(row.traits),
     )

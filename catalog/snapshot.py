@@ -9,32 +9,76 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from catalog.windows import minute_of_week
+
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Prices by kind of token in micro-USD per 1M tokens, which is pico-USD per token."""
+    """Prices in micro-USD per 1M tokens or other units, which is pico-USD per token or unit.
+
+    A kind of token without a rate (``None``) costs what the kind costs that it belongs to; a unit without one is not
+    sold by this model.
+    """
 
     input: int
     cached_input: int
     cache_write: int
     output: int
+    # As cache_write, input, cached_input, output and input, where there is none.
+    cache_write_1h: int | None = None
+    audio_input: int | None = None
+    cached_audio_input: int | None = None
+    audio_output: int | None = None
+    image_input: int | None = None
+    # Per picture made, web search done, character spoken, second heard.
+    image: int | None = None
+    search: int | None = None
+    character: int | None = None
+    second: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """Rates of requests whose input exceeds ``above_tokens``; the base tier has 0."""
+    """Rates of requests whose input exceeds ``above_tokens``; the base tier has 0.
+
+    ``during`` names the hours of the week in which the rates hold (``catalog.windows``); empty where they always do.
+    """
 
     above_tokens: int
     rates: Rates
+    during: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Hours of the week, as spans of its minutes, and the price that is in force then."""
+
+    during: str
+    spans: tuple[tuple[int, int], ...]
+    price: Price
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """One dated set of rates; tiers ascend and the first is the base tier."""
+    """One dated set of rates; tiers ascend and the first is the base tier.
+
+    What a request costs is that of ``at`` the moment it started: a window's price has the same id and other tiers.
+    """
 
     id: str
     valid_from: int
     tiers: tuple[Tier, ...]
+    windows: tuple[Window, ...] = ()
+
+    def at(self, unix_seconds: float) -> Price:
+        """Return the rates of this price at a moment: those of the window that is open, or the usual ones."""
+        if not self.windows:
+            return self
+        minute = minute_of_week(unix_seconds)
+        for window in self.windows:
+            if any(first <= minute < end for first, end in window.spans):
+                return window.price
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +128,8 @@ class Model:
         """Return the price in force at a moment; the first price also covers all time before it."""
         for price in self.prices:
             if price.valid_from <= unix_seconds:
-                return price
-        return self.prices[-1]
+                return price.at(unix_seconds)
+        return self.prices[-1].at(unix_seconds)
 
 
 @dataclass(frozen=True, slots=True)

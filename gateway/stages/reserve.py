@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from billing.holds import Ask, HoldsUnavailable, InsufficientCredit, Limits, RateLimited
 from billing.spool import Intent, SpoolFull
-from catalog.pricing import Usage, cost_picos, dearest
+from catalog.pricing import Usage, cost_picos, dearest, units_picos
 from fastanchor.lib.money import exact_usd, round_picos
 from gateway.call import Call
 from gateway.errors import GatewayError, InsufficientQuota, RateLimit, ServiceUnavailable
@@ -99,7 +99,7 @@ def _ask(call: Call) -> Ask:
         budget_total_nano=caller.budget_total_nano,
         budget_month_nano=caller.budget_month_nano,
         input_tokens=call.estimate.fair,
-        input_cost_picos=call.estimate.most * rates.input,
+        input_cost_picos=call.estimate.most * rates.input + units_picos(rates, call.asked.most_units),
         output_rate_picos=rates.output,
         output_tokens=wanted,
         least_output_tokens=least,

@@ -184,7 +184,7 @@ def test_a_successor_price_is_typed_in_dollars_and_starts_now(
     ("tiers", "reason"),
     [
         ([ABOVE], "needs a base tier"),
-        ([BASE, BASE], "duplicate data for above_tokens"),
+        ([BASE, BASE], "duplicate data for during and above_tokens"),
         ([BASE | {"input": "0.0000001"}], "6 decimal places"),
         ([BASE | {"output": "-1"}], "greater than or equal to 0"),
     ],
@@ -244,6 +244,7 @@ def test_a_model_is_retired_by_hand_and_keeps_its_id(
         "provider": "acme",
         "name": "One",
         "upstream_name": "one",
+        "kind": "chat",
         "context_window": 9_000,
         "max_output": 900,
         "capabilities": ["tools", "vision"],

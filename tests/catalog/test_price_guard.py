@@ -108,8 +108,8 @@ def test_the_migrations_can_be_taken_back_and_applied_again(db: None) -> None:
     call_command("migrate", "catalog", verbosity=0)
 
     assert left == (0, 0)
-    assert _count("pg_proc WHERE proname LIKE 'catalog\\_%%'") == 4
-    assert _count("pg_trigger WHERE tgname LIKE 'price\\_%%'") == 5
+    assert _count("pg_proc WHERE proname LIKE 'catalog\\_%%'") == 5
+    assert _count("pg_trigger WHERE tgname LIKE 'price\\_%%'") == 6
 
 
 @transaction.atomic
