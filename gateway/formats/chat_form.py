@@ -18,7 +18,6 @@ from gateway import form as f
 from gateway.errors import InvalidRequest
 from gateway.formats.chat_body import ChatRequest
 
-
 # A union of ``Raw`` and ``None`` would take nothing but null.
 _NULL = Raw(b"null")
 

@@ -30,43 +30,80 @@ class _InputDetails(msgspec.Struct):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
 
 
 class _OutputDetails(msgspec.Struct):
     reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class _ServerTools(msgspec.Struct):
+    web_search_requests: int | None = None
 
 
 class ReportedUsage(msgspec.Struct):
     """``usage`` of a chat completion as any compatible server reports it."""
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
     prompt_tokens_details: _InputDetails | None = None
     completion_tokens_details: _OutputDetails | None = None
+    # DeepSeek and Moonshot report what was cached here, OpenRouter its searches.
     prompt_cache_hit_tokens: int | None = None
+    cached_tokens: int | None = None
+    server_tool_use_details: _ServerTools | None = None
 
 
-def usage_of(reported: ReportedUsage | None) -> Usage | None:
-    """Return a report in our own terms; ``None`` for one that is absent or beyond any model."""
+_NO_INPUT = _InputDetails()
+_NO_OUTPUT = _OutputDetails()
+
+
+def usage_of(reported: ReportedUsage | None, *, has_search: bool = False) -> Usage | None:
+    """Return a report in our own terms; ``None`` for one that is absent or beyond any model.
+
+    ``has_search`` tells that a search was ordered, which counts as one where the report is silent.
+    """
     if reported is None:
         return None
-    details, output = reported.prompt_tokens_details, reported.completion_tokens_details
-    counts = (
-        reported.prompt_tokens,
-        (details and details.cached_tokens) or reported.prompt_cache_hit_tokens or 0,
-        (details and (details.cache_write_tokens or details.cache_creation_input_tokens)) or 0,
-        # Gemini's compatible endpoint leaves its thoughts out of completion_tokens, but not out of the total.
-        max(reported.completion_tokens, reported.total_tokens - reported.prompt_tokens),
-        (output and output.reasoning_tokens) or 0,
+    details, output = (
+        reported.prompt_tokens_details or _NO_INPUT,
+        reported.completion_tokens_details or _NO_OUTPUT,
     )
-    return sane(Usage(*counts))
+    tools = reported.server_tool_use_details
+    prompt, completion = reported.prompt_tokens or 0, reported.completion_tokens or 0
+    return sane(
+        Usage(
+            prompt,
+            details.cached_tokens or reported.prompt_cache_hit_tokens or reported.cached_tokens or 0,
+            details.cache_write_tokens or details.cache_creation_input_tokens or 0,
+            # Gemini's compatible endpoint leaves its thoughts out of completion_tokens, but not out of the total.
+            max(completion, (reported.total_tokens or 0) - prompt),
+            output.reasoning_tokens or 0,
+            audio_input_tokens=details.audio_tokens or 0,
+            audio_output_tokens=output.audio_tokens or 0,
+            image_input_tokens=details.image_tokens or 0,
+            searches=(tools.web_search_requests or 0) if tools else int(has_search),
+        )
+    )
 
 
 def sane(usage: Usage) -> Usage | None:
     """Return a report, or ``None`` for one beyond any model: it could neither be paid nor stored."""
     counts = msgspec.structs.astuple(usage)
     return usage if min(counts) >= 0 and max(counts) <= MAX_TOKENS else None
+
+
+def headers(channel: Channel, *, is_stream: bool) -> tuple[tuple[str, str], ...]:
+    """Return the headers of a request to a server that speaks chat completions."""
+    headers = [("content-type", "application/json")]
+    if is_stream:
+        headers.append(("accept", "text/event-stream"))
+    if channel.api_key:
+        headers.append(("authorization", f"Bearer {channel.api_key}"))
+    return tuple(headers)
 
 
 def blames_our_account(body: bytes) -> bool:

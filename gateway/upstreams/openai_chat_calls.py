@@ -1,0 +1,124 @@
+"""Puts the pieces of tool calls in a chat completion's stream together, however a server numbers them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from fastanchor.lib.ids import new_id
+from gateway.events import Event, ToolBegan, ToolDelta
+from gateway.upstreams.openai_chat_messages import CUSTOM_ARGUMENT, ToolNames
+
+
+class FunctionDelta(msgspec.Struct):
+    """More of a function's call; some servers write the arguments as an object, in one piece."""
+
+    name: str | None = None
+    arguments: str | dict[str, Any] | None = None
+
+
+class CustomDelta(msgspec.Struct):
+    """More of a custom tool's call."""
+
+    name: str | None = None
+    input: str | None = None
+
+
+class CallDelta(msgspec.Struct):
+    """One entry of ``tool_calls``."""
+
+    index: int | None = None
+    id: str | None = None
+    function: FunctionDelta | None = None
+    custom: CustomDelta | None = None
+    extra_content: Any = None
+
+
+class _Call:
+    """One call: ``held`` keeps what cannot be passed on yet."""
+
+    __slots__ = ("held", "id", "is_unwrapped", "key", "name")
+
+    def __init__(self, key: int) -> None:
+        self.key = key
+        self.id = ""
+        self.name = ""
+        # The caller's tool takes free text, the upstream's a JSON object around it.
+        self.is_unwrapped = False
+        self.held = ""
+
+
+class CallReader:
+    """Follows the tool calls of one choice."""
+
+    def __init__(self, choice: int, names: ToolNames) -> None:
+        self._choice = choice
+        self._names = names
+        self._calls: list[_Call] = []
+        self._by_index: dict[int, _Call] = {}
+
+    def take(self, delta: CallDelta) -> Iterator[Event]:
+        """Read one piece."""
+        function, custom = delta.function, delta.custom
+        name = (function and function.name) or (custom and custom.name) or ""
+        call = self._call(delta.index, delta.id or "", name)
+        if name and not call.name:
+            yield self._begin(call, delta, name)
+        more: Any = (function and function.arguments) or (custom and custom.input) or ""
+        call.held += more if isinstance(more, str) else msgspec.json.encode(more).decode()
+        if call.name and call.held and not call.is_unwrapped:
+            yield ToolDelta(call.key, call.held, self._choice)
+            call.held = ""
+
+    def end(self) -> Iterator[Event]:
+        """Give what was held back until the choice ended."""
+        for call in self._calls:
+            if call.is_unwrapped:
+                yield ToolDelta(call.key, _unwrapped(call.held), self._choice)
+                call.held = ""
+
+    def _begin(self, call: _Call, delta: CallDelta, upstream_name: str) -> ToolBegan:
+        call.name, namespace, is_custom = self._names.named(upstream_name)
+        call.is_unwrapped = is_custom and delta.custom is None
+        return ToolBegan(
+            key=call.key,
+            id=call.id or new_id("call"),
+            name=call.name,
+            is_custom=is_custom or delta.custom is not None,
+            seal=_google_seal(delta.extra_content),
+            choice=self._choice,
+            namespace=namespace,
+        )
+
+    def _call(self, index: int | None, call_id: str, name: str) -> _Call:
+        """Return the call that a piece belongs to; a new one where the piece says so by its number, or id and name."""
+        known = self._by_index.get(index) if index is not None else (self._calls[-1] if self._calls else None)
+        # Gemini numbers all calls 0; other servers repeat id and name in every piece.
+        is_other = known is not None and bool(call_id and name and known.id and call_id != known.id)
+        is_unnumbered = index is None and bool(name) and (known is None or not call_id or call_id != known.id)
+        if known is None or is_other or is_unnumbered:
+            known = _Call(len(self._calls))
+            self._calls.append(known)
+            if index is not None:
+                self._by_index[index] = known
+        known.id = known.id or call_id
+        return known
+
+
+def _unwrapped(arguments: str) -> str:
+    try:
+        wrapped: Any = msgspec.json.decode(arguments)
+    except (msgspec.DecodeError, RecursionError):
+        return arguments
+    text = wrapped.get(CUSTOM_ARGUMENT) if isinstance(wrapped, dict) else None
+    return text if isinstance(text, str) else arguments
+
+
+def _google_seal(extra: Any) -> str:
+    try:
+        seal = extra["google"]["thought_signature"]
+    except (KeyError, TypeError):
+        return ""
+    return seal if isinstance(seal, str) else ""

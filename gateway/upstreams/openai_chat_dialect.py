@@ -1,0 +1,82 @@
+"""How the servers that speak chat completions differ, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from catalog.snapshot import Model
+from gateway.form import Reasoning
+
+# Fields of the form that only tune an answer, and which most servers know under the same name.
+COMMON = frozenset(
+    {
+        "temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty", "seed",
+        "logit_bias", "user", "parallel_tool_calls",
+    }
+)  # fmt: skip
+
+# Writes how much is to be thought; ``None`` where the server has no word for what is asked.
+WriteReasoning = Callable[[Reasoning, Model], dict[str, Any] | None]
+
+
+def effort_of(reasoning: Reasoning) -> str | None:
+    """Return the effort that was asked, or the one nearest to a budget; ``none`` where thoughts are forbidden."""
+    if reasoning.is_enabled is False or reasoning.effort == "none":
+        return "none"
+    if reasoning.effort is None and reasoning.budget_tokens:
+        return (
+            "low"
+            if reasoning.budget_tokens <= 4_096
+            else "medium"
+            if reasoning.budget_tokens <= 16_384
+            else "high"
+        )
+    return reasoning.effort
+
+
+def plain_effort(reasoning: Reasoning, model: Model) -> dict[str, Any] | None:
+    """Write ``reasoning_effort``, as OpenAI has it."""
+    effort = effort_of(reasoning)
+    if effort is None:
+        return {}
+    can_obey = "reasoning" in model.capabilities and not (
+        effort == "none" and "always_reasons" in model.traits
+    )
+    return {"reasoning_effort": effort} if can_obey else None
+
+
+class Dialect(msgspec.Struct, frozen=True, kw_only=True):
+    """What one kind of server takes and gives back beyond the common core of chat completions."""
+
+    # OpenAI's newer models refuse max_tokens; others often know nothing else.
+    bound_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    # Which fields that only tune are known; and their names where they differ.
+    takes: frozenset[str] = COMMON
+    names: dict[str, str] = {}
+    max_choices: int = 8
+    has_logprobs: bool = True
+    # Streams report the usage when asked to; where this is unknown they do so by themselves.
+    has_stream_options: bool = True
+    has_padding: bool = False
+    has_custom_tools: bool = False
+    has_allowed_tools: bool = False
+    has_strict_tools: bool = True
+    has_files: bool = False
+    has_refusals: bool = False
+    has_cache_control: bool = False
+    # Tool calls carry a signature that must come back, in ``extra_content.google``.
+    has_google_seals: bool = False
+    # Messages may hold lists of parts even where all of them are text.
+    has_text_parts: bool = True
+    # The message's field in which earlier thoughts go back, and whether they must.
+    thoughts_field: Literal["", "reasoning_content", "reasoning", "reasoning_details"] = ""
+    needs_thoughts: bool = False
+    # An answer that was begun is continued only when the message says so under this name.
+    prefix_field: str = ""
+    search_field: Literal["", "web_search_options", "enable_search"] = ""
+    # Ids of tool calls must have this many letters and digits.
+    call_id_size: int = 0
+    reasoning: WriteReasoning = plain_effort

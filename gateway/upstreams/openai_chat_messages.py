@@ -1,0 +1,306 @@
+"""Messages and tools of the internal form as chat completions write them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from gateway import form as f
+from gateway.upstreams.base import CannotExpress
+from gateway.upstreams.openai_chat_dialect import Dialect
+
+_UNFIT = re.compile(r"[^a-zA-Z0-9_-]")
+_MAX_NAME = 64
+# What a tool that takes free text is called with where only functions are known.
+CUSTOM_ARGUMENT = "input"
+_CUSTOM_SCHEMA = {
+    "type": "object",
+    "properties": {CUSTOM_ARGUMENT: {"type": "string", "description": "The whole input as free text."}},
+    "required": [CUSTOM_ARGUMENT],
+    "additionalProperties": False,
+}
+
+
+def function_name(name: str, namespace: str) -> str:
+    """Return the name under which chat completions can call a tool: no namespace, 64 plain characters."""
+    full = f"{namespace}__{name}" if namespace else name
+    if len(full) <= _MAX_NAME and not _UNFIT.search(full):
+        return full
+    mark = hashlib.blake2s(full.encode(), digest_size=4).hexdigest()
+    return f"{_UNFIT.sub('_', full)[: _MAX_NAME - 9]}_{mark}"
+
+
+class ToolNames:
+    """Finds the tool that a chat model called, which may have another name or kind in the form."""
+
+    def __init__(self, tools: Iterable[f.Tool]) -> None:
+        self._tools = {
+            function_name(tool.name, _namespace(tool)): tool
+            for tool in tools
+            if isinstance(tool, f.FunctionTool | f.CustomTool)
+        }
+
+    def named(self, name: str) -> tuple[str, str, bool]:
+        """Return the form's name and namespace of a tool, and whether it takes free text."""
+        tool = self._tools.get(name)
+        if tool is None:
+            return name, "", False
+        return tool.name, _namespace(tool), isinstance(tool, f.CustomTool)
+
+
+def _namespace(tool: f.FunctionTool | f.CustomTool) -> str:
+    return tool.namespace if isinstance(tool, f.FunctionTool) else ""
+
+
+class MessagesWriter:
+    """Writes the messages of one request in one dialect."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._messages: list[dict[str, Any]] = []
+        self.dropped: set[str] = set()
+
+    def write(self, messages: list[f.Message]) -> list[dict[str, Any]]:
+        """Return all messages; raises ``CannotExpress``."""
+        for message in messages:
+            if message.role == "assistant":
+                self._messages.append(self._assistant(message))
+            else:
+                self._turn(message)
+        if self._dialect.prefix_field and messages and messages[-1].role == "assistant":
+            self._messages[-1][self._dialect.prefix_field] = True
+        return self._messages
+
+    def _turn(self, message: f.Message) -> None:
+        results = [part for part in message.parts if isinstance(part, f.ToolResult)]
+        others = [part for part in message.parts if not isinstance(part, f.ToolResult)]
+        # A tool's message takes only text: what else a tool gave follows in the user's own words.
+        shown: list[f.Part] = []
+        for result in results:
+            self._messages.append(self._result(result))
+            shown += [part for part in result.parts if not isinstance(part, f.Text)]
+        if shown or others or not results:
+            content = self._content([*shown, *others])
+            named = {"name": message.name} if message.name else {}
+            self._messages.append({"role": message.role, "content": content} | named)
+
+    def _result(self, result: f.ToolResult) -> dict[str, Any]:
+        texts = [part for part in result.parts if isinstance(part, f.Text)]
+        content: Any = self._content(texts)
+        if result.is_error and isinstance(content, str) and not content.startswith("Error"):
+            content = f"Error: {content}"
+        if not texts and result.parts:
+            content = "The result is shown in the next message."
+        return {"role": "tool", "tool_call_id": self._call_id(result.call_id), "content": content}
+
+    def _assistant(self, message: f.Message) -> dict[str, Any]:
+        said = [part for part in message.parts if isinstance(part, f.Text | f.Refusal)]
+        calls = [part for part in message.parts if isinstance(part, f.ToolCall)]
+        for part in message.parts:
+            if not isinstance(part, f.Text | f.Refusal | f.ToolCall | f.Thinking):
+                raise CannotExpress(
+                    "messages", "An assistant's message holds a part that this model cannot read."
+                )
+        refusals = (
+            [part.text for part in said if isinstance(part, f.Refusal)] if self._dialect.has_refusals else []
+        )
+        texts = [part.text for part in said if isinstance(part, f.Text) or not self._dialect.has_refusals]
+        written: dict[str, Any] = {"role": "assistant", "content": "".join(texts) or None}
+        if message.name:
+            written["name"] = message.name
+        if refusals:
+            written["refusal"] = "".join(refusals)
+        elif not calls and not texts:
+            written["content"] = ""
+        if calls:
+            written["tool_calls"] = [self._call(call) for call in calls]
+        return written | self._thoughts(message, has_calls=bool(calls))
+
+    def _thoughts(self, message: f.Message, *, has_calls: bool) -> dict[str, Any]:
+        field = self._dialect.thoughts_field
+        thoughts = [part for part in message.parts if isinstance(part, f.Thinking)]
+        if field == "reasoning_details":
+            details = [_detail(part) for part in thoughts if part.origin == "openrouter"]
+            return {field: details} if details else {}
+        text = "\n\n".join(part.text for part in thoughts if part.text)
+        if field and text:
+            return {field: text}
+        # Without its earlier thoughts such a server refuses the turn; a blank is the least that it takes.
+        return {field: " "} if self._dialect.needs_thoughts and has_calls else {}
+
+    def _call(self, call: f.ToolCall) -> dict[str, Any]:
+        call_id = self._call_id(call.id)
+        if call.is_custom and self._dialect.has_custom_tools:
+            return {"id": call_id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+        arguments = call.arguments or "{}"
+        if call.is_custom:
+            arguments = msgspec.json.encode({CUSTOM_ARGUMENT: call.arguments}).decode()
+        function = {"name": function_name(call.name, call.namespace), "arguments": arguments}
+        written: dict[str, Any] = {"id": call_id, "type": "function", "function": function}
+        if call.seal and self._dialect.has_google_seals:
+            written["extra_content"] = {"google": {"thought_signature": call.seal}}
+        return written
+
+    def _call_id(self, call_id: str) -> str:
+        size = self._dialect.call_id_size
+        if not size or (len(call_id) == size and call_id.isalnum() and call_id.isascii()):
+            return call_id
+        return hashlib.blake2s(call_id.encode()).hexdigest()[:size]
+
+    def _content(self, parts: Iterable[f.Part]) -> str | list[dict[str, Any]]:
+        parts = list(parts)
+        texts = [part.text for part in parts if isinstance(part, f.Text | f.Refusal)]
+        is_marked = any(_is_marked(part) for part in parts)
+        if is_marked and not self._dialect.has_cache_control:
+            self.dropped.add("cache")
+            is_marked = False
+        if (
+            len(texts) == len(parts)
+            and not is_marked
+            and (len(texts) < 2 or not self._dialect.has_text_parts)
+        ):
+            return "\n\n".join(texts)
+        return [self._part(part) for part in parts]
+
+    def _part(self, part: f.Part) -> dict[str, Any]:
+        match part:
+            case f.Text() | f.Refusal():
+                written: dict[str, Any] = {"type": "text", "text": part.text}
+            case f.Image():
+                written = {"type": "image_url", "image_url": _image(part)}
+            case f.Audio():
+                written = {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
+            case f.File():
+                written = self._file(part)
+            case _:
+                raise CannotExpress("messages", "A message holds a part that this model cannot read.")
+        if self._dialect.has_cache_control and _is_marked(part):
+            written["cache_control"] = {"type": "ephemeral"}
+        return written
+
+    def _file(self, part: f.File) -> dict[str, Any]:
+        if part.text:
+            title = f"{part.name}:\n" if part.name else ""
+            return {"type": "text", "text": title + part.text}
+        if not self._dialect.has_files:
+            raise CannotExpress("messages", "This model cannot read documents. Send their text instead.")
+        if not part.data:
+            raise CannotExpress("messages", "This model reads documents only as base64, not from a URL.")
+        name = part.name or "document.pdf"
+        return {
+            "type": "file",
+            "file": {"filename": name, "file_data": f"data:{part.media_type};base64,{part.data}"},
+        }
+
+
+def _is_marked(part: f.Part) -> bool:
+    return isinstance(part, f.Text | f.Image | f.File) and bool(part.cache)
+
+
+def _image(part: f.Image) -> dict[str, Any]:
+    url = part.url or f"data:{part.media_type};base64,{part.data}"
+    return {"url": url, "detail": part.detail} if part.detail else {"url": url}
+
+
+def _detail(part: f.Thinking) -> dict[str, Any]:
+    try:
+        detail = msgspec.json.decode(part.seal, type=dict[str, Any])
+    except msgspec.DecodeError:
+        detail = {"type": "reasoning.text"}
+    if part.text:
+        detail["summary" if detail.get("type") == "reasoning.summary" else "text"] = part.text
+    return detail
+
+
+def write_tools(form: f.Form, dialect: Dialect) -> dict[str, Any]:
+    """Return the fields of a request that are about tools; raises ``CannotExpress``."""
+    wanted = form.tool_choice.names
+    is_cut = not dialect.has_allowed_tools and (
+        len(wanted) > 1 or (wanted and form.tool_choice.mode != "required")
+    )
+    tools: list[dict[str, Any]] = []
+    fields: dict[str, Any] = {}
+    for tool in form.tools:
+        match tool:
+            case f.FunctionTool() | f.CustomTool():
+                if not is_cut or tool.name in wanted:
+                    tools.append(_tool(tool, dialect))
+            case f.WebSearch():
+                fields |= _search(tool, dialect)
+            case _:
+                raise CannotExpress("tools", f"This model has no tool of the type '{tool.kind}'.")
+    if tools:
+        fields["tools"] = tools
+        choice = _choice(form, dialect, is_cut=bool(is_cut))
+        if choice is not None:
+            fields["tool_choice"] = choice
+    return fields
+
+
+def _tool(tool: f.FunctionTool | f.CustomTool, dialect: Dialect) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": tool.description} if tool.description else {}
+    if isinstance(tool, f.CustomTool):
+        if dialect.has_custom_tools:
+            shape = {"format": tool.format} if tool.format is not None else {}
+            return {"type": "custom", "custom": {"name": tool.name} | described | shape}
+        text = "\n\n".join(filter(None, [tool.description, _grammar(tool.format)]))
+        described = {"description": text} if text else {}
+        wrapped = {"name": function_name(tool.name, "")} | described | {"parameters": _CUSTOM_SCHEMA}
+        return {"type": "function", "function": wrapped}
+    function: dict[str, Any] = {"name": function_name(tool.name, tool.namespace)} | described
+    if tool.parameters is not None:
+        function["parameters"] = tool.parameters
+    if tool.strict is not None and dialect.has_strict_tools:
+        function["strict"] = tool.strict
+    written: dict[str, Any] = {"type": "function", "function": function}
+    if tool.cache and dialect.has_cache_control:
+        written["cache_control"] = {"type": "ephemeral"}
+    return written
+
+
+def _grammar(shape: Raw | None) -> str:
+    """Say in words what a free text must look like, where the server cannot enforce it."""
+    try:
+        grammar: Any = msgspec.json.decode(shape) if shape is not None else {}
+        inner = grammar.get("grammar") or grammar
+        definition, syntax = inner.get("definition"), inner.get("syntax", "")
+    except (msgspec.DecodeError, AttributeError):
+        return ""
+    return f"The input must match this {syntax} grammar:\n{definition}" if definition else ""
+
+
+def _search(tool: f.WebSearch, dialect: Dialect) -> dict[str, Any]:
+    if not dialect.search_field:
+        raise CannotExpress("web_search", "This model's provider offers no web search on this path.")
+    if tool.allowed_domains or tool.blocked_domains:
+        raise CannotExpress("web_search", "This model's provider cannot restrict a search to domains.")
+    if dialect.search_field == "enable_search":
+        return {"enable_search": True}
+    options: dict[str, Any] = {}
+    if tool.context_size:
+        options["search_context_size"] = tool.context_size
+    if tool.location:
+        options["user_location"] = {"type": "approximate", "approximate": tool.location}
+    return {"web_search_options": options}
+
+
+def _choice(form: f.Form, dialect: Dialect, *, is_cut: bool) -> Any:
+    choice, kinds = form.tool_choice, {tool.name: tool for tool in form.tools if hasattr(tool, "name")}
+    named = [_named(kinds.get(name), name, dialect) for name in choice.names]
+    if named and not is_cut:
+        if len(named) == 1 and choice.mode == "required":
+            return named[0]
+        return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": named}}
+    return None if choice.mode == "auto" else choice.mode
+
+
+def _named(tool: f.Tool | None, name: str, dialect: Dialect) -> dict[str, Any]:
+    if isinstance(tool, f.CustomTool) and dialect.has_custom_tools:
+        return {"type": "custom", "custom": {"name": name}}
+    namespace = tool.namespace if isinstance(tool, f.FunctionTool) else ""
+    return {"type": "function", "function": {"name": function_name(name, namespace)}}
