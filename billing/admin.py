@@ -10,6 +10,7 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from billing import usage
 from billing.models import CreditLot, DeadLetter, Journal, Posting, UsageRecord, Wallet
 from fastanchor.lib.money import exact_usd
 
@@ -140,7 +141,16 @@ class JournalAdmin(ReadOnlyAdmin):
 class UsageRecordAdmin(ReadOnlyAdmin):
     """Requests and what they cost; ids begin with the time, so their order is that of the requests."""
 
-    list_display = ("request_id", "started_at", "organization", "model_id", "outcome", "tokens", "cost")
+    list_display = (
+        "request_id",
+        "started_at",
+        "organization",
+        "model_id",
+        "outcome",
+        "tokens",
+        "units",
+        "cost",
+    )
     list_filter = ("outcome", "is_estimated", "is_stream")
     list_select_related = ("organization",)
     search_fields = ("request_id__exact", "organization__id__exact")
@@ -150,6 +160,11 @@ class UsageRecordAdmin(ReadOnlyAdmin):
     def tokens(self, record: UsageRecord) -> str:
         """Write both numbers."""
         return f"{record.input_tokens:,} / {record.output_tokens:,}"
+
+    @admin.display(description="Beside tokens")
+    def units(self, record: UsageRecord) -> str:
+        """Write what was billed by another unit."""
+        return usage.units_text(record)
 
     @admin.display(description="Cost (USD)")
     def cost(self, record: UsageRecord) -> str:

@@ -324,6 +324,17 @@ class UsageRecord(models.Model):
     error_code = models.CharField(max_length=60, blank=True)
     upstream_id = models.CharField(max_length=200, blank=True)
     settled_at = models.DateTimeField(default=timezone.now)
+    # Parts of the tokens above that have rates of their own, then what is billed beside tokens. The database fills in
+    # zeros, so that a shipper of an older version can still settle.
+    cache_write_1h_tokens = models.PositiveBigIntegerField(default=0, db_default=0)
+    audio_input_tokens = models.PositiveBigIntegerField(default=0, db_default=0)
+    cached_audio_tokens = models.PositiveBigIntegerField(default=0, db_default=0)
+    audio_output_tokens = models.PositiveBigIntegerField(default=0, db_default=0)
+    image_input_tokens = models.PositiveBigIntegerField(default=0, db_default=0)
+    images = models.PositiveBigIntegerField(default=0, db_default=0)
+    searches = models.PositiveBigIntegerField(default=0, db_default=0)
+    characters = models.PositiveBigIntegerField(default=0, db_default=0)
+    seconds = models.PositiveBigIntegerField(default=0, db_default=0)
 
     class Meta:
         constraints = [

@@ -105,7 +105,9 @@ _COLUMNS = {
     "input_tokens": "bigint", "cached_tokens": "bigint", "cache_write_tokens": "bigint", "output_tokens": "bigint",
     "reasoning_tokens": "bigint", "cost_picos": "bigint", "cost_nano": "bigint", "hold_nano": "bigint",
     "is_estimated": "boolean", "attempts": "bigint", "finish_reason": "text", "error_code": "text",
-    "upstream_id": "text",
+    "upstream_id": "text", "cache_write_1h_tokens": "bigint", "audio_input_tokens": "bigint",
+    "cached_audio_tokens": "bigint", "audio_output_tokens": "bigint", "image_input_tokens": "bigint",
+    "images": "bigint", "searches": "bigint", "characters": "bigint", "seconds": "bigint",
 }  # fmt: skip
 _TARGETS = {
     "started_at_ms": ("started_at", "'epoch'::timestamptz + started_at_ms * interval '1 millisecond'"),

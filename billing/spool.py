@@ -97,6 +97,16 @@ class Usage(msgspec.Struct, tag="U", array_like=True, frozen=True, gc=False):
     finish_reason: str
     error_code: str
     upstream_id: str
+    # Appended with defaults, so that a shipper reads what an older gateway wrote.
+    cache_write_1h_tokens: int = 0
+    audio_input_tokens: int = 0
+    cached_audio_tokens: int = 0
+    audio_output_tokens: int = 0
+    image_input_tokens: int = 0
+    images: int = 0
+    searches: int = 0
+    characters: int = 0
+    seconds: int = 0
 
 
 Record = Intent | Checkpoint | Void | Usage

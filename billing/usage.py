@@ -101,3 +101,14 @@ def find(*, organization: Organization, request_id: str) -> UsageRecord:
     if record is None:
         raise UnknownRequest(request_id)
     return record
+
+
+def units_text(record: UsageRecord) -> str:
+    """Write what a request used beside tokens: ``2 searches, 1 image``; empty where there is none."""
+    counts = (
+        (record.images, "image", "images"),
+        (record.searches, "search", "searches"),
+        (record.characters, "character", "characters"),
+        (record.seconds, "second", "seconds"),
+    )
+    return ", ".join(f"{count:,} {one if count == 1 else many}" for count, one, many in counts if count)

@@ -29,12 +29,13 @@ _TONES = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One request as the list shows it; ``tone`` is the colour of its outcome."""
+    """One request as the list shows it; ``tone`` is the colour of its outcome, ``units`` what is no token."""
 
     record: UsageRecord
     key_name: str
     duration: timedelta
     tone: str
+    units: str
 
 
 def balance(*, organization: Organization) -> dict[str, object]:
@@ -67,6 +68,7 @@ def rows(*, organization: Organization) -> list[Row]:
             tone="bad"
             if record.status >= HTTPStatus.BAD_REQUEST
             else _TONES.get(Outcome(record.outcome), ""),
+            units=usage.units_text(record),
         )
         for record in records
     ]

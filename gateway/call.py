@@ -30,10 +30,22 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """Input tokens of a prompt: ``fair`` for limits and for bills without a report, ``most`` for holds."""
+    """Input tokens of a prompt: ``fair`` for limits and for bills without a report, ``most`` for holds.
+
+    ``audio`` is the part of the fair estimate that is sound.
+    """
 
     fair: int
     most: int
+    audio: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How an answer is to be kept: after which items, and under which id where that is given before the answer."""
+
+    input: list[msgspec.Raw]
+    background_id: str = ""
 
 
 @dataclass(slots=True)
@@ -47,6 +59,8 @@ class Call:
     price: Price
     candidates: tuple[Route, ...]
     estimate: Estimate
+    # ``None`` where the answer is not kept for later requests.
+    keeping: Keeping | None = None
     hold: Hold | None = None
     # The bound that the gateway set on output, when the caller named none.
     output_bound: int | None = None

@@ -64,8 +64,13 @@ def write_intent(gateway: Gateway, call: Call) -> None:
 
 
 def estimated_usage(call: Call, output_tokens: int) -> Usage:
-    """Return the usage of a call whose upstream reported none."""
-    return Usage(call.estimate.fair, 0, 0, output_tokens, 0)
+    """Return the usage of a call whose upstream reported none.
+
+    Characters are known from the request; of searches, pictures and seconds only the most is, and nobody pays for that.
+    """
+    characters = call.asked.most_units.characters
+    audio = call.estimate.audio
+    return Usage(call.estimate.fair, 0, 0, output_tokens, 0, audio_input_tokens=audio, characters=characters)
 
 
 def estimated_cost(call: Call, output_tokens: int) -> int:

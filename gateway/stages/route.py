@@ -15,6 +15,9 @@ from gateway.runtime import Gateway
 # Upper bounds: what providers document for a picture, and what surrounds the messages of a prompt.
 TOKENS_PER_IMAGE = 4_000
 TOKENS_PER_MESSAGE_FRAME = 16
+# Sound in base64 for one token: of the usual encodings, and of the densest at the provider that counts most.
+FAIR_AUDIO_BYTES = 400
+LEAST_AUDIO_BYTES = 40
 
 
 def route(gateway: Gateway, request: Request, caller: Caller, asked: Asked) -> Call:
@@ -47,11 +50,16 @@ def route(gateway: Gateway, request: Request, caller: Caller, asked: Asked) -> C
 
 
 def estimate(prompt: Prompt) -> Estimate:
-    """Estimate a prompt's tokens: a quarter of its bytes fairly, half of them at most (plus pictures)."""
+    """Estimate a prompt's tokens: a quarter of its bytes fairly, half of them at most, plus pictures and sound."""
     pictures = prompt.images * TOKENS_PER_IMAGE
+    audio = prompt.audio_bytes // FAIR_AUDIO_BYTES
     return Estimate(
-        fair=prompt.text_bytes // 4 + pictures // 4 + 1,
-        most=prompt.text_bytes // 2 + pictures + TOKENS_PER_MESSAGE_FRAME,
+        fair=prompt.text_bytes // 4 + pictures // 4 + audio + 1,
+        most=prompt.text_bytes // 2
+        + pictures
+        + -(-prompt.audio_bytes // LEAST_AUDIO_BYTES)
+        + TOKENS_PER_MESSAGE_FRAME,
+        audio=audio,
     )
 
 

@@ -87,4 +87,13 @@ def _entry(call: Call, outcome: Outcome, picos: int, cost: int) -> UsageEntry:
         finish_reason=outcome.finish_reason[:40],
         error_code=outcome.error_code,
         upstream_id=outcome.upstream_id[:80],
+        cache_write_1h_tokens=usage.cache_write_1h_tokens,
+        audio_input_tokens=usage.audio_input_tokens,
+        cached_audio_tokens=usage.cached_audio_tokens,
+        audio_output_tokens=usage.audio_output_tokens,
+        image_input_tokens=usage.image_input_tokens,
+        images=usage.images,
+        searches=usage.searches,
+        characters=usage.characters,
+        seconds=usage.seconds,
     )

@@ -68,3 +68,16 @@ def check_deferred() -> None:
 def no_valkey() -> redis.Redis:
     """Return a client of a server that is not there."""
     return redis.Redis(unix_socket_path="/nowhere/valkey.sock", retry=Retry(NoBackoff(), 0))
+
+
+UNITS = {
+    "cache_write_1h_tokens": 11,
+    "audio_input_tokens": 12,
+    "cached_audio_tokens": 13,
+    "audio_output_tokens": 14,
+    "image_input_tokens": 15,
+    "images": 16,
+    "searches": 17,
+    "characters": 18,
+    "seconds": 19,
+}

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from django.db import DataError, IntegrityError, connection
 from hypothesis import given, settings, strategies as st
 
 from accounts.models import Organization
-from billing import holds, partitions, settlement, wallets
+from billing import holds, partitions, settlement, usage as usages, wallets
 from billing.models import KeySpend, Outcome, UsageRecord, Wallet
 from billing.settlement import Settlement, settle_batch
-from billing.spool import Checkpoint, Intent
-from tests.billing.cast import STARTED_AT_MS, make_organization, usage
+from billing.spool import Checkpoint, Intent, Usage
+from tests.billing.cast import STARTED_AT_MS, UNITS, make_organization, usage
 
 pytestmark = pytest.mark.django_db
 
@@ -30,6 +30,48 @@ def test_a_settled_request_has_a_record_with_all_its_facts(organization: Organiz
     assert (record.input_tokens, record.cached_tokens, record.output_tokens) == (200, 7, 50)
     assert (record.cost_picos, record.cost_nano, record.hold_nano) == (1_000_000, 1_000, 5_000)
     assert record.outcome == Outcome.COMPLETED
+
+
+def test_a_record_keeps_every_class_of_usage(organization: Organization) -> None:
+    settle_batch([usage(organization, **UNITS)])
+
+    record = UsageRecord.objects.get()
+    assert {name: getattr(record, name) for name in UNITS} == UNITS
+    assert usages.units_text(record) == "16 images, 17 searches, 18 characters, 19 seconds"
+
+
+def test_the_settlement_writes_every_field_that_a_spool_carries() -> None:
+    assert set(settlement._COLUMNS) == set(Usage.__struct_fields__)
+
+
+def test_a_shipper_of_an_older_version_can_still_settle(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = {name: kind for name, kind in settlement._COLUMNS.items() if name not in UNITS}
+    columns, kinds = ", ".join(settlement._COLUMNS), list(settlement._COLUMNS.values())
+    statement = settlement._INSERT.replace(f", {', '.join(UNITS)}", "")
+    statement = statement.replace(
+        ", ".join(f"%s::{kind}[]" for kind in kinds), ", ".join(f"%s::{kind}[]" for kind in old.values())
+    )
+    assert columns not in statement
+    monkeypatch.setattr(settlement, "_COLUMNS", old)
+    monkeypatch.setattr(settlement, "_INSERT", statement)
+
+    settle_batch([usage(organization)])
+
+    assert UsageRecord.objects.get().images == 0
+
+
+def test_a_partition_made_later_has_every_column(organization: Organization) -> None:
+    made = partitions.prepare(today=date(2031, 3, 1), months_ahead=0)
+    in_march = int(datetime(2031, 3, 9, tzinfo=UTC).timestamp()) * 1000
+
+    settle_batch([usage(organization, started_at_ms=in_march, **UNITS)])
+
+    assert made == ["billing_usagerecord_203103"]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT seconds FROM billing_usagerecord_203103")
+        assert cursor.fetchall() == [(19,)]
 
 
 def test_milliseconds_survive_exactly(organization: Organization) -> None:

@@ -10,9 +10,12 @@ import sys
 import textwrap
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from billing.spool import Position, Spool, SpoolFull, SpoolReader, Void, spools
+from accounts.models import Organization
+from billing.spool import Position, Spool, SpoolFull, SpoolReader, Usage, Void, spools
+from tests.billing.cast import UNITS, usage
 
 SMALL = 4096
 
@@ -164,3 +167,39 @@ def test_a_spool_whose_removal_was_broken_off_holds_nothing_to_read(
 
     (again,) = spools(tmp_path)
     assert again.read(1000) == []
+
+
+def _usage(**units: int) -> Usage:
+    fields = msgspec.to_builtins(usage(Organization(pk="org_1"), upstream_id="up_1"))[1:]
+    return msgspec.structs.replace(Usage(*fields), **units)
+
+
+def test_usage_of_an_older_gateway_is_read_with_nothing_but_text(tmp_path: Path) -> None:
+    record = _usage()
+    spool = Spool.create(tmp_path)
+    fields = msgspec.to_builtins(record)
+    spool.append(fields[: 1 + fields.index("up_1")])
+
+    (reader,) = spools(tmp_path)
+
+    assert len(fields) == 1 + len(Usage.__struct_fields__)
+    assert [entry.record for entry in reader.read(5)] == [record]
+
+
+def test_usage_of_a_newer_gateway_is_read_as_far_as_it_is_known(tmp_path: Path) -> None:
+    spool = Spool.create(tmp_path)
+    spool.append([*msgspec.to_builtins(void(3)), "of a later version"])  # type: ignore[arg-type]
+
+    (reader,) = spools(tmp_path)
+
+    assert [entry.record for entry in reader.read(5)] == [void(3)]
+
+
+def test_every_class_of_usage_survives_the_spool(tmp_path: Path) -> None:
+    record = _usage(**UNITS)
+    spool = Spool.create(tmp_path)
+    spool.append(record)
+
+    (reader,) = spools(tmp_path)
+
+    assert [entry.record for entry in reader.read(5)] == [record]

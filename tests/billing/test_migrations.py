@@ -1,0 +1,31 @@
+"""The tables of an installation can be taken back to an earlier version and forward again, with records in them."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from accounts.models import Organization
+from billing.models import UsageRecord
+from billing.settlement import settle_batch
+from tests.billing.cast import UNITS, usage
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_units_can_be_taken_back_and_added_again(organization: Organization) -> None:
+    settle_batch([usage(organization, request_id="req_1", **UNITS)])
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+    call_command("migrate", "billing", "0003", verbosity=0)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM billing_usagerecord")
+        columns = {column.name for column in cursor.description}
+    call_command("migrate", "billing", verbosity=0)
+
+    record = UsageRecord.objects.get()
+    assert not columns & set(UNITS)
+    assert (record.request_id, record.input_tokens) == ("req_1", 200)
+    assert {getattr(record, name) for name in UNITS} == {0}
