@@ -7,11 +7,13 @@ from gateway.formats.chat import Chat
 from gateway.formats.embeddings import Embeddings
 from gateway.formats.images import Images
 from gateway.formats.moderations import Moderations
+from gateway.formats.responses import Responses
 from gateway.formats.speech import Speech
 from gateway.formats.transcriptions import Transcriptions
 
 ENDPOINTS: dict[str, Format] = {
     "/v1/chat/completions": Chat(),
+    "/v1/responses": Responses(),
     "/v1/embeddings": Embeddings(),
     "/v1/moderations": Moderations(),
     "/v1/images/generations": Images(),

@@ -1,0 +1,164 @@
+"""Responses as a client's format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from catalog.pricing import Usage
+from gateway import form as f
+from gateway.asked import NO_UNITS, Attempt, Prompt
+from gateway.errors import GatewayError
+from gateway.events import Result
+from gateway.formats import responses_items as i
+from gateway.formats.responses_body import ResponsesRequest, read_body
+from gateway.formats.responses_form import form_of
+from gateway.formats.responses_tools import Namespaces, read_choice, read_tools
+from gateway.formats.responses_writer import ResponsesWriter, render
+
+# Where the form's names differ from this format's own.
+_PARAMS = {
+    "messages": "input",
+    "max_output": "max_output_tokens",
+    "response_format": "text.format",
+    "verbosity": "text.verbosity",
+    "logprobs": "top_logprobs",
+    "web_search": "tools",
+}
+# So many searches are held for where the caller sets no maximum.
+SEARCHES_HELD = 8
+
+
+class ResponsesAsked:
+    """A response that was asked; see ``Asked``."""
+
+    __slots__ = ("_form", "_items", "_tools", "body", "namespaces", "prompt")
+
+    def __init__(self, body: ResponsesRequest) -> None:
+        self.body = body
+        self._items = i.read_items(body.input)
+        self._tools = read_tools(body.tools)
+        # What the offered names of tools stand for.
+        self.namespaces = Namespaces(self._tools)
+        self._form: f.Form | None = None
+        choice = read_choice(body.tool_choice, self.namespaces)
+        self.prompt = _weigh(body, self._items, self._tools, choice)
+
+    @property
+    def model(self) -> str:
+        """See ``Asked``."""
+        return self.body.model
+
+    @property
+    def is_stream(self) -> bool:
+        """See ``Asked``."""
+        return bool(self.body.stream)
+
+    @property
+    def choices(self) -> int:
+        """See ``Asked``."""
+        return 1
+
+    @property
+    def explicit_max(self) -> int | None:
+        """See ``Asked``."""
+        return self.body.max_output_tokens
+
+    @property
+    def most_units(self) -> Usage:
+        """See ``Asked``."""
+        if not any(isinstance(tool, f.WebSearch) for tool in self._tools):
+            return NO_UNITS
+        return msgspec.structs.replace(NO_UNITS, searches=self.body.max_tool_calls or SEARCHES_HELD)
+
+    def prepend(self, items: list[Raw]) -> None:
+        """Put earlier items before the input: what came before it in the conversation."""
+        given = [*items, *i.split_items(self.body.input)]
+        self.body = msgspec.structs.replace(self.body, input=Raw(b"[" + b",".join(map(bytes, given)) + b"]"))
+        self._items = i.read_items(self.body.input)
+        self._form = None
+        choice = read_choice(self.body.tool_choice, self.namespaces)
+        self.prompt = _weigh(self.body, self._items, self._tools, choice)
+
+    def form(self) -> f.Form:
+        """See ``Asked``."""
+        if self._form is None:
+            self._form = form_of(self.body, self._items, self._tools, self.namespaces)
+        return self._form
+
+
+class Responses:
+    """The format of ``/v1/responses``."""
+
+    name = "responses"
+    content_type = "application/json"
+    kind = "chat"
+
+    def parse(self, body: bytes, headers: Mapping[str, str]) -> ResponsesAsked:
+        """See ``Format.parse``."""
+        return ResponsesAsked(read_body(body))
+
+    def render(self, result: Result, usage: Usage, attempt: Attempt) -> bytes:
+        """See ``TextFormat.render``."""
+        return render(result, usage, attempt)
+
+    def writer(self, attempt: Attempt) -> ResponsesWriter:
+        """See ``TextFormat.writer``."""
+        return ResponsesWriter(attempt)
+
+    def param(self, field: str) -> str:
+        """See ``Format.param``."""
+        return _PARAMS.get(field, field)
+
+    def refusal(self, error: GatewayError, request_id: str) -> tuple[int, bytes]:
+        """See ``Format.refusal``."""
+        return error.status, error.body()
+
+    def headers(self, request_id: str) -> list[tuple[str, str]]:
+        """See ``Format.headers``."""
+        return [("x-request-id", request_id)]
+
+
+def _weigh(body: ResponsesRequest, items: list[i.Item], tools: list[f.Tool], choice: f.ToolChoice) -> Prompt:
+    size = len(bytes(body.input)) + len(body.instructions or "")
+    size += len(bytes(body.tools)) if body.tools is not UNSET else 0
+    size += len(bytes(body.text.format)) if body.text and body.text.format is not UNSET else 0
+    images = audios = files = audio_bytes = 0
+    for item in items:
+        for part in _contents(item):
+            if isinstance(part, i.ImageContent):
+                images += 1
+                size -= len(part.image_url or "")
+            elif isinstance(part, i.AudioContent):
+                audios += 1
+                audio_bytes += len(part.input_audio.data)
+            elif isinstance(part, i.FileContent):
+                files += 1
+    return Prompt(
+        text_bytes=max(0, size - audio_bytes),
+        images=images,
+        audios=audios,
+        files=files,
+        audio_bytes=audio_bytes,
+        has_tools=any(isinstance(tool, f.FunctionTool | f.CustomTool) for tool in tools),
+        has_search=_needs_search(tools, choice),
+    )
+
+
+def _contents(item: i.Item) -> list[i.Content]:
+    if isinstance(item, i.MessageItem):
+        return item.content if isinstance(item.content, list) else []
+    if isinstance(item, i.CallOutput) and isinstance(item.output, list):
+        return list(item.output)
+    return []
+
+
+def _needs_search(tools: list[f.Tool], choice: f.ToolChoice) -> bool:
+    """Tell whether the answer depends on a search; coding agents offer one in passing."""
+    if not any(isinstance(tool, f.WebSearch) for tool in tools) or choice.mode == "none":
+        return False
+    return all(isinstance(tool, f.WebSearch) for tool in tools) or (
+        choice.mode == "required" and choice.names == ["web_search"]
+    )
