@@ -272,7 +272,7 @@ def _choice(body: ChatRequest) -> f.ToolChoice:
     if raw is UNSET:
         return f.ToolChoice()
     choice: Any = msgspec.json.decode(raw)
-    if choice in {"auto", "none", "required"}:
+    if choice in ("auto", "none", "required"):
         return f.ToolChoice(choice)
     if choice.get("type") == "allowed_tools":
         allowed = choice.get("allowed_tools") or {}

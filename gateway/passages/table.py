@@ -10,11 +10,12 @@ from gateway.passages.pass_through import FreePassThrough, PassThrough, PictureP
 from gateway.passages.speech import SpeechPassage
 from gateway.passages.transcriptions import TranscriptionPassage
 from gateway.passages.translation import Translation
+from gateway.upstreams.anthropic import Anthropic
 from gateway.upstreams.base import Adapter, CannotExpress
 from gateway.upstreams.openai_chat import OpenAIChat
 
 # By the name of an adapter that a channel may have.
-ADAPTERS: dict[str, Adapter] = {"openai": OpenAIChat()}
+ADAPTERS: dict[str, Adapter] = {"openai": OpenAIChat(), "anthropic": Anthropic()}
 
 # By the adapter's name and the client format's: both speak the same, so what is known is passed on as it is.
 NATIVE: dict[tuple[str, str], Passage] = {("openai", "chat"): NativeChat()}

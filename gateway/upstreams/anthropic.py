@@ -1,0 +1,51 @@
+"""Anthropic's Messages as an upstream."""
+
+from __future__ import annotations
+
+import msgspec
+
+from catalog.snapshot import Channel
+from gateway.asked import Attempt
+from gateway.events import Result
+from gateway.form import Form
+from gateway.upstreams import openai_wire
+from gateway.upstreams.anthropic_answer import AnthropicReader, read_answer
+from gateway.upstreams.anthropic_names import Names
+from gateway.upstreams.anthropic_request import body_of
+from gateway.upstreams.anthropic_wire import TARGET, request_headers
+from gateway.upstreams.base import Prepared, Splitter
+from gateway.upstreams.sse import EventSplitter
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class Anthropic:
+    """The adapter of Anthropic's own API and of those who speak the same."""
+
+    def prepare(self, form: Form, attempt: Attempt) -> Prepared:
+        """See ``Adapter.prepare``."""
+        body, dropped = body_of(form, attempt)
+        headers = request_headers(
+            attempt.route.channel, attempt.headers, is_stream=form.is_stream, is_native=False
+        )
+        return Prepared(TARGET, headers, _ENCODER.encode(body), dropped)
+
+    def answer(self, body: bytes, form: Form) -> Result:
+        """See ``Adapter.answer``."""
+        return read_answer(body, Names(form))
+
+    def reader(self, form: Form) -> AnthropicReader:
+        """See ``Adapter.reader``."""
+        return AnthropicReader(Names(form))
+
+    def splitter(self) -> Splitter:
+        """See ``Adapter.splitter``."""
+        return EventSplitter()
+
+    def blames_our_account(self, body: bytes) -> bool:
+        """See ``Adapter.blames_our_account``."""
+        return openai_wire.blames_our_account(body)
+
+    def complaint(self, body: bytes, channel: Channel) -> tuple[str, str | None]:
+        """See ``Adapter.complaint``."""
+        return openai_wire.complaint(body, channel)
