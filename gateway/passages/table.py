@@ -12,13 +12,20 @@ from gateway.passages.transcriptions import TranscriptionPassage
 from gateway.passages.translation import Translation
 from gateway.upstreams.anthropic import Anthropic
 from gateway.upstreams.base import Adapter, CannotExpress
+from gateway.upstreams.gemini import Gemini
 from gateway.upstreams.openai_chat import OpenAIChat
+from gateway.upstreams.vertex import Vertex
 
+_CHAT = OpenAIChat()
 # By the name of an adapter that a channel may have.
-ADAPTERS: dict[str, Adapter] = {"openai": OpenAIChat(), "anthropic": Anthropic()}
+ADAPTERS: dict[str, Adapter] = {"openai": _CHAT, "deepseek": _CHAT, "qwen": _CHAT, "anthropic": Anthropic()}
+ADAPTERS |= {"gemini": Gemini(), "vertex": Vertex()}
 
 # By the adapter's name and the client format's: both speak the same, so what is known is passed on as it is.
-NATIVE: dict[tuple[str, str], Passage] = {("openai", "chat"): NativeChat()}
+_NATIVE_CHAT = NativeChat()
+NATIVE: dict[tuple[str, str], Passage] = {
+    (each, "chat"): _NATIVE_CHAT for each in ("openai", "deepseek", "qwen")
+}
 
 # Paths that only OpenAI's shape serves, for each adapter that knows it.
 _OPENAI_SHAPED = ("openai", "openai_responses", "azure", "qwen")

@@ -1,0 +1,202 @@
+"""A form as a request of the Gemini protocol: contents, tools, and what else stands beside the configuration.
+
+Shapes: Google's reference of ``generateContent``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from gateway import form as f
+from gateway.asked import Attempt
+from gateway.upstreams.base import CannotExpress
+from gateway.upstreams.gemini_config import generation_config
+from gateway.upstreams.gemini_media import audio_part, file_part, image_part
+from gateway.upstreams.tools import Offer, offer, wrapped
+from gateway.upstreams.wire_names import wire_name
+
+Service = Literal["gemini", "vertex"]
+
+_ENCODER = msgspec.json.Encoder()
+# Gemini 3 refuses a call in the history without a signature. This is Google's documented word for a call that some
+# other model made, or whose signature a client has dropped.
+NO_SIGNATURE = "skip_thought_signature_validator"
+_NO_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
+
+
+def write(form: f.Form, attempt: Attempt, service: Service) -> tuple[bytes, tuple[str, ...]]:
+    """Return the body and what was left out; raises ``CannotExpress``."""
+    has_levels = "thinking_level" in attempt.model.traits
+    if "no_prefill" in attempt.model.traits and form.messages and form.messages[-1].role == "assistant":
+        raise CannotExpress(
+            "messages", "This model does not continue an answer that was begun: end with a user's turn."
+        )
+    offered = _offer(form, attempt, can_mix=has_levels and service == "gemini")
+    body: dict[str, Any] = {"contents": _Contents(service, demands_seals=has_levels).write(form.messages)}
+    if system := _system(form.messages):
+        body["systemInstruction"] = {"parts": system}
+    body |= _tools(offered, service)
+    config, dropped = generation_config(form, attempt, has_tools=bool(offered.tools))
+    if config:
+        body["generationConfig"] = config
+    if form.parallel_tool_calls is False and offered.tools:
+        dropped.append("parallel_tool_calls")
+    return _ENCODER.encode(body), (*offered.dropped, *dropped)
+
+
+def _offer(form: f.Form, attempt: Attempt, *, can_mix: bool) -> Offer:
+    # Only Gemini 3 searches and calls functions in one request.
+    is_alone = not any(isinstance(tool, f.FunctionTool | f.CustomTool) for tool in form.tools)
+    return offer(form, attempt.model.capabilities, protocol="gemini", has_search=is_alone or can_mix)
+
+
+def _system(messages: list[f.Message]) -> list[dict[str, Any]]:
+    parts = [part for message in messages if message.role == "system" for part in message.parts]
+    if any(not isinstance(part, f.Text) for part in parts):
+        raise CannotExpress("messages", "Instructions to this model can only be text.")
+    return [{"text": part.text} for part in parts if isinstance(part, f.Text) and part.text]
+
+
+class _Contents:
+    """Writes the turns of a conversation; neighbours of the same role become one."""
+
+    def __init__(self, service: Service, *, demands_seals: bool) -> None:
+        self._service = service
+        self._demands_seals = demands_seals
+        # Gemini knows results by the function's name.
+        self._called: dict[str, str] = {}
+
+    def write(self, messages: list[f.Message]) -> list[dict[str, Any]]:
+        """Return ``contents``; raises ``CannotExpress``."""
+        contents: list[dict[str, Any]] = []
+        for message in messages:
+            if message.role == "system":
+                continue
+            role = "user" if message.role == "user" else "model"
+            if not contents or contents[-1]["role"] != role:
+                contents.append({"role": role, "parts": []})
+            self._add(message, contents[-1]["parts"])
+        for content in contents:
+            self._finish(content)
+        return contents or [{"role": "user", "parts": [{"text": ""}]}]
+
+    def _finish(self, content: dict[str, Any]) -> None:
+        said = [part for part in content["parts"] if part != {"text": ""}]
+        content["parts"] = said or [{"text": ""}]
+        calls = [part for part in said if "functionCall" in part]
+        if calls and self._demands_seals:
+            # Of calls made together only the first is signed.
+            calls[0].setdefault("thoughtSignature", NO_SIGNATURE)
+
+    def _add(self, message: f.Message, parts: list[dict[str, Any]]) -> None:
+        for part in message.parts:
+            match part:
+                case f.ToolCall():
+                    parts.append(self._call(part))
+                case f.ToolResult():
+                    parts += self._result(part)
+                case f.Thinking():
+                    if part.seal and part.origin == "gemini":
+                        parts.append({"text": part.text, "thought": True, "thoughtSignature": part.seal})
+                case f.Foreign():
+                    if message.role == "user":
+                        raise CannotExpress(
+                            "messages", f"This model cannot read a part of type '{part.kind}'."
+                        )
+                case _:
+                    parts.append(_plain(part, self._service))
+
+    def _call(self, call: f.ToolCall) -> dict[str, Any]:
+        name = self._called[call.id] = wire_name(call.name, call.namespace)
+        written: dict[str, Any] = {"functionCall": {"id": call.id, "name": name, "args": arguments(call)}}
+        if call.seal:
+            written["thoughtSignature"] = call.seal
+        return written
+
+    def _result(self, result: f.ToolResult) -> list[dict[str, Any]]:
+        name = self._called.get(result.call_id)
+        if name is None:
+            raise CannotExpress(
+                "messages", f"A tool's result names the call '{result.call_id}', which was never made."
+            )
+        text = "\n".join([part.text for part in result.parts if isinstance(part, f.Text)])
+        # Always as text: Google keeps numbers inside an object as doubles.
+        response = {"error" if result.is_error else "output": text}
+        answer = {"functionResponse": {"id": result.call_id, "name": name, "response": response}}
+        return [
+            answer,
+            *(_plain(part, self._service) for part in result.parts if not isinstance(part, f.Text)),
+        ]
+
+
+def _plain(part: f.Text | f.Refusal | f.Image | f.Audio | f.File, service: Service) -> dict[str, Any]:
+    match part:
+        case f.Text():
+            return {"text": part.text} | ({"thoughtSignature": part.signature} if part.signature else {})
+        case f.Refusal():
+            return {"text": part.text}
+        case f.Image():
+            return image_part(part, needs_type=service == "vertex")
+        case f.Audio():
+            return audio_part(part)
+        case f.File():
+            return file_part(part, needs_type=service == "vertex")
+
+
+def arguments(call: f.ToolCall) -> dict[str, Any]:
+    """Return a call's arguments as an object; text that is none (another model's mistake) goes under its own name."""
+    text = wrapped(call)
+    try:
+        value = msgspec.json.decode(text) if text.strip() else {}
+    except (msgspec.DecodeError, RecursionError):
+        value = None
+    return value if isinstance(value, dict) else {"arguments": text}
+
+
+def _tools(offered: Offer, service: Service) -> dict[str, Any]:
+    choice = offered.choice
+    functions = [tool for tool in offered.tools if isinstance(tool, f.FunctionTool)]
+    if choice.mode == "auto" and choice.names:
+        # Names are only heard where a call is demanded: what may not be called is not declared.
+        functions = [tool for tool in functions if tool.name in choice.names]
+    tools: list[dict[str, Any]] = []
+    if functions:
+        tools.append({"functionDeclarations": [_declaration(tool) for tool in functions]})
+    searches = [tool for tool in offered.tools if isinstance(tool, f.WebSearch)]
+    if searches:
+        tools.append({"googleSearch": _search(searches[0], service)})
+    fields: dict[str, Any] = {"tools": tools} if tools else {}
+    config = _tool_config(choice, functions)
+    if functions and searches:
+        config["includeServerSideToolInvocations"] = True
+    return fields | ({"toolConfig": config} if config else {})
+
+
+def _declaration(tool: f.FunctionTool) -> dict[str, Any]:
+    described = {"description": tool.description} if tool.description else {}
+    schema = _NO_PARAMETERS if tool.parameters is None else tool.parameters
+    return {"name": wire_name(tool.name, tool.namespace), **described, "parametersJsonSchema": schema}
+
+
+def _search(tool: f.WebSearch, service: Service) -> dict[str, Any]:
+    if tool.allowed_domains or (tool.blocked_domains and service != "vertex"):
+        raise CannotExpress("web_search", "This model's provider cannot restrict a search to domains.")
+    return {"excludeDomains": tool.blocked_domains} if tool.blocked_domains else {}
+
+
+def _tool_config(choice: f.ToolChoice, functions: list[f.FunctionTool]) -> dict[str, Any]:
+    if choice.mode == "auto" or not (functions or choice.mode == "required"):
+        return {}
+    if choice.mode == "none":
+        return {"functionCallingConfig": {"mode": "NONE"}}
+    named = [wire_name(tool.name, tool.namespace) for tool in functions if tool.name in choice.names]
+    if not functions or len(named) < len(set(choice.names)):
+        raise CannotExpress(
+            "tool_choice", "This model must be given the functions of which it has to call one."
+        )
+    config: dict[str, Any] = {"mode": "ANY"}
+    if named:
+        config["allowedFunctionNames"] = named
+    return {"functionCallingConfig": config}
