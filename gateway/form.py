@@ -7,7 +7,7 @@ a schema, stays ``Raw``.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw
@@ -222,4 +222,6 @@ class Form(msgspec.Struct):
     # Cache the whole prompt so far, wherever it ends.
     cache: CacheTtl = ""
     metadata: dict[str, str] = {}
+    # Fields of chat completions that only some providers know, as they were written.
+    vendor: dict[str, Any] = {}
     is_stream: bool = False

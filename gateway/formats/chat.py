@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from catalog.pricing import Usage
 from gateway.asked import NO_UNITS, Attempt, Prompt
 from gateway.errors import GatewayError
@@ -20,6 +22,8 @@ _PARAMS = {
     "reasoning": "reasoning_effort",
     "web_search": "web_search_options",
 }
+
+_ONE_SEARCH = msgspec.structs.replace(NO_UNITS, searches=1)
 
 
 class ChatAsked:
@@ -55,7 +59,7 @@ class ChatAsked:
     @property
     def most_units(self) -> Usage:
         """See ``Asked``."""
-        return NO_UNITS
+        return _ONE_SEARCH if self.prompt.has_search else NO_UNITS
 
     @property
     def wants_usage(self) -> bool:
@@ -83,12 +87,15 @@ class Chat:
 
     def render(self, result: Result, usage: Usage, attempt: Attempt) -> bytes:
         """See ``Format.render``."""
-        return render(result, usage, attempt)
+        assert isinstance(attempt.asked, ChatAsked)
+        return render(result, usage, attempt, hides_thoughts=attempt.asked.body.hides_thoughts)
 
     def writer(self, attempt: Attempt) -> ChatWriter:
         """See ``Format.writer``."""
         assert isinstance(attempt.asked, ChatAsked)
-        return ChatWriter(attempt, wants_usage=attempt.asked.wants_usage)
+        return ChatWriter(
+            attempt, wants_usage=attempt.asked.wants_usage, hides_thoughts=attempt.asked.body.hides_thoughts
+        )
 
     def param(self, field: str) -> str:
         """See ``Format.param``."""

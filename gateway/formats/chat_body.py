@@ -29,6 +29,24 @@ class StreamOptions(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tr
     include_obfuscation: bool | None = None
 
 
+class ReasoningOptions(msgspec.Struct, omit_defaults=True):
+    """``reasoning`` as OpenRouter documents it."""
+
+    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    max_tokens: Annotated[int, Meta(ge=0, le=10_000_000)] | None = None
+    enabled: bool | None = None
+    exclude: bool | None = None
+    summary: str | None = None
+
+
+# The fields that say something about thoughts, in the words of one provider or another.
+THOUGHT_FIELDS = (
+    "reasoning_effort", "thinking", "enable_thinking", "reasoning", "thinking_budget", "chat_template_kwargs",
+    "reasoning_format", "include_reasoning", "clear_thinking",
+)  # fmt: skip
+_ROUTING = ("models", "plugins", "provider", "route", "transforms")
+
+
 class ChatRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """A body as the caller sent it; the gateway changes a copy of it for the upstream."""
 
@@ -48,7 +66,9 @@ class ChatRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     prompt_cache_key: Short | None = None
     prompt_cache_options: Raw | UnsetType = UNSET
     prompt_cache_retention: Literal["in_memory", "24h"] | None = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    reasoning_effort: (
+        Literal["none", "minimal", "low", "medium", "high", "xhigh", "max", "default"] | None
+    ) = None
     response_format: Raw | UnsetType = UNSET
     safety_identifier: Short | None = None
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
@@ -63,8 +83,13 @@ class ChatRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     user: Short | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
     # Beyond OpenAI's specification: what DeepSeek, Qwen and open-weight servers document.
+    chat_template_kwargs: dict[str, Any] | None = None
+    clear_thinking: bool | None = None
     enable_thinking: bool | None = None
+    include_reasoning: bool | None = None
     min_p: Share | None = None
+    reasoning: ReasoningOptions | None = None
+    reasoning_format: Literal["parsed", "raw", "hidden", "none"] | None = None
     repetition_penalty: Annotated[float, Meta(ge=0, le=10)] | None = None
     thinking: dict[str, Any] | None = None
     thinking_budget: Annotated[int, Meta(ge=0, le=10_000_000)] | None = None
@@ -76,7 +101,14 @@ class ChatRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     moderation: Raw | UnsetType = UNSET
     service_tier: str | None = None
     store: bool | None = None
+    usage: dict[str, Any] | None = None
     web_search_options: Raw | UnsetType = UNSET
+    # Where another gateway would send the request: refused, because here the model alone decides it.
+    models: Any = None
+    plugins: Any = None
+    provider: Any = None
+    route: Any = None
+    transforms: Any = None
 
     @property
     def explicit_max(self) -> int | None:
@@ -87,6 +119,31 @@ class ChatRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
             return self.max_completion_tokens
         # Upstreams differ in which of the two they obey.
         return max(self.max_tokens, self.max_completion_tokens)
+
+    @property
+    def is_reasoned(self) -> bool:
+        """Tell whether anything was said about thoughts."""
+        return not (
+            self.reasoning_effort is None
+            and self.thinking is None
+            and self.enable_thinking is None
+            and self.reasoning is None
+            and self.thinking_budget is None
+            and self.chat_template_kwargs is None
+            and self.reasoning_format is None
+            and self.include_reasoning is None
+            and self.clear_thinking is None
+        )
+
+    @property
+    def hides_thoughts(self) -> bool:
+        """Tell whether the caller wants the answer without the thoughts before it."""
+        options = self.reasoning
+        return (
+            self.reasoning_format == "hidden"
+            or self.include_reasoning is False
+            or bool(options is not None and options.exclude)
+        )
 
 
 class _ImageUrl(msgspec.Struct):
@@ -123,6 +180,17 @@ class _File(msgspec.Struct):
 
 class _FilePart(msgspec.Struct, tag_field="type", tag="file"):
     file: _File
+
+
+class _Location(msgspec.Struct):
+    approximate: dict[str, str | None] = {}
+
+
+class SearchOptions(msgspec.Struct):
+    """``web_search_options`` as OpenAI documents them."""
+
+    search_context_size: Literal["low", "medium", "high"] | None = None
+    user_location: _Location | None = None
 
 
 _Part = _TextPart | _RefusalPart | _ImagePart | _AudioPart | _FilePart
@@ -229,7 +297,7 @@ _CHECKS: tuple[tuple[str, msgspec.json.Decoder[Any]], ...] = (
     ("prompt_cache_options", msgspec.json.Decoder(dict[str, Any])),
     ("audio", msgspec.json.Decoder(dict[str, Any])),
     ("moderation", msgspec.json.Decoder(dict[str, Any])),
-    ("web_search_options", msgspec.json.Decoder(dict[str, Any])),
+    ("web_search_options", msgspec.json.Decoder(SearchOptions)),
 )
 
 
@@ -262,11 +330,23 @@ def _refuse_unsupported(request: ChatRequest) -> None:
         raise InvalidRequest("'store': true is not offered: completions are not kept here.", param="store")
     if request.audio is not UNSET or "audio" in (request.modalities or ()):
         raise InvalidRequest("Audio output is not offered on this endpoint.", param="modalities")
-    for name in ("web_search_options", "moderation"):
-        if getattr(request, name) is not UNSET:
-            raise InvalidRequest(f"'{name}' is not offered on this endpoint.", param=name)
-    if request.service_tier not in {None, "auto", "default"}:
+    if request.moderation is not UNSET:
+        raise InvalidRequest(
+            "'moderation' is not offered on this endpoint: use /v1/moderations.", param="moderation"
+        )
+    # Groq's clients name its usual tier.
+    if request.service_tier not in {None, "auto", "default", "on_demand"}:
         raise InvalidRequest("Only the 'auto' and 'default' service tiers are offered.", param="service_tier")
+    _refuse_routing(request)
+
+
+def _refuse_routing(request: ChatRequest) -> None:
+    for name in _ROUTING:
+        if getattr(request, name) is not None:
+            raise InvalidRequest(
+                f"'{name}' is not offered: name one model in 'model', and FastAnchor finds the channel that serves it.",
+                param=name,
+            )
 
 
 def _weigh(request: ChatRequest, messages: list[Any]) -> Prompt:
@@ -294,4 +374,5 @@ def _weigh(request: ChatRequest, messages: list[Any]) -> Prompt:
         files=files,
         audio_bytes=audio_bytes,
         has_tools=request.tools is not UNSET or request.functions is not UNSET,
+        has_search=request.web_search_options is not UNSET,
     )

@@ -16,7 +16,8 @@ from msgspec import UNSET, Raw
 
 from gateway import form as f
 from gateway.errors import InvalidRequest
-from gateway.formats.chat_body import ChatRequest
+from gateway.formats.chat_body import ChatRequest, ReasoningOptions, SearchOptions
+from gateway.formats.reading import read
 
 # A union of ``Raw`` and ``None`` would take nothing but null.
 _NULL = Raw(b"null")
@@ -32,12 +33,20 @@ class _Part(msgspec.Struct):
     cache_control: dict[str, Any] | None = None
 
 
+class _GoogleContent(msgspec.Struct):
+    thought_signature: str = ""
+
+
+class _ExtraContent(msgspec.Struct):
+    google: _GoogleContent | None = None
+
+
 class _Call(msgspec.Struct):
     id: str
     type: str
     function: dict[str, Any] = {}
     custom: dict[str, Any] = {}
-    extra_content: dict[str, Any] | None = None
+    extra_content: _ExtraContent | None = None
 
 
 class _Message(msgspec.Struct):
@@ -88,17 +97,18 @@ _MESSAGES = msgspec.json.Decoder(list[_Message])
 _TOOLS = msgspec.json.Decoder(list[_Tool])
 _FUNCTIONS = msgspec.json.Decoder(list[_FunctionSpec])
 _FORMAT = msgspec.json.Decoder(_Format)
+_SEARCH = msgspec.json.Decoder(SearchOptions)
 
 
 def form_of(body: ChatRequest) -> f.Form:
     """Return the internal form of a body; raises ``InvalidRequest`` for what chat allows but nothing can mean."""
     return f.Form(
-        messages=_messages(_MESSAGES.decode(body.messages)),
+        messages=_messages(read(_MESSAGES, body.messages, "messages")),
         tools=_tools(body),
         tool_choice=_choice(body),
         parallel_tool_calls=body.parallel_tool_calls,
         response_format=_response_format(body.response_format),
-        reasoning=_reasoning(body),
+        reasoning=reasoning_of(body),
         max_output=body.explicit_max,
         choices=body.n or 1,
         temperature=body.temperature,
@@ -119,6 +129,7 @@ def form_of(body: ChatRequest) -> f.Form:
         prompt_cache_key=body.prompt_cache_key or "",
         prompt_cache_retention=body.prompt_cache_retention or "",
         metadata=dict(body.metadata or {}),
+        vendor=_vendor(body),
         is_stream=bool(body.stream),
     )
 
@@ -178,9 +189,9 @@ def _answer_parts(message: _Message, place: int) -> list[f.Part]:
 def _call(call: _Call) -> f.ToolCall:
     if call.type == "custom":
         return f.ToolCall(call.id, call.custom.get("name", ""), call.custom.get("input", ""), is_custom=True)
-    seal = ((call.extra_content or {}).get("google") or {}).get("thought_signature", "")
-    function = call.function
-    return f.ToolCall(call.id, function.get("name", ""), function.get("arguments") or "", seal=str(seal))
+    google = call.extra_content.google if call.extra_content else None
+    seal = google.thought_signature if google else ""
+    return f.ToolCall(call.id, call.function.get("name", ""), call.function.get("arguments") or "", seal=seal)
 
 
 def _part(part: _Part, place: str) -> f.Part:
@@ -246,15 +257,33 @@ def _cache(control: dict[str, Any] | None) -> f.CacheTtl:
 def _tools(body: ChatRequest) -> list[f.Tool]:
     tools: list[f.Tool] = []
     if body.tools is not UNSET:
-        tools += [_tool(tool) for tool in _TOOLS.decode(body.tools)]
+        tools += [_tool(tool) for tool in read(_TOOLS, body.tools, "tools")]
+    if body.web_search_options is not UNSET:
+        tools.append(_search(read(_SEARCH, body.web_search_options, "web_search_options")))
     if body.functions is not UNSET:
-        tools += [_function(each, "") for each in _FUNCTIONS.decode(body.functions)]
+        tools += [_function(each, "") for each in read(_FUNCTIONS, body.functions, "functions")]
     return tools
+
+
+def _search(options: SearchOptions) -> f.WebSearch:
+    place = options.user_location.approximate if options.user_location else {}
+    return f.WebSearch(
+        context_size=options.search_context_size or "",
+        location={key: value for key, value in place.items() if value},
+    )
+
+
+def _grammar(raw: Raw) -> Raw | None:
+    """Return a custom tool's format; a grammar stands in an object of its own only here."""
+    given: Any = msgspec.json.decode(raw)
+    if not isinstance(given, dict) or not isinstance(given.get("grammar"), dict):
+        return _given(raw)
+    return Raw(msgspec.json.encode({"type": "grammar"} | given["grammar"]))
 
 
 def _tool(tool: _Tool) -> f.Tool:
     if tool.custom is not None:
-        return f.CustomTool(tool.custom.name, tool.custom.description or "", _given(tool.custom.format))
+        return f.CustomTool(tool.custom.name, tool.custom.description or "", _grammar(tool.custom.format))
     assert tool.function is not None
     return _function(tool.function, _cache(tool.cache_control))
 
@@ -275,14 +304,17 @@ def _choice(body: ChatRequest) -> f.ToolChoice:
     if choice in ("auto", "none", "required"):
         return f.ToolChoice(choice)
     if choice.get("type") == "allowed_tools":
-        allowed = choice.get("allowed_tools") or {}
-        names = [_named(tool) for tool in allowed.get("tools", ())]
+        allowed = choice.get("allowed_tools")
+        tools = allowed.get("tools") if isinstance(allowed, dict) else None
+        if not isinstance(tools, list):
+            raise InvalidRequest("'tool_choice.allowed_tools' must list tools.", param="tool_choice")
+        names = [_named(tool) for tool in tools]
         return f.ToolChoice("required" if allowed.get("mode") == "required" else "auto", names)
     return f.ToolChoice("required", [_named(choice)])
 
 
-def _named(choice: dict[str, Any]) -> str:
-    inner = choice.get("function") or choice.get("custom") or choice
+def _named(choice: Any) -> str:
+    inner = choice.get("function") or choice.get("custom") or choice if isinstance(choice, dict) else None
     name = inner.get("name") if isinstance(inner, dict) else None
     if not isinstance(name, str):
         raise InvalidRequest("'tool_choice' must name a tool.", param="tool_choice")
@@ -292,7 +324,7 @@ def _named(choice: dict[str, Any]) -> str:
 def _response_format(raw: Raw | msgspec.UnsetType) -> f.ResponseFormat:
     if raw is UNSET:
         return f.ResponseFormat()
-    wanted = _FORMAT.decode(raw)
+    wanted = read(_FORMAT, raw, "response_format")
     if wanted.type == "json_object":
         return f.ResponseFormat("json_object")
     if wanted.json_schema is None:
@@ -303,15 +335,45 @@ def _response_format(raw: Raw | msgspec.UnsetType) -> f.ResponseFormat:
     )
 
 
-def _reasoning(body: ChatRequest) -> f.Reasoning:
-    thinking = body.thinking or {}
-    kind = thinking.get("type")
-    is_enabled = {"enabled": True, "adaptive": True, "disabled": False}.get(str(kind), body.enable_thinking)
-    if body.reasoning_effort == "none":
-        is_enabled = False
-    budget = body.thinking_budget if body.thinking_budget is not None else thinking.get("budget_tokens")
-    return f.Reasoning(
-        effort=body.reasoning_effort,
-        budget_tokens=budget if isinstance(budget, int) else None,
-        is_enabled=is_enabled,
+def reasoning_of(body: ChatRequest) -> f.Reasoning:
+    """Return how much is to be thought, in whichever provider's words it was said."""
+    if not body.is_reasoned:
+        return f.Reasoning()
+    thinking, options = body.thinking or {}, body.reasoning or ReasoningOptions()
+    said = body.reasoning_effort
+    effort = options.effort if said is None or said == "default" else said
+    budget = next(
+        (each for each in (body.thinking_budget, options.max_tokens, thinking.get("budget_tokens")) if each),
+        None,
     )
+    return f.Reasoning(
+        effort=effort,
+        budget_tokens=budget if isinstance(budget, int) else None,
+        is_enabled=_is_enabled(body, effort, options),
+    )
+
+
+def _is_enabled(body: ChatRequest, effort: str | None, options: ReasoningOptions) -> bool | None:
+    if effort == "none":
+        return False
+    template = body.chat_template_kwargs or {}
+    kind = {"enabled": True, "adaptive": True, "disabled": False}.get(str((body.thinking or {}).get("type")))
+    said = (
+        kind,
+        body.enable_thinking,
+        options.enabled,
+        template.get("enable_thinking"),
+        template.get("thinking"),
+    )
+    return next((each for each in said if isinstance(each, bool)), None)
+
+
+def _vendor(body: ChatRequest) -> dict[str, Any]:
+    """Return what only one provider or another knows and no other field of the form says."""
+    if not body.is_reasoned:
+        return {}
+    return {
+        name: value
+        for name in ("reasoning_format", "include_reasoning", "clear_thinking", "chat_template_kwargs")
+        if (value := getattr(body, name)) is not None
+    }

@@ -56,21 +56,24 @@ def completion_id(attempt: Attempt) -> str:
     return f"chatcmpl-{attempt.request_id.removeprefix('req_')}"
 
 
-def render(result: Result, usage: Usage, attempt: Attempt) -> bytes:
+def render(result: Result, usage: Usage, attempt: Attempt, *, hides_thoughts: bool = False) -> bytes:
     """Write a whole chat completion."""
+    choices = [
+        _choice(index, choice, hides_thoughts=hides_thoughts) for index, choice in enumerate(result.choices)
+    ]
     return _ENCODER.encode(
         {
             "id": completion_id(attempt),
             "object": "chat.completion",
             "created": result.created or int(time.time()),
             "model": attempt.model.id,
-            "choices": [_choice(index, choice) for index, choice in enumerate(result.choices)],
+            "choices": choices,
             "usage": usage_object(usage),
         }
     )
 
 
-def _choice(index: int, choice: Choice) -> dict[str, Any]:
+def _choice(index: int, choice: Choice, *, hides_thoughts: bool) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None}
     texts = [part.text for part in choice.parts if isinstance(part, Text)]
     thoughts = [part.text for part in choice.parts if isinstance(part, Thinking) and part.text]
@@ -78,7 +81,7 @@ def _choice(index: int, choice: Choice) -> dict[str, Any]:
     calls = [_call(part) for part in choice.parts if isinstance(part, ToolCall)]
     if texts:
         message["content"] = "".join(texts)
-    if thoughts:
+    if thoughts and not hides_thoughts:
         message["reasoning_content"] = "\n\n".join(thoughts)
     if refusals:
         message["refusal"] = "".join(refusals)
@@ -120,7 +123,7 @@ def _annotation(cited: Cited) -> dict[str, Any]:
 class ChatWriter:
     """Writes chat completion chunks."""
 
-    def __init__(self, attempt: Attempt, *, wants_usage: bool) -> None:
+    def __init__(self, attempt: Attempt, *, wants_usage: bool, hides_thoughts: bool = False) -> None:
         self._wants_usage = wants_usage
         self._choices = attempt.asked.choices
         self._begun: set[int] = set()
@@ -142,6 +145,8 @@ class ChatWriter:
             Cited: self._cited,
             Finished: self._finished,
         }
+        if hides_thoughts:
+            del self._ways[ThinkingDelta]
         self._usage_field = b',"usage":null' if wants_usage else b""
 
     def write(self, events: Sequence[Event]) -> bytes:

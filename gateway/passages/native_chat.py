@@ -10,18 +10,22 @@ from typing import Any
 import msgspec
 
 from catalog.pricing import Usage
-from catalog.snapshot import Channel
+from catalog.snapshot import Channel, Model
 from gateway.asked import Attempt
 from gateway.errors import GatewayError
-from gateway.formats.chat import ChatAsked
-from gateway.formats.chat_body import StreamOptions
+from gateway.formats.chat import Chat, ChatAsked
+from gateway.formats.chat_body import THOUGHT_FIELDS, ChatRequest, StreamOptions
+from gateway.formats.chat_form import reasoning_of
 from gateway.metering import TextMeter
 from gateway.passages.base import Answer
+from gateway.passages.translation import Translation
 from gateway.upstreams import openai_wire
-from gateway.upstreams.base import BadAnswer, Prepared, Splitter
+from gateway.upstreams.base import BadAnswer, CannotExpress, Prepared, Splitter
+from gateway.upstreams.compatible import dialect_of
+from gateway.upstreams.openai_chat import TARGET, OpenAIChat, is_stream, refuse_what_differs
+from gateway.upstreams.openai_chat_dialect import Dialect
 from gateway.upstreams.sse import EventSplitter
 
-_TARGET = "/chat/completions"
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -78,40 +82,57 @@ class _Completion(msgspec.Struct):
 
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
-# OpenAI's newer models refuse max_tokens; compatible servers often know nothing else.
-_BOUND_NAMES = {"openai": "max_completion_tokens"}
+_SAMPLING = ("temperature", "top_p", "top_k")
+_TUNING = (
+    *_SAMPLING, "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty", "seed", "logit_bias",
+    "verbosity", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
+)  # fmt: skip
 
 
 class NativeChat:
-    """The passage from chat clients to OpenAI and compatible servers."""
+    """The passage from chat clients to OpenAI and compatible servers.
+
+    Where a server refuses what it does not know, the request is written anew through the form; answers always pass.
+    """
+
+    def __init__(self) -> None:
+        self._adapter = OpenAIChat()
+        self._translation = Translation(Chat(), self._adapter)
 
     def prepare(self, attempt: Attempt) -> Prepared:
         """Write the request for this route's channel; see ``Passage.prepare``."""
         assert isinstance(attempt.asked, ChatAsked)
         request, route, output_bound = attempt.asked.body, attempt.route, attempt.output_bound
         channel = route.channel
-        fields: dict[str, Any] = {
+        dialect = dialect_of(channel)
+        if dialect.is_strict or "streams_only" in attempt.model.traits:
+            return self._adapter.prepare(attempt.asked.form(), attempt)
+        refuse_what_differs(dialect, choices=attempt.asked.choices, has_logprobs=bool(request.logprobs))
+        if attempt.asked.prompt.has_search and not dialect.search_field:
+            raise CannotExpress("web_search", "This model's provider offers no web search on this path.")
+        fields, dropped = _adapted(request, dialect, attempt.model)
+        fields |= {
             "model": route.upstream_model,
             "metadata": None,
             "service_tier": None,
             "store": None,
+            "usage": None,
         }
         if request.stream:
-            # OpenAI pads its chunks unless told not to; other servers may refuse to hear of it.
-            padding = False if channel.provider == "openai" else None
-            fields["stream_options"] = StreamOptions(include_usage=True, include_obfuscation=padding)
+            fields["stream_options"] = StreamOptions(
+                include_usage=True, include_obfuscation=False if dialect.has_padding else None
+            )
         if output_bound is not None:
-            fields[_BOUND_NAMES.get(channel.provider, "max_tokens")] = output_bound
-        headers = [("content-type", "application/json")]
-        if request.stream:
-            headers.append(("accept", "text/event-stream"))
-        if channel.api_key:
-            headers.append(("authorization", f"Bearer {channel.api_key}"))
+            fields[dialect.bound_name] = output_bound
         body = _ENCODER.encode(msgspec.structs.replace(request, **fields))
-        return Prepared(target=_TARGET, headers=tuple(headers), body=body)
+        return Prepared(
+            TARGET, openai_wire.headers(channel, is_stream=bool(request.stream)), body, tuple(dropped)
+        )
 
     def answer(self, body: bytes, attempt: Attempt) -> Answer:
         """Read a whole answer; see ``Passage.answer``."""
+        if is_stream(body):
+            return self._translation.answer(body, attempt)
         try:
             raw: Any = msgspec.json.decode(body)
             completion = msgspec.convert(raw, _Completion)
@@ -149,6 +170,49 @@ class NativeChat:
     def complaint(self, body: bytes, channel: Channel) -> tuple[str, str | None]:
         """See ``Passage.complaint``."""
         return openai_wire.complaint(body, channel)
+
+
+def _adapted(request: ChatRequest, dialect: Dialect, model: Model) -> tuple[dict[str, Any], list[str]]:
+    """Return what must be sent otherwise than it was written, and the names of what is left out."""
+    dropped = [name for name in _TUNING if getattr(request, name) is not None and name not in dialect.takes]
+    if "no_sampling" in model.traits:
+        dropped += [name for name in _SAMPLING if name not in dropped and getattr(request, name) is not None]
+    fields: dict[str, Any] = dict.fromkeys(dropped)
+    if request.metadata is not None:
+        dropped.append("metadata")
+    if request.is_reasoned:
+        written, left_out = _thoughts(request, dialect, model)
+        fields |= written
+        dropped += left_out
+    if (
+        dialect.thoughts_field != "reasoning_content"
+        and "*" not in dialect.vendor
+        and _shows_thoughts(request)
+    ):
+        fields["messages"] = _without_thoughts(request.messages)
+    return fields, dropped
+
+
+def _thoughts(request: ChatRequest, dialect: Dialect, model: Model) -> tuple[dict[str, Any], list[str]]:
+    """Return what the caller said of thoughts in the server's own words; a server of someone's own gets theirs."""
+    if "*" in dialect.vendor and "reasoning" in model.capabilities:
+        return {}, []
+    written = dialect.reasoning(reasoning_of(request), model)
+    fields: dict[str, Any] = dict.fromkeys(name for name in THOUGHT_FIELDS if name not in dialect.vendor)
+    return fields | (written or {}), ["reasoning"] if written is None else []
+
+
+def _shows_thoughts(request: ChatRequest) -> bool:
+    return b'"reasoning' in bytes(request.messages)
+
+
+def _without_thoughts(messages: msgspec.Raw) -> msgspec.Raw:
+    """Leave out earlier thoughts in another provider's words: a client echoes what it was sent."""
+    turns = msgspec.json.decode(messages, type=list[dict[str, msgspec.Raw]])
+    for turn in turns:
+        turn.pop("reasoning_content", None)
+        turn.pop("reasoning", None)
+    return msgspec.Raw(_ENCODER.encode(turns))
 
 
 def _count_message(meter: TextMeter, message: _Message) -> None:

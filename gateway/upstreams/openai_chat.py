@@ -40,12 +40,13 @@ class OpenAIChat:
         """See ``Adapter.prepare``."""
         channel = attempt.route.channel
         dialect = dialect_of(channel)
-        _refuse_what_differs(form, dialect)
+        refuse_what_differs(dialect, choices=form.choices, has_logprobs=form.logprobs)
         writer = MessagesWriter(dialect)
+        tools, left_out = write_tools(form, dialect, attempt.model)
         fields: dict[str, Any] = {
             "model": attempt.route.upstream_model,
             "messages": writer.write(form.messages),
-        } | write_tools(form, dialect)
+        } | tools
         tuning, dropped = _tuning(form, attempt.model, dialect)
         fields |= tuning | _shape(form) | _stream_fields(dialect, is_stream=form.is_stream)
         if attempt.max_output is not None:
@@ -55,19 +56,20 @@ class OpenAIChat:
         reasoning = dialect.reasoning(form.reasoning, attempt.model)
         if reasoning is None:
             dropped.append("reasoning")
+        fields |= reasoning or {}
+        dialect.amend(fields, form, attempt.model)
         return Prepared(
             target=TARGET,
-            headers=openai_wire.headers(channel, is_stream=form.is_stream),
-            body=_ENCODER.encode(fields | (reasoning or {})),
-            dropped=tuple(dict.fromkeys([*dropped, *sorted(writer.dropped)])),
+            headers=openai_wire.headers(channel, is_stream="stream" in fields),
+            body=_ENCODER.encode(fields),
+            dropped=tuple(dict.fromkeys([*dropped, *left_out, *sorted(writer.dropped)])),
         )
 
     def answer(self, body: bytes, form: Form) -> Result:
         """See ``Adapter.answer``."""
         reader = ChatReader(form)
         assembly = Assembly()
-        if body.lstrip().startswith((b"data:", b":", b"event:")):
-            # Some models answer only as a stream, whatever the caller wants.
+        if is_stream(body):
             splitter = EventSplitter()
             for event in [*splitter.feed(body), *splitter.finish()]:
                 assembly.take(reader.feed(event))
@@ -94,12 +96,18 @@ class OpenAIChat:
         return openai_wire.complaint(body, channel)
 
 
-def _refuse_what_differs(form: Form, dialect: Dialect) -> None:
-    if form.choices > dialect.max_choices:
+def is_stream(body: bytes) -> bool:
+    """Tell whether an answer came as a stream: some models give no other, whatever the caller wants."""
+    return body[:64].lstrip().startswith((b"data:", b":", b"event:"))
+
+
+def refuse_what_differs(dialect: Dialect, *, choices: int, has_logprobs: bool) -> None:
+    """Raise ``CannotExpress`` for what a server does not offer and no other field can say."""
+    if choices > dialect.max_choices:
         raise CannotExpress(
-            "choices", f"This model's provider gives at most {dialect.max_choices} choice at a time."
+            "choices", f"This model's provider gives at most {dialect.max_choices} choices at a time."
         )
-    if form.logprobs and not dialect.has_logprobs:
+    if has_logprobs and not dialect.has_logprobs:
         raise CannotExpress("logprobs", "This model's provider does not report log probabilities.")
 
 
@@ -117,6 +125,12 @@ def _tuning(form: Form, model: Model, dialect: Dialect) -> tuple[dict[str, Any],
             dropped.append(name)
         else:
             fields[dialect.names.get(name, name)] = value
+    for name, given in form.vendor.items():
+        if name in dialect.vendor or "*" in dialect.vendor:
+            fields[name] = given
+        elif name != "chat_template_kwargs":
+            # What a template is told of thoughts is said in ``reasoning``, too.
+            dropped.append(name)
     return fields, dropped
 
 

@@ -9,7 +9,8 @@ import msgspec
 
 from fastanchor.lib.ids import new_id
 from gateway.events import Event, ToolBegan, ToolDelta
-from gateway.upstreams.openai_chat_messages import CUSTOM_ARGUMENT, ToolNames
+from gateway.upstreams.openai_chat_messages import ToolNames
+from gateway.upstreams.tools import unwrapped
 
 
 class FunctionDelta(msgspec.Struct):
@@ -76,7 +77,7 @@ class CallReader:
         """Give what was held back until the choice ended."""
         for call in self._calls:
             if call.is_unwrapped:
-                yield ToolDelta(call.key, _unwrapped(call.held), self._choice)
+                yield ToolDelta(call.key, unwrapped(call.held), self._choice)
                 call.held = ""
 
     def _begin(self, call: _Call, delta: CallDelta, upstream_name: str) -> ToolBegan:
@@ -105,15 +106,6 @@ class CallReader:
                 self._by_index[index] = known
         known.id = known.id or call_id
         return known
-
-
-def _unwrapped(arguments: str) -> str:
-    try:
-        wrapped: Any = msgspec.json.decode(arguments)
-    except (msgspec.DecodeError, RecursionError):
-        return arguments
-    text = wrapped.get(CUSTOM_ARGUMENT) if isinstance(wrapped, dict) else None
-    return text if isinstance(text, str) else arguments
 
 
 def _google_seal(extra: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from catalog.snapshot import Model
-from gateway.form import Reasoning
+from gateway.form import Form, Reasoning
 
 # Fields of the form that only tune an answer, and which most servers know under the same name.
 COMMON = frozenset(
@@ -17,6 +17,9 @@ COMMON = frozenset(
         "logit_bias", "user", "parallel_tool_calls",
     }
 )  # fmt: skip
+
+# Changes the fields of a request in place, as the last step; raises ``CannotExpress``.
+Amend = Callable[[dict[str, Any], Form, Model], None]
 
 # Writes how much is to be thought; ``None`` where the server has no word for what is asked.
 WriteReasoning = Callable[[Reasoning, Model], dict[str, Any] | None]
@@ -35,6 +38,30 @@ def effort_of(reasoning: Reasoning) -> str | None:
             else "high"
         )
     return reasoning.effort
+
+
+def levels(reasoning: Reasoning, model: Model) -> dict[str, Any] | None:
+    """Write ``reasoning_effort`` for servers that know only ``none`` and three levels."""
+    effort = effort_of(reasoning)
+    if effort is None:
+        return {}
+    if "reasoning" not in model.capabilities or (effort == "none" and "always_reasons" in model.traits):
+        return None
+    return {"reasoning_effort": {"minimal": "low", "xhigh": "high", "max": "high"}.get(effort, effort)}
+
+
+def switch(reasoning: Reasoning, model: Model) -> dict[str, Any] | None:
+    """Write ``thinking`` for servers where it can only be on or off."""
+    effort = effort_of(reasoning)
+    if effort is None and reasoning.is_enabled is None:
+        return {}
+    if "reasoning" not in model.capabilities or (effort == "none" and "always_reasons" in model.traits):
+        return None
+    return {"thinking": {"type": "disabled" if effort == "none" else "enabled"}}
+
+
+def leave(fields: dict[str, Any], form: Form, model: Model) -> None:
+    """Leave a request as it is."""
 
 
 def plain_effort(reasoning: Reasoning, model: Model) -> dict[str, Any] | None:
@@ -56,6 +83,10 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     # Which fields that only tune are known; and their names where they differ.
     takes: frozenset[str] = COMMON
     names: dict[str, str] = {}
+    # Its own fields beyond those of OpenAI, passed on as the caller wrote them; ``*`` stands for all.
+    vendor: frozenset[str] = frozenset()
+    # Unknown fields of a message are refused, so even a chat client's request is written anew.
+    is_strict: bool = False
     max_choices: int = 8
     has_logprobs: bool = True
     # Streams report the usage when asked to; where this is unknown they do so by themselves.
@@ -66,6 +97,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     has_strict_tools: bool = True
     has_files: bool = False
     has_refusals: bool = False
+    has_names: bool = True
     has_cache_control: bool = False
     # Tool calls carry a signature that must come back, in ``extra_content.google``.
     has_google_seals: bool = False
@@ -80,3 +112,4 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     # Ids of tool calls must have this many letters and digits.
     call_id_size: int = 0
     reasoning: WriteReasoning = plain_effort
+    amend: Amend = leave

@@ -10,20 +10,14 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from catalog.snapshot import Model
 from gateway import form as f
+from gateway.upstreams import tools
 from gateway.upstreams.base import CannotExpress
 from gateway.upstreams.openai_chat_dialect import Dialect
 
 _UNFIT = re.compile(r"[^a-zA-Z0-9_-]")
 _MAX_NAME = 64
-# What a tool that takes free text is called with where only functions are known.
-CUSTOM_ARGUMENT = "input"
-_CUSTOM_SCHEMA = {
-    "type": "object",
-    "properties": {CUSTOM_ARGUMENT: {"type": "string", "description": "The whole input as free text."}},
-    "required": [CUSTOM_ARGUMENT],
-    "additionalProperties": False,
-}
 
 
 def function_name(name: str, namespace: str) -> str:
@@ -40,7 +34,7 @@ class ToolNames:
 
     def __init__(self, tools: Iterable[f.Tool]) -> None:
         self._tools = {
-            function_name(tool.name, _namespace(tool)): tool
+            function_name(tool.name, tool.namespace): tool
             for tool in tools
             if isinstance(tool, f.FunctionTool | f.CustomTool)
         }
@@ -50,11 +44,7 @@ class ToolNames:
         tool = self._tools.get(name)
         if tool is None:
             return name, "", False
-        return tool.name, _namespace(tool), isinstance(tool, f.CustomTool)
-
-
-def _namespace(tool: f.FunctionTool | f.CustomTool) -> str:
-    return tool.namespace if isinstance(tool, f.FunctionTool) else ""
+        return tool.name, tool.namespace, isinstance(tool, f.CustomTool)
 
 
 class MessagesWriter:
@@ -86,7 +76,7 @@ class MessagesWriter:
             shown += [part for part in result.parts if not isinstance(part, f.Text)]
         if shown or others or not results:
             content = self._content([*shown, *others])
-            named = {"name": message.name} if message.name else {}
+            named = {"name": message.name} if message.name and self._dialect.has_names else {}
             self._messages.append({"role": message.role, "content": content} | named)
 
     def _result(self, result: f.ToolResult) -> dict[str, Any]:
@@ -111,7 +101,7 @@ class MessagesWriter:
         )
         texts = [part.text for part in said if isinstance(part, f.Text) or not self._dialect.has_refusals]
         written: dict[str, Any] = {"role": "assistant", "content": "".join(texts) or None}
-        if message.name:
+        if message.name and self._dialect.has_names:
             written["name"] = message.name
         if refusals:
             written["refusal"] = "".join(refusals)
@@ -137,10 +127,10 @@ class MessagesWriter:
         call_id = self._call_id(call.id)
         if call.is_custom and self._dialect.has_custom_tools:
             return {"id": call_id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
-        arguments = call.arguments or "{}"
-        if call.is_custom:
-            arguments = msgspec.json.encode({CUSTOM_ARGUMENT: call.arguments}).decode()
-        function = {"name": function_name(call.name, call.namespace), "arguments": arguments}
+        function = {
+            "name": function_name(call.name, call.namespace),
+            "arguments": tools.wrapped(call) or "{}",
+        }
         written: dict[str, Any] = {"id": call_id, "type": "function", "function": function}
         if call.seal and self._dialect.has_google_seals:
             written["extra_content"] = {"google": {"thought_signature": call.seal}}
@@ -217,66 +207,62 @@ def _detail(part: f.Thinking) -> dict[str, Any]:
     return detail
 
 
-def write_tools(form: f.Form, dialect: Dialect) -> dict[str, Any]:
-    """Return the fields of a request that are about tools; raises ``CannotExpress``."""
-    wanted = form.tool_choice.names
-    is_cut = not dialect.has_allowed_tools and (
-        len(wanted) > 1 or (wanted and form.tool_choice.mode != "required")
+def write_tools(form: f.Form, dialect: Dialect, model: Model) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the fields of a request that are about tools, and what was left out; raises ``CannotExpress``."""
+    offer = tools.offer(
+        form,
+        model.capabilities,
+        protocol="chat",
+        has_search=bool(dialect.search_field),
+        has_custom=dialect.has_custom_tools,
     )
-    tools: list[dict[str, Any]] = []
+    choice = offer.choice
     fields: dict[str, Any] = {}
-    for tool in form.tools:
-        match tool:
-            case f.FunctionTool() | f.CustomTool():
-                if not is_cut or tool.name in wanted:
-                    tools.append(_tool(tool, dialect))
-            case f.WebSearch():
-                fields |= _search(tool, dialect)
-            case _:
-                raise CannotExpress("tools", f"This model has no tool of the type '{tool.kind}'.")
-    if tools:
-        fields["tools"] = tools
-        choice = _choice(form, dialect, is_cut=bool(is_cut))
-        if choice is not None:
-            fields["tool_choice"] = choice
-    return fields
+    written: list[dict[str, Any]] = []
+    # Where the choice cannot be restricted, only the tools that may be chosen are shown.
+    is_cut = not dialect.has_allowed_tools and (len(choice.names) > 1 or choice.mode != "required")
+    for tool in offer.tools:
+        if isinstance(tool, f.WebSearch):
+            fields |= _search(tool, dialect)
+        elif isinstance(tool, f.FunctionTool | f.CustomTool) and not (
+            is_cut and choice.names and tool.name not in choice.names
+        ):
+            written.append(_tool(tool, dialect))
+    if written:
+        fields["tools"] = written
+        chosen = _choice(offer, is_cut=is_cut)
+        if chosen != "auto":
+            fields["tool_choice"] = chosen
+    return fields, offer.dropped
 
 
 def _tool(tool: f.FunctionTool | f.CustomTool, dialect: Dialect) -> dict[str, Any]:
-    described: dict[str, Any] = {"description": tool.description} if tool.description else {}
+    described: dict[str, Any] = {"name": function_name(tool.name, tool.namespace)}
+    if tool.description:
+        described["description"] = tool.description
     if isinstance(tool, f.CustomTool):
-        if dialect.has_custom_tools:
-            shape = {"format": tool.format} if tool.format is not None else {}
-            return {"type": "custom", "custom": {"name": tool.name} | described | shape}
-        text = "\n\n".join(filter(None, [tool.description, _grammar(tool.format)]))
-        described = {"description": text} if text else {}
-        wrapped = {"name": function_name(tool.name, "")} | described | {"parameters": _CUSTOM_SCHEMA}
-        return {"type": "function", "function": wrapped}
-    function: dict[str, Any] = {"name": function_name(tool.name, tool.namespace)} | described
+        return {"type": "custom", "custom": described | _grammar(tool.format)}
     if tool.parameters is not None:
-        function["parameters"] = tool.parameters
+        described["parameters"] = tool.parameters
     if tool.strict is not None and dialect.has_strict_tools:
-        function["strict"] = tool.strict
-    written: dict[str, Any] = {"type": "function", "function": function}
+        described["strict"] = tool.strict
+    written: dict[str, Any] = {"type": "function", "function": described}
     if tool.cache and dialect.has_cache_control:
         written["cache_control"] = {"type": "ephemeral"}
     return written
 
 
-def _grammar(shape: Raw | None) -> str:
-    """Say in words what a free text must look like, where the server cannot enforce it."""
-    try:
-        grammar: Any = msgspec.json.decode(shape) if shape is not None else {}
-        inner = grammar.get("grammar") or grammar
-        definition, syntax = inner.get("definition"), inner.get("syntax", "")
-    except (msgspec.DecodeError, AttributeError):
-        return ""
-    return f"The input must match this {syntax} grammar:\n{definition}" if definition else ""
+def _grammar(shape: Raw | None) -> dict[str, Any]:
+    if shape is None:
+        return {}
+    given: dict[str, Any] = msgspec.json.decode(shape)
+    if given.get("type") == "grammar":
+        grammar = {key: value for key, value in given.items() if key != "type"}
+        return {"format": {"type": "grammar", "grammar": grammar}}
+    return {"format": given}
 
 
 def _search(tool: f.WebSearch, dialect: Dialect) -> dict[str, Any]:
-    if not dialect.search_field:
-        raise CannotExpress("web_search", "This model's provider offers no web search on this path.")
     if tool.allowed_domains or tool.blocked_domains:
         raise CannotExpress("web_search", "This model's provider cannot restrict a search to domains.")
     if dialect.search_field == "enable_search":
@@ -289,18 +275,23 @@ def _search(tool: f.WebSearch, dialect: Dialect) -> dict[str, Any]:
     return {"web_search_options": options}
 
 
-def _choice(form: f.Form, dialect: Dialect, *, is_cut: bool) -> Any:
-    choice, kinds = form.tool_choice, {tool.name: tool for tool in form.tools if hasattr(tool, "name")}
-    named = [_named(kinds.get(name), name, dialect) for name in choice.names]
-    if named and not is_cut:
-        if len(named) == 1 and choice.mode == "required":
-            return named[0]
-        return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": named}}
-    return None if choice.mode == "auto" else choice.mode
+def _choice(offer: tools.Offer, *, is_cut: bool) -> Any:
+    choice = offer.choice
+    if not choice.names or is_cut:
+        return choice.mode
+    named = [
+        _named(tool)
+        for tool in offer.tools
+        if isinstance(tool, f.FunctionTool | f.CustomTool) and tool.name in choice.names
+    ]
+    if not named:
+        return "auto"
+    if len(named) == 1 and choice.mode == "required":
+        return named[0]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": named}}
 
 
-def _named(tool: f.Tool | None, name: str, dialect: Dialect) -> dict[str, Any]:
-    if isinstance(tool, f.CustomTool) and dialect.has_custom_tools:
-        return {"type": "custom", "custom": {"name": name}}
-    namespace = tool.namespace if isinstance(tool, f.FunctionTool) else ""
-    return {"type": "function", "function": {"name": function_name(name, namespace)}}
+def _named(tool: f.FunctionTool | f.CustomTool) -> dict[str, Any]:
+    if isinstance(tool, f.CustomTool):
+        return {"type": "custom", "custom": {"name": tool.name}}
+    return {"type": "function", "function": {"name": function_name(tool.name, tool.namespace)}}

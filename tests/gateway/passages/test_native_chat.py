@@ -58,7 +58,8 @@ def stream(*, wants_usage: bool = False) -> NativeChatStream:
 
 def test_the_upstream_gets_its_own_model_name_and_none_of_our_private_fields() -> None:
     sent = prepared(
-        {"metadata": {"a": "b"}, "service_tier": "auto", "store": False, "temperature": 0.5, "seed": 3}
+        {"metadata": {"a": "b"}, "service_tier": "auto", "store": False, "temperature": 0.5, "seed": 3},
+        provider="own",
     )
 
     assert sent == {
