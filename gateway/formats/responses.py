@@ -34,17 +34,17 @@ SEARCHES_HELD = 8
 class ResponsesAsked:
     """A response that was asked; see ``Asked``."""
 
-    __slots__ = ("_form", "_items", "_tools", "body", "namespaces", "prompt")
+    __slots__ = ("_form", "_items", "body", "namespaces", "prompt", "tools")
 
     def __init__(self, body: ResponsesRequest) -> None:
         self.body = body
         self._items = i.read_items(body.input)
-        self._tools = read_tools(body.tools)
-        # What the offered names of tools stand for.
-        self.namespaces = Namespaces(self._tools)
+        # Under their own names; what the offered ones stand for.
+        self.tools = read_tools(body.tools)
+        self.namespaces = Namespaces(self.tools)
         self._form: f.Form | None = None
         choice = read_choice(body.tool_choice, self.namespaces)
-        self.prompt = _weigh(body, self._items, self._tools, choice)
+        self.prompt = _weigh(body, self._items, self.tools, choice)
 
     @property
     def model(self) -> str:
@@ -69,7 +69,7 @@ class ResponsesAsked:
     @property
     def most_units(self) -> Usage:
         """See ``Asked``."""
-        if not any(isinstance(tool, f.WebSearch) for tool in self._tools):
+        if not any(isinstance(tool, f.WebSearch) for tool in self.tools):
             return NO_UNITS
         return msgspec.structs.replace(NO_UNITS, searches=self.body.max_tool_calls or SEARCHES_HELD)
 
@@ -80,12 +80,12 @@ class ResponsesAsked:
         self._items = i.read_items(self.body.input)
         self._form = None
         choice = read_choice(self.body.tool_choice, self.namespaces)
-        self.prompt = _weigh(self.body, self._items, self._tools, choice)
+        self.prompt = _weigh(self.body, self._items, self.tools, choice)
 
     def form(self) -> f.Form:
         """See ``Asked``."""
         if self._form is None:
-            self._form = form_of(self.body, self._items, self._tools, self.namespaces)
+            self._form = form_of(self.body, self._items, self.tools, self.namespaces)
         return self._form
 
 

@@ -6,6 +6,7 @@ from catalog.snapshot import Model, Route
 from gateway.formats.base import Format, TextFormat
 from gateway.passages.base import Passage
 from gateway.passages.native_chat import NativeChat
+from gateway.passages.native_responses import NativeResponses
 from gateway.passages.pass_through import FreePassThrough, PassThrough, PicturePassThrough
 from gateway.passages.speech import SpeechPassage
 from gateway.passages.transcriptions import TranscriptionPassage
@@ -14,18 +15,20 @@ from gateway.upstreams.anthropic import Anthropic
 from gateway.upstreams.base import Adapter, CannotExpress
 from gateway.upstreams.gemini import Gemini
 from gateway.upstreams.openai_chat import OpenAIChat
+from gateway.upstreams.openai_responses import OpenAIResponses
 from gateway.upstreams.vertex import Vertex
 
 _CHAT = OpenAIChat()
 # By the name of an adapter that a channel may have.
 ADAPTERS: dict[str, Adapter] = {"openai": _CHAT, "deepseek": _CHAT, "qwen": _CHAT, "anthropic": Anthropic()}
-ADAPTERS |= {"gemini": Gemini(), "vertex": Vertex()}
+ADAPTERS |= {"gemini": Gemini(), "vertex": Vertex(), "openai_responses": OpenAIResponses()}
 
 # By the adapter's name and the client format's: both speak the same, so what is known is passed on as it is.
 _NATIVE_CHAT = NativeChat()
 NATIVE: dict[tuple[str, str], Passage] = {
-    (each, "chat"): _NATIVE_CHAT for each in ("openai", "deepseek", "qwen")
+    (each, "chat"): _NATIVE_CHAT for each in ("openai", "deepseek", "qwen", "openai_responses")
 }
+NATIVE["openai_responses", "responses"] = NativeResponses()
 
 # Paths that only OpenAI's shape serves, for each adapter that knows it.
 _OPENAI_SHAPED = ("openai", "openai_responses", "azure", "qwen")
@@ -44,7 +47,9 @@ _MADE: dict[tuple[str, str], Passage] = {}
 def passage_for(format_: Format, route: Route, model: Model) -> Passage:
     """Return the way from a format to a route's channel; raises ``CannotExpress`` where there is none."""
     key = (route.channel.adapter, format_.name)
-    passage = NATIVE.get(key) or _MADE.get(key)
+    # A server of Responses speaks chat completions, too, but not of every model.
+    is_native = key in NATIVE and not (format_.name == "chat" and "responses_only" in model.traits)
+    passage = NATIVE[key] if is_native else _MADE.get(key)
     if passage is None:
         passage = _MADE[key] = _translation(format_, route.channel.adapter)
     return passage

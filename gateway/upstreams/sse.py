@@ -14,9 +14,10 @@ MAX_EVENT_BYTES = 1024 * 1024
 class EventSplitter:
     """Collects the ``data`` of whole events from pieces that may be cut anywhere."""
 
-    __slots__ = ("_data", "_rest", "_saw_cr", "_size")
+    __slots__ = ("_data", "_max_bytes", "_rest", "_saw_cr", "_size")
 
-    def __init__(self) -> None:
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._max_bytes = max_event_bytes
         self._rest = b""
         self._data: list[bytes] = []
         self._saw_cr = False
@@ -28,7 +29,7 @@ class EventSplitter:
             piece = self._plain_newlines(piece)
         lines = (self._rest + piece if self._rest else piece).split(b"\n")
         self._rest = lines.pop()
-        if len(self._rest) > MAX_EVENT_BYTES:
+        if len(self._rest) > self._max_bytes:
             raise UpstreamTooLarge
         events: list[bytes] = []
         for line in lines:
@@ -45,7 +46,7 @@ class EventSplitter:
             self._data.append(line[6:] if line[5:6] == b" " else line[5:])
             # The field's name counts, too: empty lines without end are as many bytes as any.
             self._size += len(line)
-            if self._size > MAX_EVENT_BYTES:
+            if self._size > self._max_bytes:
                 raise UpstreamTooLarge
 
     def _plain_newlines(self, piece: bytes) -> bytes:

@@ -89,6 +89,8 @@ def as_function(tool: CustomTool) -> FunctionTool:
     description = tool.description
     if tool.format is not None:
         grammar = msgspec.json.decode(tool.format)
+        # Chat completions nest a grammar one level deeper than Responses.
+        grammar = grammar.get("grammar", grammar) if isinstance(grammar, dict) else None
         if isinstance(grammar, dict) and isinstance(grammar.get("definition"), str):
             syntax = grammar.get("syntax") or "grammar"
             description += f"\n\nThe input must match this grammar ({syntax}):\n{grammar['definition']}"

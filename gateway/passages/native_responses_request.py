@@ -1,0 +1,154 @@
+"""A Responses body as it is sent on to an upstream that speaks the same: without what is ours, foreign, or unpriced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from gateway.asked import Attempt
+from gateway.form import Form
+from gateway.formats.responses import ResponsesAsked
+from gateway.formats.responses_body import SEALS, ResponsesRequest, StreamOptions
+from gateway.formats.responses_items import split_items
+from gateway.formats.responses_seals import is_wrapped
+from gateway.formats.responses_tools import SEARCH_KINDS, read_choice
+from gateway.upstreams.base import CannotExpress
+from gateway.upstreams.tools import SEARCH, offer
+
+_ENCODER = msgspec.json.Encoder()
+# What runs at the caller's, or is priced. Everything else would be billed by a measure of its own.
+_OFFERED = SEARCH_KINDS | {"function", "custom", "namespace", "local_shell", "apply_patch", "tool_search"}
+_SAMPLING = ("temperature", "top_p")
+_LEFT_OUT: dict[str, Any] = {
+    "background": None,
+    "background_options": None,
+    "client_metadata": None,
+    "metadata": None,
+    "previous_response_id": None,
+    "service_tier": None,
+    "store": False,
+}
+
+
+class _Reasoning(msgspec.Struct):
+    type: str | None = None
+    encrypted_content: str | None = None
+    summary: list[dict[str, Any]] | None = None
+    content: list[dict[str, Any]] | None = None
+    tools: list[dict[str, Any]] | None = None
+
+
+_ITEM = msgspec.json.Decoder(_Reasoning)
+
+
+def write_request(attempt: Attempt) -> tuple[bytes, tuple[str, ...]]:
+    """Return the body for this route's channel and what was left out; raises ``CannotExpress``."""
+    assert isinstance(attempt.asked, ResponsesAsked)
+    request, model, channel = attempt.asked.body, attempt.model, attempt.route.channel
+    tools, choice, dropped = _tools(attempt.asked, attempt)
+    fields = _LEFT_OUT | {
+        "model": attempt.route.upstream_model,
+        "input": _input(request.input, is_openai=channel.provider in {"openai", "azure"}),
+        "include": _include(request, reasons="reasoning" in model.capabilities),
+        "tools": tools,
+        "tool_choice": choice,
+        "stream_options": _stream_options(request, is_openai=channel.provider == "openai"),
+    }
+    if attempt.output_bound is not None:
+        fields["max_output_tokens"] = attempt.output_bound
+    if "no_sampling" in model.traits:
+        dropped += [name for name in _SAMPLING if getattr(request, name) is not None]
+        fields |= dict.fromkeys(_SAMPLING)
+    return _ENCODER.encode(msgspec.structs.replace(request, **fields)), tuple(dropped)
+
+
+def _include(request: ResponsesRequest, *, reasons: bool) -> list[str] | None:
+    # Models that do not reason refuse to seal their thoughts; agents ask for it always.
+    return [each for each in request.include or () if reasons or each != SEALS] or None
+
+
+def _stream_options(request: ResponsesRequest, *, is_openai: bool) -> StreamOptions | None:
+    # OpenAI pads its events unless told not to; other servers may refuse to hear of it.
+    if not (request.stream and is_openai):
+        return None
+    return StreamOptions(bool(request.stream_options and request.stream_options.include_obfuscation))
+
+
+def _input(raw: Raw, *, is_openai: bool) -> Raw:
+    whole = bytes(raw)
+    if b'"reasoning"' not in whole and b'"tool_search_output"' not in whole:
+        return raw
+    items = [written for item in split_items(raw) if (written := _item(bytes(item), is_openai=is_openai))]
+    return Raw(b"[" + b",".join(items) + b"]")
+
+
+def _item(raw: bytes, *, is_openai: bool) -> bytes:
+    """Return an item as it may be sent, or nothing."""
+    if b'"reasoning"' in raw:
+        item = _ITEM.decode(raw)
+        if item.type == "reasoning":
+            return _thought(raw, item, is_openai=is_openai)
+    if b'"tool_search_output"' in raw:
+        whole = msgspec.json.decode(raw)
+        if isinstance(whole.get("tools"), list):
+            _refuse_unpriced(whole["tools"], "input")
+        return _ENCODER.encode(whole)
+    return raw
+
+
+def _thought(raw: bytes, item: _Reasoning, *, is_openai: bool) -> bytes:
+    is_foreign = is_wrapped(item.encrypted_content or "")
+    if item.encrypted_content and not is_foreign:
+        return raw
+    # OpenAI looks for an unsealed thought among what it has kept, which is nothing. Others read its text.
+    if is_openai or not (item.content or item.summary):
+        return b""
+    if not is_foreign:
+        return raw
+    texts = [each.get("text") for each in item.content or item.summary or ()]
+    content = [{"type": "reasoning_text", "text": text} for text in texts if isinstance(text, str)]
+    return _ENCODER.encode({"type": "reasoning", "summary": [], "content": content})
+
+
+def _tools(asked: ResponsesAsked, attempt: Attempt) -> tuple[Raw | UnsetType, Raw | UnsetType, list[str]]:
+    request = asked.body
+    if request.tools is UNSET:
+        return UNSET, request.tool_choice, []
+    tools: list[dict[str, Any]] = msgspec.json.decode(request.tools)
+    _refuse_unpriced(tools, "tools")
+    choice = read_choice(request.tool_choice, asked.namespaces)
+    offered = offer(
+        Form([], tools=asked.tools, tool_choice=choice),
+        attempt.model.capabilities,
+        protocol="responses",
+        has_search=True,
+        has_custom=True,
+    )
+    if not offered.dropped:
+        return Raw(_ENCODER.encode(tools)), request.tool_choice, []
+    left = [tool for tool in tools if tool["type"] not in SEARCH_KINDS]
+    if not left:
+        return UNSET, UNSET, list(offered.dropped)
+    return Raw(_ENCODER.encode(left)), _without_search(request.tool_choice), list(offered.dropped)
+
+
+def _without_search(raw: Raw | UnsetType) -> Raw | UnsetType:
+    choice = None if raw is UNSET else msgspec.json.decode(raw)
+    if not isinstance(choice, dict) or not isinstance(choice.get("tools"), list):
+        return raw
+    left = [tool for tool in choice["tools"] if tool.get("type") not in SEARCH_KINDS]
+    return Raw(_ENCODER.encode(choice | {"tools": left} if left else "none"))
+
+
+def _refuse_unpriced(tools: list[dict[str, Any]], place: str) -> None:
+    for index, tool in enumerate(tools):
+        kind = tool.get("type")
+        environment = tool.get("environment")
+        is_local = kind == "shell" and isinstance(environment, dict) and environment.get("type") == "local"
+        if kind not in _OFFERED and not is_local:
+            raise CannotExpress(
+                f"{place}[{index}].type" if place == "tools" else place,
+                f"The tool '{kind}' is not offered here. Functions, custom tools and {SEARCH} are.",
+            )

@@ -1,0 +1,55 @@
+"""OpenAI's Responses protocol as an upstream, of OpenAI itself and of those who speak it after.
+
+Nothing is kept upstream: ``store`` is always false, and reasoning comes back sealed so that it can be sent again.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from catalog.snapshot import Channel
+from gateway.asked import Attempt
+from gateway.events import Result
+from gateway.form import Form
+from gateway.upstreams import openai_wire
+from gateway.upstreams.base import Prepared, Splitter
+from gateway.upstreams.openai_responses_reader import ResponsesReader, read_answer
+from gateway.upstreams.openai_responses_request import Request
+from gateway.upstreams.openai_responses_wire import MAX_EVENT_BYTES, TARGET
+from gateway.upstreams.sse import EventSplitter
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class OpenAIResponses:
+    """The adapter of the Responses protocol."""
+
+    def prepare(self, form: Form, attempt: Attempt) -> Prepared:
+        """See ``Adapter.prepare``."""
+        request = Request(form, attempt)
+        return Prepared(
+            target=TARGET,
+            headers=openai_wire.headers(attempt.route.channel, is_stream=form.is_stream),
+            body=_ENCODER.encode(request.body),
+            dropped=tuple(dict.fromkeys(request.dropped)),
+        )
+
+    def answer(self, body: bytes, form: Form) -> Result:
+        """See ``Adapter.answer``."""
+        return read_answer(body)
+
+    def reader(self, form: Form) -> ResponsesReader:
+        """See ``Adapter.reader``."""
+        return ResponsesReader()
+
+    def splitter(self) -> Splitter:
+        """See ``Adapter.splitter``."""
+        return EventSplitter(MAX_EVENT_BYTES)
+
+    def blames_our_account(self, body: bytes) -> bool:
+        """See ``Adapter.blames_our_account``."""
+        return openai_wire.blames_our_account(body)
+
+    def complaint(self, body: bytes, channel: Channel) -> tuple[str, str | None]:
+        """See ``Adapter.complaint``."""
+        return openai_wire.complaint(body, channel)
