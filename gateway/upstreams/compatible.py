@@ -150,4 +150,5 @@ DIALECTS: dict[str, Dialect] = {
 
 def dialect_of(channel: Channel) -> Dialect:
     """Return what a channel's server speaks."""
-    return DIALECTS.get(channel.provider if channel.adapter == "openai" else channel.adapter, PLAIN)
+    is_general = channel.adapter in {"openai", "openai_responses"}
+    return DIALECTS.get(channel.provider if is_general else channel.adapter, PLAIN)
