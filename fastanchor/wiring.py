@@ -7,12 +7,14 @@ import gc
 import logging
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import close_old_connections
 
-from accounts import keys, tokens
+from accounts import keys, stored_responses, tokens
+from accounts.archive import Archive, Loaders
 from accounts.keyring import Caller, Keyring
 from billing import holds, opening
 from billing.spool import Spool
@@ -20,7 +22,7 @@ from catalog import publish
 from catalog.snapshot import Catalog, Snapshot
 from fastanchor.lib.changes import Watch
 from fastanchor.lib.valkey import TurnPipeline, calm_client
-from gateway import door
+from gateway import background, door
 from gateway.health import Health
 from gateway.runtime import Deadlines, Gateway
 from gateway.upkeep import upkeep
@@ -45,6 +47,7 @@ class Process:
         self.gateway = Gateway(
             catalog=Catalog(self._load_catalog),
             keyring=Keyring(self._load_caller, tokens.parse_peppers(settings.API_KEY_PEPPERS)),
+            archive=self._archive(),
             holds=holds.Holds(self._pipeline, self._open_organization),
             spool=Spool.create(settings.SPOOL_DIR),
             client=HttpClient(connect_s=settings.UPSTREAM_CONNECT_S),
@@ -62,10 +65,18 @@ class Process:
 
     async def start(self) -> None:
         """Load the catalog, then open the door; the catalog is asked for until PostgreSQL answers."""
-        watch = Watch(self._watching, {"keys": self.gateway.keyring.hear, "catalog": self._hear_catalog})
+        watch = Watch(
+            self._watching,
+            {
+                "keys": self.gateway.keyring.hear,
+                "catalog": self._hear_catalog,
+                stored_responses.TOPIC: lambda message: background.hear(self.gateway, message),
+            },
+        )
         self._background = [
             asyncio.create_task(watch.run(), name="watch"),
             asyncio.create_task(upkeep(self.gateway), name="upkeep"),
+            asyncio.create_task(background.look_after(self.gateway), name="background"),
         ]
         while True:
             try:
@@ -96,6 +107,17 @@ class Process:
 
     async def _hear_catalog(self, message: str | None) -> None:
         await self.gateway.catalog.refresh()
+
+    def _archive(self) -> Archive:
+        loaders = Loaders(
+            save=partial(self._run, stored_responses.save),
+            find=partial(self._run, stored_responses.find),
+            delete=partial(self._run, stored_responses.delete),
+            cancel=partial(self._run, stored_responses.cancel),
+            finish=partial(self._run, stored_responses.finish),
+            renew=partial(self._run, stored_responses.renew),
+        )
+        return Archive(loaders, max_bytes=settings.RESPONSES_MAX_BYTES, wait_s=settings.ARCHIVE_WAIT_S)
 
     def _load_catalog(self) -> Coroutine[Any, Any, Snapshot]:
         return self._run(publish.build_snapshot)

@@ -2,6 +2,7 @@
 
     GatewayError
     ├── InvalidRequest        400 invalid_request
+    ├── PreviousResponseNotFound  400 previous_response_not_found
     ├── InvalidApiKey         401 invalid_api_key
     ├── InsufficientQuota     402 insufficient_quota
     ├── PermissionDenied      403 permission_denied
@@ -77,6 +78,12 @@ class InvalidRequest(GatewayError):
     """The body or a parameter is wrong; ``param`` names it."""
 
     status, code, type = 400, "invalid_request", "invalid_request_error"
+
+
+class PreviousResponseNotFound(GatewayError):
+    """The response to go on with is unknown, expired, deleted, or someone else's."""
+
+    status, code, type = 400, "previous_response_not_found", "invalid_request_error"
 
 
 class InvalidApiKey(GatewayError):

@@ -7,6 +7,9 @@
 5. relay     pass the answer on, count, stop where the money ends   stages/relay.py
 6. settle    write the cost to the spool, give back the rest        stages/settle.py
 
+Before the route a request to /v1/responses gets the turns that it goes on from, and after the settlement its answer is
+kept (``stored.py``); one in the background is answered before the dispatch (``background.py``).
+
 All of it runs in a task that outlives the caller. Nothing here knows ASGI or Django: ``app.py`` and ``views.py`` are
 thin adapters that hand over a ``Request`` and send the ``Reply``.
 """
@@ -16,6 +19,7 @@ from __future__ import annotations
 import logging
 import time
 
+from gateway import background
 from gateway.call import Call, Outcome, Request
 from gateway.errors import GatewayError, InternalError
 from gateway.passages.base import Answer
@@ -27,6 +31,7 @@ from gateway.stages.relay import answered, left_unfinished, relay
 from gateway.stages.reserve import limit_headers, reserve
 from gateway.stages.route import route
 from gateway.stages.settle import nothing_delivered, settle
+from gateway.stored import keep, recall, want_seals
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +47,17 @@ async def _serve(gateway: Gateway, request: Request, reply: Reply) -> None:
     headers: Headers = request.format.headers(request.id)
     try:
         caller, asked = await admit(gateway, request)
+        keeping = await recall(gateway, caller, request, asked)
         call = route(gateway, request, caller, asked)
+        if keeping is not None:
+            call.keeping = keeping
+            want_seals(call)
         await reserve(gateway, call)
-        await _fulfil(gateway, call, reply, headers)
+        headers += _opening_headers(call)
+        if keeping is not None and keeping.background_id:
+            await _fulfil_in_background(gateway, call, reply, headers)
+        else:
+            await _fulfil(gateway, call, reply, headers)
     except GatewayError as error:
         reply.fail(error, headers)
     except Exception:
@@ -52,15 +65,40 @@ async def _serve(gateway: Gateway, request: Request, reply: Reply) -> None:
         reply.fail(_OUR_FAULT, headers)
 
 
+def _opening_headers(call: Call) -> Headers:
+    assert call.hold is not None
+    headers = limit_headers(call.hold.limits)
+    if call.output_bound is not None:
+        headers.append(("x-fa-max-tokens", str(call.output_bound)))
+    return headers
+
+
+async def _fulfil_in_background(gateway: Gateway, call: Call, reply: Reply, headers: Headers) -> None:
+    """Answer at once, then fulfil the call with nobody waiting for it."""
+    assert call.keeping is not None
+    try:
+        unread = await background.begin(gateway, call, reply, headers)
+    except Exception:
+        settle(gateway, call, None)
+        raise
+    try:
+        await _fulfil(gateway, call, unread, [])
+        if unread.status and not unread.is_left:
+            await background.end(gateway, call, unread.take())
+    except GatewayError as error:
+        await background.fail(gateway, call, error)
+    except Exception:
+        logger.exception("gateway.background.failed", extra={"request": call.request.id})
+        await background.fail(gateway, call, _OUR_FAULT)
+    finally:
+        del gateway.background[call.keeping.background_id]
+
+
 async def _fulfil(gateway: Gateway, call: Call, reply: Reply, headers: Headers) -> None:
     """Dispatch, relay and settle: the hold ends exactly once.
 
     Only a cancelled call is not settled here: its process is ending, and the shipper finds its intent in the spool.
     """
-    assert call.hold is not None
-    headers += limit_headers(call.hold.limits)
-    if call.output_bound is not None:
-        headers.append(("x-fa-max-tokens", str(call.output_bound)))
     call.ends_at = time.monotonic() + gateway.deadlines.stream_s
     reply.on_leave(lambda: call.hurry(gateway.deadlines.drain_s))
     outcome: Outcome | None = None
@@ -81,6 +119,7 @@ async def _fulfil(gateway: Gateway, call: Call, reply: Reply, headers: Headers) 
     finally:
         gateway.streams.discard(reply)
     settle(gateway, call, outcome)
+    last = await keep(gateway, call, last, headers)
     if not reply.status:
         reply.begin(200, headers)
     reply.send(last)

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from accounts.archive import Archive
 from accounts.keyring import Keyring
 from billing.holds import Holds
 from billing.spool import Spool
@@ -42,6 +43,7 @@ class Gateway:
 
     catalog: Catalog
     keyring: Keyring
+    archive: Archive
     holds: Holds
     spool: Spool
     client: HttpClient
@@ -51,6 +53,8 @@ class Gateway:
     running: set[asyncio.Task[None]] = field(default_factory=set)
     # Replies whose stream is open, for ``gateway.upkeep``.
     streams: set[Reply] = field(default_factory=set)
+    # What this process works on in the background, by the id of the response; see ``gateway.background``.
+    background: dict[str, Reply] = field(default_factory=dict)
 
     def detach(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         """Start work that outlives the request that asked for it; the only place that does."""

@@ -7,7 +7,9 @@ from django.urls import path
 from gateway import views
 from gateway.api import api
 from gateway.endpoints import ENDPOINTS
+from gateway.responses_api import router
 
+api.add_router("/responses", router)
 urlpatterns = [
     path("", views.unknown_path),
     *(path(each.removeprefix("/v1/"), views.hot_endpoint) for each in ENDPOINTS),

@@ -13,6 +13,7 @@ import redis
 from django.conf import settings
 
 from accounts import tokens
+from accounts.archive import Archive, Kept, Loaders
 from accounts.keyring import Caller, Keyring
 from billing import holds
 from billing.spool import Record, Spool, SpoolReader
@@ -94,6 +95,52 @@ class Upstream:
         writer.close()
 
 
+class Shelf:
+    """Plays the table of stored responses."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Kept] = {}
+        # What every call waits for.
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    def archive(self) -> Archive:
+        """Return the door to it."""
+        loaders = Loaders(self._save, self._find, self._delete, self._cancel, self._finish, self._renew)
+        return Archive(loaders, max_bytes=100_000, wait_s=0.2)
+
+    async def _save(self, kept: Kept, _until: float) -> None:
+        await self.answers.wait()
+        self.kept[kept.id] = kept
+
+    async def _find(self, organization_id: str, response_id: str) -> Kept | None:
+        await self.answers.wait()
+        kept = self.kept.get(response_id)
+        return kept if kept and kept.organization_id == organization_id else None
+
+    async def _delete(self, organization_id: str, response_id: str) -> bool:
+        return await self._find(organization_id, response_id) is not None and bool(self.kept.pop(response_id))
+
+    async def _cancel(self, organization_id: str, response_id: str) -> Kept | None:
+        kept = await self._find(organization_id, response_id)
+        if kept is not None and kept.status == "in_progress":
+            kept = self.kept[response_id] = kept.turned("cancelled")
+        return kept
+
+    async def _finish(self, kept: Kept, _until: float) -> bool:
+        await self.answers.wait()
+        is_open = kept.id in self.kept and self.kept[kept.id].status == "in_progress"
+        if is_open:
+            self.kept[kept.id] = kept
+        return is_open
+
+    async def _renew(self, response_ids: list[str]) -> set[str]:
+        await self.answers.wait()
+        return {
+            name for name in response_ids if name in self.kept and self.kept[name].status == "in_progress"
+        }
+
+
 class House:
     """A gateway, its upstream, and one customer with credit."""
 
@@ -106,10 +153,12 @@ class House:
         self.may_open = asyncio.Event()
         self.may_open.set()
         self.token = tokens.new_token()
+        self.shelf = Shelf()
         self.pipeline = TurnPipeline(settings.REDIS_URL, timeout_s=1.0)
         self.gateway = Gateway(
             catalog=Catalog(self._catalog),
             keyring=Keyring(self._caller, [b"p" * 16]),
+            archive=self.shelf.archive(),
             holds=holds.Holds(self.pipeline, self._open),
             spool=Spool.create(folder),
             client=HttpClient(connect_s=1.0),

@@ -1,0 +1,239 @@
+"""What the archive does for a call to /v1/responses: earlier turns go before it, and its own answer is kept.
+
+A response is kept unless its caller says ``store: false``. It is written before its last bytes are handed over, so that
+a request that names it can follow at once. What cannot be kept in time still reaches the caller, with ``store: false``.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from accounts.archive import ArchiveUnavailable, Body, Kept, Status
+from accounts.keyring import Caller
+from gateway.asked import Asked
+from gateway.call import Call, Keeping, Request
+from gateway.errors import InvalidRequest, NotFound, PreviousResponseNotFound, ServiceUnavailable
+from gateway.formats.responses import ResponsesAsked
+from gateway.formats.responses_body import Includable
+from gateway.formats.responses_items import split_items
+from gateway.reply import Headers
+from gateway.runtime import Gateway
+
+logger = logging.getLogger(__name__)
+
+_ID = re.compile(r"resp_[A-Za-z0-9_-]{1,59}")
+_FINAL_STATUSES: tuple[Status, ...] = ("completed", "incomplete")
+_FINAL_EVENTS = (b"response.completed", b"response.incomplete")
+_SEALS: Includable = "reasoning.encrypted_content"
+_TOO_LARGE, _UNAVAILABLE = "too_large", "unavailable"
+_AWAY = "Stored responses cannot be read right now. Try again soon."
+
+
+async def recall(gateway: Gateway, caller: Caller, request: Request, asked: Asked) -> Keeping | None:
+    """Put what was said before in front of a request; return how its answer is kept, ``None`` if it is not.
+
+    Raises ``InvalidRequest``, ``PreviousResponseNotFound`` and ``ServiceUnavailable``.
+    """
+    if not isinstance(asked, ResponsesAsked):
+        return None
+    wishes = asked.body
+    is_kept = wishes.store is not False
+    if wishes.background:
+        _check_background(asked, is_kept=is_kept)
+    items = split_items(wishes.input)
+    if wishes.previous_response_id:
+        earlier = await earlier_items(gateway, caller, wishes.previous_response_id)
+        asked.prepend(earlier)
+        items = earlier + items
+    if not is_kept:
+        return None
+    return Keeping(items, f"resp_{request.id.removeprefix('req_')}" if wishes.background else "")
+
+
+def want_seals(call: Call) -> None:
+    """Ask for the thoughts' seals, too: whoever goes on from this response sends its id and no thoughts."""
+    assert isinstance(call.asked, ResponsesAsked)
+    body = call.asked.body
+    if "reasoning" in call.model.capabilities and not body.includes(_SEALS):
+        body.include = [*(body.include or ()), _SEALS]
+
+
+def _check_background(asked: Asked, *, is_kept: bool) -> None:
+    if not is_kept:
+        raise InvalidRequest("A background response must be stored. Leave 'store' out.", param="store")
+    if asked.is_stream:
+        raise InvalidRequest(
+            "A background response cannot be streamed here. Leave 'stream' out and ask for the response until it has ended.",
+            param="stream",
+        )
+
+
+async def earlier_items(gateway: Gateway, caller: Caller, response_id: str) -> list[Raw]:
+    """Return the items of a response and of all before it, its output last; instructions are not among them."""
+    kept = await _find(gateway, caller, response_id)
+    if kept is None:
+        raise PreviousResponseNotFound(
+            f"Previous response with id '{response_id[:64]}' not found.", param="previous_response_id"
+        )
+    if kept.status not in _FINAL_STATUSES:
+        raise InvalidRequest(
+            f"The response '{kept.id}' is {kept.status.replace('_', ' ')}. Only a finished one can be continued.",
+            param="previous_response_id",
+        )
+    body = kept.read()
+    return [*body.input, *msgspec.json.decode(body.response, type=_Output).output]
+
+
+async def found(gateway: Gateway, caller: Caller, response_id: str) -> Kept:
+    """Return a response of the caller's organization; raises ``NotFound`` and ``ServiceUnavailable``."""
+    kept = await _find(gateway, caller, response_id)
+    if kept is None:
+        raise not_found(response_id)
+    return kept
+
+
+async def delete(gateway: Gateway, caller: Caller, response_id: str) -> bool:
+    """Delete a response of the caller's organization and tell whether there was one."""
+    if not is_id(response_id):
+        return False
+    try:
+        return await gateway.archive.delete(caller.organization_id, response_id)
+    except ArchiveUnavailable as exc:
+        raise archive_away() from exc
+
+
+async def cancel(gateway: Gateway, caller: Caller, response_id: str) -> Kept:
+    """End the work on a background response and return it; raises 400, 404 and 503 errors."""
+    try:
+        kept = (
+            await gateway.archive.cancel(caller.organization_id, response_id) if is_id(response_id) else None
+        )
+    except ArchiveUnavailable as exc:
+        raise archive_away() from exc
+    if kept is None:
+        raise not_found(response_id)
+    if not kept.is_background:
+        raise InvalidRequest(
+            "Only a response that was asked for with 'background': true can be cancelled.",
+            param="response_id",
+        )
+    return kept
+
+
+def not_found(response_id: str) -> NotFound:
+    """Return the refusal for a response that its caller cannot have."""
+    return NotFound(f"Response with id '{response_id[:64]}' not found.", param="response_id")
+
+
+def is_id(response_id: str) -> bool:
+    """Tell whether this could be the id of a stored response."""
+    return _ID.fullmatch(response_id) is not None
+
+
+def archive_away() -> ServiceUnavailable:
+    """Return the refusal while stored responses cannot be reached."""
+    return ServiceUnavailable(_AWAY, retry_after_s=1)
+
+
+async def _find(gateway: Gateway, caller: Caller, response_id: str) -> Kept | None:
+    if not is_id(response_id):
+        return None
+    try:
+        return await gateway.archive.find(caller.organization_id, response_id)
+    except ArchiveUnavailable as exc:
+        raise archive_away() from exc
+
+
+class _Output(msgspec.Struct):
+    output: list[Raw]
+
+
+class _Head(msgspec.Struct):
+    id: str
+    status: str
+    created_at: float
+
+
+async def keep(gateway: Gateway, call: Call, last: bytes, headers: Headers) -> bytes:
+    """Keep the answer whose end is ``last``, and return what its caller gets; adds to ``headers`` what went wrong.
+
+    ``last`` is a whole body, or the bytes that end a stream, its final event among them.
+    """
+    if call.keeping is None or call.keeping.background_id or not last:
+        return last
+    ending = _Ending.of(last) if call.is_stream else _Ending(b"", b"", last)
+    if ending is None:
+        return last
+    reason = await _kept_or_why_not(gateway, call, call.keeping, ending.response)
+    if not reason:
+        return last
+    headers.append(("x-fa-not-stored", reason))
+    if reason == _UNAVAILABLE:
+        headers.append(("x-fa-degraded", "1"))
+    return ending.not_stored()
+
+
+async def _kept_or_why_not(gateway: Gateway, call: Call, keeping: Keeping, response: bytes) -> str:
+    head = msgspec.json.decode(response, type=_Head)
+    if len(response) + sum(len(bytes(item)) for item in keeping.input) > gateway.archive.max_bytes:
+        return _TOO_LARGE
+    kept = entry(call, keeping, "completed" if head.status == "completed" else "incomplete", response)
+    try:
+        await gateway.archive.keep(kept)
+    except ArchiveUnavailable:
+        logger.warning("gateway.stored.not_kept", extra={"request": call.request.id})
+        return _UNAVAILABLE
+    return ""
+
+
+def entry(call: Call, keeping: Keeping, status: Status, response: bytes) -> Kept:
+    """Return what the archive is given of a response."""
+    head = msgspec.json.decode(response, type=_Head)
+    return Kept(
+        id=head.id,
+        organization_id=call.caller.organization_id,
+        key_id=call.caller.key_id,
+        model_id=call.model.id,
+        status=status,
+        created_at=int(head.created_at),
+        body=Body(Raw(response), keeping.input).encode(),
+        is_background=bool(keeping.background_id),
+    )
+
+
+class _Event(msgspec.Struct):
+    type: str
+    response: Raw = Raw()
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """The end of an answer: what stands before the final event, the event's data, and the response in it."""
+
+    before: bytes
+    event: bytes
+    response: bytes
+
+    @classmethod
+    def of(cls, last: bytes) -> _Ending | None:
+        """Find the final event among the bytes that end a stream; ``None`` where the stream has failed."""
+        start = max(last.rfind(b"event: " + name) for name in _FINAL_EVENTS)
+        if start < 0:
+            return None
+        data = last[last.index(b"\ndata: ", start) + 7 : last.index(b"\n\n", start)]
+        return cls(last[:start], data, bytes(msgspec.json.decode(data, type=_Event).response))
+
+    def not_stored(self) -> bytes:
+        """Return the same end, but saying that the response is not stored."""
+        response = msgspec.json.decode(self.response) | {"store": False}
+        if not self.event:
+            return msgspec.json.encode(response)
+        event: dict[str, Any] = msgspec.json.decode(self.event) | {"response": response}
+        written = msgspec.json.encode(event)
+        return b"%sevent: %s\ndata: %s\n\n" % (self.before, event["type"].encode(), written)
