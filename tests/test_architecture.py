@@ -13,6 +13,8 @@ from django.apps import apps
 
 ROOT = Path(__file__).resolve().parent.parent
 HEIGHT = {"accounts": 0, "catalog": 1, "billing": 1, "gateway": 2, "fastanchor": 3}
+# Who may be thanked for a Node package.
+FUNDING = re.compile(r'\s*"(funding|url)":')
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|\bfile:|@\s*/")
 
 
@@ -100,7 +102,7 @@ def _lock_files() -> list[Path]:
     names = listed.stdout.splitlines() or [
         str(path.relative_to(ROOT)) for path in ROOT.glob("requirements/*")
     ]
-    locks = re.compile(r"(^requirements/.*\.txt|package-lock\.json|\.npmrc|uv\.lock)$")
+    locks = re.compile(r"((^requirements|/python)/.*\.txt|package-lock\.json|\.npmrc|uv\.lock)$")
     return [ROOT / name for name in names if locks.search(name)]
 
 
@@ -109,18 +111,18 @@ def test_lock_files_hold_no_address() -> None:
         f"{path.relative_to(ROOT)}: {line.strip()}"
         for path in _lock_files()
         for line in path.read_text(encoding="utf-8").splitlines()
-        if ADDRESS.search(line) and '"funding"' not in line
+        if ADDRESS.search(line) and not FUNDING.match(line)
     ]
 
     assert found == []
 
 
 def test_every_locked_package_has_a_hash() -> None:
-    for name in ("base", "dev"):
-        text = (ROOT / f"requirements/{name}.txt").read_text(encoding="utf-8")
+    for path in (*ROOT.glob("requirements/*.txt"), *ROOT.glob("tests/clients/python/*.txt")):
+        text = path.read_text(encoding="utf-8")
         packages = re.findall(r"^[a-z0-9][^\n]*?==[^\n]*\\$", text, flags=re.MULTILINE)
 
-        assert len(packages) > 30
+        assert len(packages) > 10
         assert len(packages) == len(re.findall(r"^\S+==", text, flags=re.MULTILINE))
 
 
