@@ -15,9 +15,9 @@ from catalog.channels import checked_base_url
 from catalog.credentials import BadCredential, checked_credential
 from catalog.models import Capability, CatalogModel, Channel, Modality, Price, PriceTier, Trait
 from catalog.offers import micro_usd
-from catalog.prices import BadTiers, check_tiers
 from catalog.publish import tier_of
 from catalog.snapshot import Tier
+from catalog.tiers import BadTiers, check_tiers
 
 if TYPE_CHECKING:
     # These are generic for the type checker only.

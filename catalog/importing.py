@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from genai_prices.data import providers as package_providers
 from genai_prices.types import (
+    ConditionalPrice,
     ModelInfo,
     ModelPrice,
     Provider as PackageProvider,
@@ -22,17 +24,53 @@ from genai_prices.types import (
     TimeOfDateConstraint,
 )
 
-from catalog.offers import DatedTiers, InexactPrice, Offer, ProviderOffer, micro_usd, modalities_of
+from catalog.offers import (
+    FREE,
+    SEARCH,
+    WRITING,
+    DatedTiers,
+    InexactPrice,
+    Offer,
+    ProviderOffer,
+    capabilities_of,
+    inputs_of,
+    micro_usd,
+    outputs_of,
+    rates_of,
+)
 from catalog.snapshot import Rates, Tier
+from catalog.tiers import BadTiers, check_tiers
 
 __all__ = ["Skipped", "Unsellable", "package_providers", "read_package"]
 
 DEFAULT_MAX_OUTPUT = 16_384
 _ID = re.compile(r"[a-z0-9][a-z0-9._:/-]{0,119}")
-# In the order of the fields of ``Rates``.
-_SOLD = ("input_mtok", "cache_read_mtok", "cache_write_mtok", "output_mtok")
-# Priced apart, but no part of what is sold: audio and video input, searches, and writes kept for an hour.
-_NOT_SOLD = re.compile(r"(input|cache)_(audio|video)_.*|(web|storage)_searches_kcount|cache_write_1h_mtok")
+# What the package's prices are called here.
+_SOLD = {
+    "input_mtok": "input",
+    "cache_read_mtok": "cached_input",
+    "cache_write_mtok": "cache_write",
+    "output_mtok": "output",
+    "cache_write_1h_mtok": "cache_write_1h",
+    "input_audio_mtok": "audio_input",
+    "cache_audio_read_mtok": "cached_audio_input",
+    "output_audio_mtok": "audio_output",
+    "input_image_mtok": "image_input",
+    "web_searches_kcount": "search",
+    "input_mchars": "character",
+    "audio_hours": "second",
+}
+# How many of the package's units make a million of ours; a million otherwise.
+_UNITS = {"web_searches_kcount": Fraction(1_000), "audio_hours": Fraction(1_000_000, 3_600)}
+# Priced apart, but no part of what is sold: video, searches in stored files, pictures in a cache. Hours heard stand
+# twice.
+_NOT_SOLD = re.compile(
+    r"(input|cache)_video_.*|storage_searches_kcount|cache_image_read_mtok|input_audio_hours"
+)
+# Without these a model of a kind has no price; the rest have units of their own, or are free.
+_NEEDED = {"chat": ("input_mtok", "output_mtok"), "embedding": ("input_mtok",)}
+# Hours of the week in which a price holds are written to the minute.
+_WINDOW_TIME = "%H:%M"
 
 AnyPrice = Decimal | TieredPrices
 
@@ -80,30 +118,51 @@ def _matches(patterns: list[str], name: str) -> bool:
 
 
 def _id_of(model: ModelInfo, rule: dict[str, Any]) -> str:
-    return f"{rule.get('prefix', '')}{model.id}".lower()
+    known_as: str = rule.get("id", {}).get(model.id, model.id)
+    return f"{rule.get('prefix', '')}{known_as}".lower()
 
 
 def _offer(model: ModelInfo, provider: str, rule: dict[str, Any], now: datetime) -> Offer:
     if model.deprecated:
         raise Unsellable("deprecated by its provider")
     family = _family(model.id.lower(), rule)
-    window = model.context_window or family.get("context_window")
-    if window is None:
+    kind = family.get("kind", "chat")
+    window = model.context_window or family.get("context_window", 0)
+    if not window and kind == "chat":
         raise Unsellable("context window unknown")
-    capabilities = ("streaming", *family.get("capabilities", ()))
+    prices = _schedule(model, _Terms(kind, rule.get("window_days", "")), now)
+    # Whoever has no price for a search sells none.
+    has_search = all(tier.rates.search is not None for price in prices for tier in price.tiers)
+    capabilities = capabilities_of(kind, family.get("capabilities", ()), has_search=has_search)
+    if SEARCH not in capabilities:
+        prices = tuple(DatedTiers(price.valid_from, _without_search(price.tiers)) for price in prices)
     return Offer(
         id=_checked_id(_id_of(model, rule)),
         provider=provider,
         name=(model.name or model.id)[:120],
         upstream_name=_upstream_name(model.id, rule),
         context_window=window,
-        max_output=min(window, family.get("max_output", DEFAULT_MAX_OUTPUT)),
+        max_output=_max_output(kind, window, family),
         capabilities=capabilities,
-        input_modalities=modalities_of(capabilities),
+        input_modalities=inputs_of(kind, capabilities),
         created_at=None,
         aliases=(),
-        prices=_schedule(model, now),
+        prices=prices,
+        kind=kind,
+        traits=tuple(family.get("traits", ())),
+        output_modalities=outputs_of(kind),
     )
+
+
+def _max_output(kind: str, window: int, family: dict[str, Any]) -> int:
+    if kind not in WRITING:
+        return 0
+    most: int = family.get("max_output", DEFAULT_MAX_OUTPUT)
+    return min(window, most) if window else most
+
+
+def _without_search(tiers: tuple[Tier, ...]) -> tuple[Tier, ...]:
+    return tuple(replace(tier, rates=replace(tier.rates, search=None)) for tier in tiers)
 
 
 def _family(name: str, rule: dict[str, Any]) -> dict[str, Any]:
@@ -126,31 +185,78 @@ def _upstream_name(package_id: str, rule: dict[str, Any]) -> str:
     return f"{rule.get('upstream_prefix', '')}{name}"
 
 
-def _schedule(model: ModelInfo, now: datetime) -> tuple[DatedTiers, ...]:
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """How a model's prices are read: by its kind, and on which days the package's hours of the day hold."""
+
+    kind: str
+    window_days: str
+
+
+def _schedule(model: ModelInfo, terms: _Terms, now: datetime) -> tuple[DatedTiers, ...]:
     """Return the price now and each price announced for a later day."""
-    prices = [DatedTiers(None, _tiers(model.get_prices(now)))]
-    prices += [DatedTiers(start, _tiers(model.get_prices(start))) for start in _starts(model) if start > now]
+    prices = [DatedTiers(None, _tiers_at(model, terms, now))]
+    prices += [DatedTiers(start, _tiers_at(model, terms, start)) for start in _starts(model) if start > now]
     return tuple(prices)
 
 
 def _starts(model: ModelInfo) -> list[datetime]:
-    conditions = [] if isinstance(model.prices, ModelPrice) else [price.constraint for price in model.prices]
-    if any(isinstance(condition, TimeOfDateConstraint) for condition in conditions):
-        raise Unsellable("its price depends on the time of day")
+    conditions = (price.constraint for price in _conditional(model))
     days = {condition.start_date for condition in conditions if isinstance(condition, StartDateConstraint)}
     return [datetime.combine(day, time(), UTC) for day in sorted(days)]
 
 
-def _tiers(price: ModelPrice) -> tuple[Tier, ...]:
+def _conditional(model: ModelInfo) -> list[ConditionalPrice]:
+    if isinstance(model.prices, ModelPrice):
+        return [ConditionalPrice(prices=model.prices)]
+    return model.prices
+
+
+def _tiers_at(model: ModelInfo, terms: _Terms, moment: datetime) -> tuple[Tier, ...]:
+    """Return the rates of a day, those of its hours among them.
+
+    As in the package the last condition that holds counts, and the first where none does.
+    """
+    conditions = _conditional(model)
+    usual = max((at for at, price in enumerate(conditions) if _holds(price.constraint, moment)), default=0)
+    tiers = list(_tiers(conditions[usual].prices, terms.kind))
+    for price in conditions[usual + 1 :]:
+        if isinstance(price.constraint, TimeOfDateConstraint):
+            during = _during(price.constraint, terms.window_days)
+            tiers += [replace(tier, during=during) for tier in _tiers(price.prices, terms.kind)]
+    try:
+        check_tiers(tiers)
+    except BadTiers as exc:
+        message = f"its price depends on the time of day: {exc}"
+        raise Unsellable(message) from None
+    return tuple(sorted(tiers, key=lambda tier: (tier.during, tier.above_tokens)))
+
+
+def _holds(condition: StartDateConstraint | TimeOfDateConstraint | None, moment: datetime) -> bool:
+    """Tell whether a condition holds all day."""
+    return condition is None or (isinstance(condition, StartDateConstraint) and condition.active(moment))
+
+
+def _during(condition: TimeOfDateConstraint, days: str) -> str:
+    times = (condition.start_time, condition.end_time)
+    if any(each.second or each.microsecond or each.utcoffset() not in {None, timedelta()} for each in times):
+        raise Unsellable("its price depends on the time of day: not by the minute and in UTC")
+    opens, closes = (each.strftime(_WINDOW_TIME) for each in times)
+    return f"{days} {opens}-{closes}".strip()
+
+
+def _tiers(price: ModelPrice, kind: str) -> tuple[Tier, ...]:
     stored = {name: value for name, value in vars(price).items() if value is not None}
     extra = sorted(name for name in stored.keys() - set(_SOLD) if not _NOT_SOLD.fullmatch(name))
     if extra:
         message = f"priced by {', '.join(extra)}"
         raise Unsellable(message)
-    for name in ("input_mtok", "output_mtok"):
+    for name in _NEEDED.get(kind, ()):
         if name not in stored:
             message = f"no {name.partition('_')[0]} price"
             raise Unsellable(message)
+    if kind not in FREE and not stored:
+        raise Unsellable("no price")
     starts = {0}
     for name in _SOLD:
         starts.update(_tier_starts(stored.get(name)))
@@ -162,16 +268,20 @@ def _tier_starts(price: AnyPrice | None) -> list[int]:
 
 
 def _rates(stored: dict[str, AnyPrice], above_tokens: int) -> Rates:
-    """Return the rates of the tier that starts above a number of tokens; kinds without one cost as input."""
-    prices = [stored.get(name, stored["input_mtok"]) for name in _SOLD]
-    return Rates(*(_rate(price, above_tokens) for price in prices))
+    """Return the rates of the tier that starts above a number of tokens."""
+    known = {
+        ours: micro_usd(_base(stored[name], above_tokens), per_million=_UNITS.get(name, Fraction(1)))
+        for name, ours in _SOLD.items()
+        if name in stored
+    }
+    return rates_of(known)
 
 
-def _rate(price: AnyPrice, above_tokens: int) -> int:
+def _base(price: AnyPrice, above_tokens: int) -> Decimal:
     if not isinstance(price, TieredPrices):
-        return micro_usd(price)
+        return price
     applicable = price.base
     for tier in price.tiers:
         if tier.start <= above_tokens:
             applicable = tier.price
-    return micro_usd(applicable)
+    return applicable

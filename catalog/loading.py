@@ -1,16 +1,18 @@
-"""Offers into tables: adds what is new, succeeds prices that changed, edits nothing."""
+"""Offers into tables: adds what is new, brings models up to date, succeeds prices that changed and edits none."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 
+from catalog.environment import NAME as ENVIRONMENT
 from catalog.importing import Skipped
-from catalog.models import CatalogModel, ModelAlias, Price, PriceSource, PriceTier, Provider
+from catalog.models import CatalogModel, Channel, ModelAlias, Price, PriceSource, PriceTier, Provider
 from catalog.offers import DatedTiers, Offer, ProviderOffer
 from catalog.prices import tier_rows
 from catalog.publish import announce_catalog, tier_of
@@ -33,25 +35,51 @@ class KnownPrice:
 
 @dataclass(slots=True)
 class Loaded:
-    """What a load added; ``succeeded`` are later prices of models that had one."""
+    """What a load did: ``renewed`` are models of earlier loads, ``succeeded`` later prices of models that had one."""
 
     models: list[CatalogModel] = field(default_factory=list)
+    renewed: list[CatalogModel] = field(default_factory=list)
     first_prices: list[Price] = field(default_factory=list)
     succeeded: list[Price] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
 
 
 @transaction.atomic
-def load_providers(offers: Iterable[ProviderOffer], *, for_development: bool) -> list[Provider]:
-    """Add the providers that are missing and return them."""
+def load_providers(offers: Sequence[ProviderOffer], *, for_development: bool) -> list[Provider]:
+    """Add the providers that are missing and return them.
+
+    Those that stand as an earlier version made them get today's adapter and address, and so do their channels from
+    the environment.
+    """
     _wait_for_other_loads()
-    present = set(Provider.objects.values_list("pk", flat=True))
+    present = Provider.objects.in_bulk()
+    for offer in offers:
+        if offer.slug in present:
+            _renew_provider(present[offer.slug], offer)
     missing = [
-        Provider(slug=offer.slug, name=offer.name, key_variable=offer.key_variable, base_url=offer.base_url)
+        Provider(
+            slug=offer.slug,
+            name=offer.name,
+            key_variable=offer.key_variable,
+            base_url=offer.base_url,
+            adapter=offer.adapter,
+        )
         for offer in offers
         if offer.slug not in present and (for_development or not offer.development_only)
     ]
     return Provider.objects.bulk_create(missing)
+
+
+def _renew_provider(row: Provider, offer: ProviderOffer) -> None:
+    if (row.adapter, row.base_url) not in offer.former:
+        return
+    channels = Channel.objects.filter(
+        provider=row, name=ENVIRONMENT, adapter=row.adapter, base_url=row.base_url
+    )
+    channels.update(adapter=offer.adapter, base_url=offer.base_url)
+    row.adapter, row.base_url = offer.adapter, offer.base_url
+    row.save(update_fields=["adapter", "base_url"])
+    announce_catalog()
 
 
 @transaction.atomic
@@ -64,10 +92,12 @@ def load_offers(offers: Sequence[Offer], *, source: PriceSource, now: datetime) 
     _wait_for_other_loads()
     loaded = Loaded()
     offers = _without_taken_names(offers, loaded)
+    known = _known_prices(offers)
     loaded.models = _add_models(offers)
+    loaded.renewed = _renew_models([offer for offer in offers if _is_of(source, known[offer.id])])
     _add_aliases(offers)
-    _add_prices(offers, source, now, loaded)
-    if loaded.models or loaded.succeeded:
+    _add_prices(offers, known, source, now, loaded)
+    if loaded.models or loaded.renewed or loaded.succeeded:
         announce_catalog()
     return loaded
 
@@ -95,19 +125,54 @@ def _add_models(offers: Sequence[Offer]) -> list[CatalogModel]:
 
 
 def _row(offer: Offer) -> CatalogModel:
+    facts = _facts(offer)
     row = CatalogModel(
-        id=offer.id,
-        provider_id=offer.provider,
-        name=offer.name,
-        upstream_name=offer.upstream_name,
-        context_window=offer.context_window,
-        max_output=offer.max_output,
-        capabilities=list(offer.capabilities),
-        input_modalities=list(offer.input_modalities),
+        id=offer.id, provider_id=offer.provider, upstream_name=offer.upstream_name, loaded=facts, **facts
     )
     if offer.created_at is not None:
         row.created_at = offer.created_at
     return row
+
+
+def _facts(offer: Offer) -> dict[str, Any]:
+    """Return what a later load may bring up to date."""
+    return {
+        "name": offer.name,
+        "kind": offer.kind,
+        "context_window": offer.context_window,
+        "max_output": offer.max_output,
+        "capabilities": list(offer.capabilities),
+        "traits": list(offer.traits),
+        "input_modalities": list(offer.input_modalities),
+        "output_modalities": list(offer.output_modalities),
+    }
+
+
+def _is_of(source: str, prices: Sequence[KnownPrice]) -> bool:
+    """Tell whether a model came from a source: its first price did."""
+    return bool(prices) and prices[0].source == source
+
+
+def _renew_models(offers: Sequence[Offer]) -> list[CatalogModel]:
+    """Bring models of earlier loads up to date, but for what staff has changed since.
+
+    A version that did not note what it had loaded left nothing to compare with: then all is brought up to date.
+    """
+    rows = CatalogModel.objects.in_bulk([offer.id for offer in offers])
+    renewed = [rows[offer.id] for offer in offers if _renew(rows[offer.id], _facts(offer))]
+    if renewed:
+        CatalogModel.objects.bulk_update(renewed, [*renewed[0].loaded, "loaded"])
+    return renewed
+
+
+def _renew(row: CatalogModel, facts: Mapping[str, Any]) -> bool:
+    if row.loaded == facts:
+        return False
+    for name, value in facts.items():
+        if not row.loaded or getattr(row, name) == row.loaded.get(name):
+            setattr(row, name, value)
+    row.loaded = dict(facts)
+    return True
 
 
 def _add_aliases(offers: Sequence[Offer]) -> None:
@@ -119,8 +184,13 @@ def _add_aliases(offers: Sequence[Offer]) -> None:
     )
 
 
-def _add_prices(offers: Sequence[Offer], source: PriceSource, now: datetime, loaded: Loaded) -> None:
-    known = _known_prices(offers)
+def _add_prices(
+    offers: Sequence[Offer],
+    known: Mapping[str, list[KnownPrice]],
+    source: PriceSource,
+    now: datetime,
+    loaded: Loaded,
+) -> None:
     tiers: list[PriceTier] = []
     for offer in offers:
         had = known[offer.id]
@@ -136,7 +206,9 @@ def _known_prices(offers: Sequence[Offer]) -> Mapping[str, list[KnownPrice]]:
     known: defaultdict[str, list[KnownPrice]] = defaultdict(list)
     rows = Price.objects.filter(model__in=[offer.id for offer in offers]).order_by("valid_from")
     for row in rows.prefetch_related("tiers"):
-        tiers = sorted((tier_of(tier) for tier in row.tiers.all()), key=lambda tier: tier.above_tokens)
+        tiers = sorted(
+            (tier_of(tier) for tier in row.tiers.all()), key=lambda tier: (tier.during, tier.above_tokens)
+        )
         known[row.model_id].append(KnownPrice(row.valid_from, row.source, tuple(tiers)))
     return known
 

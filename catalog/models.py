@@ -88,6 +88,7 @@ class Modality(models.TextChoices):
     AUDIO = "audio", "Audio"
     VIDEO = "video", "Video"
     FILE = "file", "File"
+    EMBEDDING = "embedding", "Embedding"
 
 
 class LifeCycle(models.TextChoices):
@@ -133,7 +134,9 @@ class CatalogModel(models.Model):
         max_length=200, help_text="The provider's own name; new routes start with it."
     )
     kind = models.CharField(max_length=20, choices=Kind, default=Kind.CHAT)
-    context_window = models.PositiveIntegerField(help_text="Tokens of input and output together.")
+    context_window = models.PositiveIntegerField(
+        help_text="Tokens of input and output together; 0 where nobody counts them."
+    )
     max_output = models.PositiveIntegerField(
         help_text="Most tokens one answer may have; 0 for a model that writes none."
     )
@@ -144,6 +147,8 @@ class CatalogModel(models.Model):
     created_at = models.DateTimeField(default=timezone.now, help_text="When the model came out.")
     life_cycle = models.CharField(max_length=20, choices=LifeCycle, default=LifeCycle.ACTIVE)
     is_listed = models.BooleanField(default=True, help_text="Shown in /v1/models and on the pricing page.")
+    # What the loader wrote last: it brings up to date what nobody has changed since.
+    loaded = models.JSONField(default=dict, blank=True, editable=False)
 
     class Meta:
         verbose_name = "model"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,21 @@ from catalog.snapshot import Rates, Tier
 
 DATA = Path(__file__).resolve().parent / "data"
 MICRO_USD_PER_USD = 1_000_000
+
+
+SEARCH = "web_search"
+# Kinds whose answers are counted in tokens, and those that may cost nothing at all.
+WRITING = frozenset({"chat", "image", "speech", "transcription"})
+FREE = frozenset({"moderation"})
+_READS = {"vision": "image", "audio": "audio", "files": "file"}
+_INPUTS = {
+    "embedding": ("text",),
+    "image": ("text",),
+    "speech": ("text",),
+    "transcription": ("audio",),
+    "moderation": ("text", "image"),
+}
+_OUTPUTS = {"embedding": ("embedding",), "image": ("image",), "speech": ("audio",)}
 
 
 class InexactPrice(Exception):
@@ -42,6 +59,9 @@ class Offer:
     created_at: datetime | None
     aliases: tuple[str, ...]
     prices: tuple[DatedTiers, ...]
+    kind: str = "chat"
+    traits: tuple[str, ...] = ()
+    output_modalities: tuple[str, ...] = ("text",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +74,33 @@ class ProviderOffer:
     base_url: str
     development_only: bool
     import_rules: dict[str, Any] | None
+    adapter: str = "openai"
+    # What earlier versions made of this provider: adapter and base URL.
+    former: tuple[tuple[str, str], ...] = ()
 
 
-def micro_usd(dollars: Decimal) -> int:
-    """Convert USD to whole micro-USD; raises ``InexactPrice`` when something would be rounded off."""
+def micro_usd(dollars: Decimal, *, per_million: Fraction = Fraction(1)) -> int:
+    """Convert USD to whole micro-USD; raises ``InexactPrice`` when something would be rounded off.
+
+    ``per_million`` is how many times the amount is due for a million of what we count.
+    """
     if not dollars.is_finite() or dollars < 0:
         message = f"{dollars} USD is not an amount"
         raise InexactPrice(message)
-    numerator, denominator = dollars.as_integer_ratio()
-    micros, rest = divmod(numerator * MICRO_USD_PER_USD, denominator)
-    if rest:
+    micros = Fraction(dollars) * MICRO_USD_PER_USD * per_million
+    if micros.denominator != 1:
         message = f"{dollars} USD is not a whole number of micro-USD"
         raise InexactPrice(message)
-    return micros
+    return micros.numerator
+
+
+def rates_of(known: Mapping[str, int]) -> Rates:
+    """Fill in what a list of prices does not name: what is read from or written to a cache costs as if it was not."""
+    plain = known.get("input", 0)
+    rates: dict[str, int] = {"input": plain, "cached_input": plain, "cache_write": plain, "output": 0}
+    if "cached_input" not in known and "audio_input" in known:
+        rates["cached_audio_input"] = known["audio_input"]
+    return Rates(**(rates | dict(known)))
 
 
 def read_product() -> list[Offer]:
@@ -79,9 +113,23 @@ def read_providers() -> list[ProviderOffer]:
     return [_provider_offer(entry) for entry in _read("providers.toml")["provider"]]
 
 
-def modalities_of(capabilities: tuple[str, ...]) -> tuple[str, ...]:
-    """Return what a model reads, judged by what it can do."""
-    return ("text", "image") if "vision" in capabilities else ("text",)
+def capabilities_of(kind: str, wanted: Iterable[str], *, has_search: bool) -> tuple[str, ...]:
+    """Return what a model can do here: whatever writes text streams, and a search needs a price."""
+    able = tuple(each for each in wanted if each != SEARCH or has_search)
+    return ("streaming", *able) if kind == "chat" else able
+
+
+def inputs_of(kind: str, capabilities: Iterable[str]) -> tuple[str, ...]:
+    """Return what a model reads, judged by what it is and can do."""
+    if kind != "chat":
+        return _INPUTS[kind]
+    can = set(capabilities)
+    return ("text", *(what for ability, what in _READS.items() if ability in can))
+
+
+def outputs_of(kind: str) -> tuple[str, ...]:
+    """Return what a model makes."""
+    return _OUTPUTS.get(kind, ("text",))
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -96,6 +144,8 @@ def _provider_offer(entry: dict[str, Any]) -> ProviderOffer:
         base_url=entry.get("base_url", ""),
         development_only=entry.get("development_only", False),
         import_rules=entry.get("import"),
+        adapter=entry.get("adapter", "openai"),
+        former=tuple((each["adapter"], each["base_url"]) for each in entry.get("former", ())),
     )
 
 
@@ -109,20 +159,16 @@ def _product_offer(entry: dict[str, Any]) -> Offer:
         context_window=entry["context_window"],
         max_output=entry["max_output"],
         capabilities=capabilities,
-        input_modalities=modalities_of(capabilities),
+        input_modalities=inputs_of("chat", capabilities),
         created_at=_midnight(entry["created"]),
         aliases=tuple(entry.get("aliases", ())),
         prices=(DatedTiers(None, (Tier(0, _rates(entry["price"])),)),),
+        traits=tuple(entry.get("traits", ())),
     )
 
 
 def _rates(price: dict[str, str]) -> Rates:
-    return Rates(
-        input=micro_usd(Decimal(price["input"])),
-        cached_input=micro_usd(Decimal(price.get("cached_input", price["input"]))),
-        cache_write=micro_usd(Decimal(price.get("cache_write", price["input"]))),
-        output=micro_usd(Decimal(price["output"])),
-    )
+    return rates_of({name: micro_usd(Decimal(dollars)) for name, dollars in price.items()})
 
 
 def _midnight(day: date) -> datetime:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -13,11 +12,7 @@ from django.utils import timezone
 from catalog.models import Price, PriceTier
 from catalog.publish import announce_catalog
 from catalog.snapshot import Tier
-from catalog.windows import BadWindow, overlap, spans_of
-
-
-class BadTiers(Exception):
-    """Tiers that make no price: no base tier, or two of the same threshold."""
+from catalog.tiers import check_tiers
 
 
 class PriceInPast(Exception):
@@ -39,33 +34,6 @@ def add_price(*, price: Price, tiers: Sequence[Tier], valid_from: datetime | Non
     PriceTier.objects.bulk_create(tier_rows(price, tiers))
     announce_catalog()
     return price
-
-
-def check_tiers(tiers: Sequence[Tier]) -> None:
-    """Raise ``BadTiers`` unless tiers make a price.
-
-    There must be rates for all hours, a base tier (above 0 tokens) wherever there are rates, no threshold twice, and
-    no two windows that overlap.
-    """
-    windows = {tier.during for tier in tiers}
-    for during in {"", *windows}:
-        _check_window([tier.above_tokens for tier in tiers if tier.during == during])
-    try:
-        for one, other in itertools.combinations(sorted(windows - {""}), 2):
-            if overlap(one, other):
-                message = f"The windows {one!r} and {other!r} overlap."
-                raise BadTiers(message)
-        for during in windows - {""}:
-            spans_of(during)
-    except BadWindow as exc:
-        raise BadTiers(str(exc)) from None
-
-
-def _check_window(thresholds: Sequence[int]) -> None:
-    if 0 not in thresholds:
-        raise BadTiers("A price needs a base tier, above 0 tokens, at all hours and in each of its windows.")
-    if len(set(thresholds)) < len(thresholds):
-        raise BadTiers("Each tier needs a threshold of its own.")
 
 
 def tier_rows(price: Price, tiers: Sequence[Tier]) -> list[PriceTier]:

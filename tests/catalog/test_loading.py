@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from copy import copy
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from io import StringIO
 
@@ -24,9 +25,10 @@ from genai_prices.types import (
 from hypothesis import given, strategies as st
 from pytest_django import DjangoAssertNumQueries
 
+from catalog.channels import add_channel
 from catalog.importing import package_providers, read_package
 from catalog.loading import KnownPrice, _in_force, _offered_at, load_offers, load_providers, successors
-from catalog.models import CatalogModel, ModelAlias, Price, PriceSource, PriceTier, Provider
+from catalog.models import CatalogModel, Channel, ModelAlias, Price, PriceSource, PriceTier, Provider
 from catalog.offers import (
     DatedTiers,
     InexactPrice,
@@ -36,9 +38,10 @@ from catalog.offers import (
     read_product,
     read_providers,
 )
+from catalog.prices import add_price
 from catalog.pricing import Usage, cost_picos
 from catalog.publish import build_snapshot
-from catalog.snapshot import Price as SnapshotPrice, Rates, Tier
+from catalog.snapshot import Rates, Tier
 from tests.catalog.builders import add_rates, tier
 
 MILLION = 1_000_000
@@ -129,7 +132,7 @@ def test_what_is_added_is_named_on_request(db: None) -> None:
     said = _load("-v", "2")
 
     assert "  gpt-5.1\n" in said
-    assert "its price depends on the time of day" in said
+    assert "genai-prices: 1 left out, priced by output_image_mtok.\n  gpt-image-1.5\n" in said
 
 
 def test_a_load_takes_a_fixed_number_of_queries(
@@ -350,7 +353,8 @@ def test_past_and_future_dates_become_the_price_now_and_dated_ones() -> None:
 
 
 def test_what_cannot_be_sold_exactly_is_left_out_with_the_reason() -> None:
-    night = TimeOfDateConstraint(NOW.timetz(), NOW.timetz())
+    second = TimeOfDateConstraint(time(1, 0, 30, tzinfo=UTC), time(4, tzinfo=UTC))
+    night, late = (TimeOfDateConstraint(time(opens), time(4)) for opens in (1, 3))
     old = _info("x-deprecated", _price())
     old.deprecated = True
 
@@ -358,7 +362,8 @@ def test_what_cannot_be_sold_exactly_is_left_out_with_the_reason() -> None:
         _info("x-free", ModelPrice()),
         _info("x-embed", ModelPrice(input_mtok=Decimal(1))),
         _info("x-fraction", _price(input_mtok=Decimal("0.0000001"))),
-        _info("x-night", [ConditionalPrice(night, prices=_price())]),
+        _info("x-second", [ConditionalPrice(prices=_price()), ConditionalPrice(second, prices=_price())]),
+        _info("x-night", [ConditionalPrice(each, prices=_price()) for each in (None, night, late)]),
         _info("x-fee", _price(requests_kcount=Decimal(5))),
         _info("x-endless", _price(), window=None),
         _info("x id", _price()),
@@ -367,12 +372,14 @@ def test_what_cannot_be_sold_exactly_is_left_out_with_the_reason() -> None:
         old,
     )
 
+    overlap = "its price depends on the time of day: The windows '01:00-04:00' and '03:00-04:00' overlap."
     assert offers == []
     assert skipped == [
         "acme/x-free: no input price",
         "acme/x-embed: no output price",
         "acme/x-fraction: 1E-7 USD is not a whole number of micro-USD",
-        "acme/x-night: its price depends on the time of day",
+        "acme/x-second: its price depends on the time of day: not by the minute and in UTC",
+        f"acme/x-night: {overlap}",
         "acme/x-fee: priced by requests_kcount",
         "acme/x-endless: context window unknown",
         "acme/x id: its id cannot be used in a URL",
@@ -391,21 +398,108 @@ def test_dollars_that_are_no_exact_amount_are_refused(dollars: str) -> None:
         micro_usd(Decimal(dollars))
 
 
-def test_every_imported_price_agrees_with_the_packages_own_arithmetic() -> None:
-    now = timezone.now()
-    offers, _ = read_package(package_providers, read_providers(), now=now)
-    source = {rule.slug: rule.import_rules for rule in read_providers() if rule.import_rules}
-    by_source = {package.id: package for package in package_providers}
+def test_hours_of_the_day_become_windows_of_the_price() -> None:
+    night = TimeOfDateConstraint(time(22), time(6))
+    conditions = [
+        ConditionalPrice(prices=_price()),
+        ConditionalPrice(night, prices=_price(output_mtok=Decimal(1))),
+    ]
+    rules = replace(RULES[0], import_rules={**(RULES[0].import_rules or {}), "window_days": "fri"})
 
-    for offer in offers:
-        rule = source[offer.provider]
-        info = next(
-            model
-            for model in by_source[rule["source"]].models
-            if f"{rule.get('prefix', '')}{model.id}".lower() == offer.id
+    (offer,), _ = read_package(_package(_info("x", conditions)), [rules], now=NOW)
+
+    assert [(tier.during, tier.rates.output) for tier in offer.prices[0].tiers] == [
+        ("", 2 * MILLION),
+        ("fri 22:00-06:00", MILLION),
+    ]
+
+
+def test_hours_before_a_condition_that_holds_all_day_never_come() -> None:
+    night = TimeOfDateConstraint(time(22), time(6))
+    conditions = [
+        ConditionalPrice(night, prices=_price(output_mtok=Decimal(1))),
+        ConditionalPrice(StartDateConstraint((NOW - timedelta(9)).date()), prices=_price()),
+    ]
+
+    (offer,), _ = _read(_info("x", conditions))
+
+    assert [tier.during for tier in offer.prices[0].tiers] == [""]
+
+
+def test_a_search_is_sold_only_where_its_price_is_known_and_the_model_can_do_it() -> None:
+    family = [{"match": "x-able|x-free", "capabilities": ["web_search"]}]
+    rules = replace(RULES[0], import_rules={**(RULES[0].import_rules or {}), "family": family})
+    search = _price(web_searches_kcount=Decimal(10))
+    package = _package(_info("x-able", search), _info("x-free", _price()), _info("x-unable", search))
+
+    offers, _ = read_package(package, [rules], now=NOW)
+
+    assert [(offer.capabilities, offer.prices[0].tiers[0].rates.search) for offer in offers] == [
+        (("streaming", "web_search"), 10_000 * MILLION),
+        (("streaming",), None),
+        (("streaming",), None),
+    ]
+
+
+# Databases of earlier versions.
+
+
+def _as_an_earlier_version_left_it() -> None:
+    """Make what version 0.1 made of Google and one model, with an alias, a price and its channel."""
+    google = Provider.objects.create(
+        slug="google", name="Google", key_variable="GEMINI_API_KEY", base_url=f"{GOOGLE}/openai"
+    )
+    for name in ("environment", "by-hand"):
+        add_channel(
+            channel=Channel(provider=google, name=name, base_url=f"{GOOGLE}/openai"), credential="sk-google-1"
         )
-        for total in (1_000, 150_000, 250_000, 600_000):
-            usage = {"input_tokens": total, "output_tokens": 500}
-            expected = info.get_prices(now).calc_price(usage)["total_price"]
-            price = SnapshotPrice("price_x", 0, offer.prices[0].tiers)
-            assert cost_picos(price, Usage(total, 0, 0, 500, 0)) == expected * 10**12, offer.id
+    row = CatalogModel.objects.create(
+        id="gemini-2.5-flash",
+        provider=google,
+        name="Gemini 2.5 Flash",
+        upstream_name="gemini-2.5-flash",
+        context_window=1_048_576,
+        max_output=65_535,
+        capabilities=["streaming", "tools", "vision"],
+        input_modalities=["text", "image"],
+    )
+    rates = Rates(300_000, 30_000, 300_000, 2_500_000)
+    add_price(price=Price(model=row, source=PriceSource.GENAI_PRICES), tiers=[Tier(0, rates)])
+
+
+GOOGLE = "https://generativelanguage.googleapis.com/v1beta"
+
+
+def test_an_older_database_is_brought_up_to_date_and_nothing_stands_twice(db: None) -> None:
+    _as_an_earlier_version_left_it()
+
+    said = _load()
+    again = _load()
+
+    google = Provider.objects.get(pk="google")
+    assert (google.adapter, google.base_url) == ("gemini", GOOGLE)
+    channels = {channel.name: (channel.adapter, channel.base_url) for channel in google.channels.all()}
+    assert channels == {"environment": ("gemini", GOOGLE), "by-hand": ("openai", f"{GOOGLE}/openai")}
+    model = CatalogModel.objects.get(pk="gemini-2.5-flash")
+    assert "web_search" in model.capabilities
+    assert model.traits == ["thinks_by_default"]
+    assert model.input_modalities == ["text", "image", "audio", "file"]
+    assert model.prices.count() == 2
+    assert "genai-prices: 1 models brought up to date." in said
+    assert "genai-prices: 1 prices succeeded." in said
+    assert "up to date" not in again
+
+
+def test_what_staff_has_changed_since_a_load_stays(db: None) -> None:
+    _load()
+    CatalogModel.objects.filter(pk="gpt-5.1").update(traits=["always_reasons"], max_output=7, name="Old")
+    changed = CatalogModel.objects.get(pk="gpt-5.1")
+    CatalogModel.objects.filter(pk="gpt-5.1").update(loaded=changed.loaded | {"name": "Old"})
+    Provider.objects.filter(pk="openai").update(adapter="openai", base_url="https://eu.example/v1")
+
+    _load()
+
+    model, provider = CatalogModel.objects.get(pk="gpt-5.1"), Provider.objects.get(pk="openai")
+    assert (model.traits, model.max_output) == (["always_reasons"], 7)
+    assert model.name == changed.loaded["name"]
+    assert (provider.adapter, provider.base_url) == ("openai", "https://eu.example/v1")

@@ -10,8 +10,9 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from catalog.models import CatalogModel, Price, PriceTier, Provider
-from catalog.prices import BadTiers, PriceInPast, add_price, tier_rows
+from catalog.prices import PriceInPast, add_price, tier_rows
 from catalog.snapshot import Tier
+from catalog.tiers import BadTiers
 from tests.catalog.builders import BuildModel, add_rates, tier
 
 
@@ -130,3 +131,19 @@ def _count(condition: str) -> int:
         cursor.execute(f"SELECT count(*) FROM {condition}", [])
         row = cursor.fetchone()
     return int(row[0]) if row else 0
+
+
+def test_windows_can_be_taken_back_and_the_usual_rates_stay(build_model: BuildModel) -> None:
+    model = build_model("one")
+    add_rates(model, tier(3, 8), Tier(0, tier(4, 9).rates, "01:00-04:00"))
+    CatalogModel.objects.filter(pk="one").update(kind="embedding", max_output=0)
+    _sql("SET CONSTRAINTS ALL IMMEDIATE")
+
+    call_command("migrate", "catalog", "0002", verbosity=0)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT input FROM catalog_pricetier ORDER BY input")
+        left = cursor.fetchall()
+    call_command("migrate", "catalog", verbosity=0)
+
+    assert left == [(2,), (3,)]
+    assert CatalogModel.objects.get().max_output == 1

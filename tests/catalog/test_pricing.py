@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from catalog.pricing import Usage, cost_picos, dearest, rates_at
+from catalog.pricing import Usage, cost_picos, dearest, rates_at, units_picos
 from catalog.snapshot import Model, Price, Rates, Tier
 
 CHEAP = Rates(input=3, cached_input=1, cache_write=5, output=11)
@@ -135,6 +135,63 @@ def _below(price: Price, tier: Tier) -> list[Rates]:
 
 def test_the_dearest_input_covers_writing_to_the_cache() -> None:
     assert dearest(TIERED) == Rates(input=13, cached_input=2, cache_write=13, output=17)
+
+
+# Everything but text.
+
+SPECIAL = Rates(
+    input=10, cached_input=2, cache_write=12, output=40, cache_write_1h=20, audio_input=30, cached_audio_input=3,
+    audio_output=80, image_input=15, image=1_000, search=2_000, character=3_000, second=4_000,
+)  # fmt: skip
+RICH = Price("price_rich", 0, (Tier(0, SPECIAL),))
+
+
+def test_each_special_class_has_its_own_rate() -> None:
+    usage = Usage(
+        1_000, 100, 50, 200, 0, cache_write_1h_tokens=20, audio_input_tokens=300, cached_audio_tokens=40,
+        audio_output_tokens=60, image_input_tokens=70, images=1, searches=2, characters=3, seconds=4,
+    )  # fmt: skip
+
+    text = (1_000 - 100 - 50 - 260 - 70) * 10 + 60 * 2 + 30 * 12 + 140 * 40
+    special = 20 * 20 + 260 * 30 + 40 * 3 + 60 * 80 + 70 * 15
+    assert cost_picos(RICH, usage) == text + special + 1_000 + 2 * 2_000 + 3 * 3_000 + 4 * 4_000
+
+
+def test_a_class_without_a_rate_costs_what_it_is_a_kind_of_and_units_cost_nothing() -> None:
+    usage = Usage(
+        1_000, 100, 50, 200, 0, cache_write_1h_tokens=20, audio_input_tokens=300, cached_audio_tokens=40,
+        audio_output_tokens=60, image_input_tokens=70, images=1, searches=2, characters=3, seconds=4,
+    )  # fmt: skip
+
+    assert cost_picos(FLAT, usage) == cost_picos(FLAT, Usage(1_000, 100, 50, 200, 0))
+
+
+def test_more_sound_or_pictures_than_input_are_read_as_all_of_it() -> None:
+    assert cost_picos(RICH, Usage(10, 4, 0, 0, 0, audio_input_tokens=99)) == 4 * 2 + 6 * 30
+    assert (
+        cost_picos(RICH, Usage(10, 0, 0, 0, 0, audio_input_tokens=7, image_input_tokens=99))
+        == 7 * 30 + 3 * 15
+    )
+    assert cost_picos(RICH, Usage(10, 0, 3, 5, 0, cache_write_1h_tokens=9, audio_output_tokens=9)) == (
+        7 * 10 + 3 * 20 + 5 * 80
+    )
+
+
+any_rate = st.none() | st.integers(0, 200_000_000)
+any_rates = st.builds(Rates, *[st.integers(0, 200_000_000)] * 4, *[any_rate] * 9)
+wild = st.integers(-(10**9), 10**9)
+
+
+@given(st.lists(any_rates, min_size=1, max_size=3), st.lists(wild, min_size=14, max_size=14))
+def test_no_report_however_wild_costs_less_than_nothing_or_more_than_the_dearest(
+    tiers: list[Rates], counts: list[int]
+) -> None:
+    price = Price("price_any", 0, tuple(Tier(above * 1_000, rates) for above, rates in enumerate(tiers)))
+    usage = Usage(*counts)
+    most = dearest(price)
+
+    bound = max(0, usage.input_tokens) * most.input + max(0, usage.output_tokens) * most.output
+    assert 0 <= cost_picos(price, usage) <= bound + units_picos(most, usage)
 
 
 def test_the_price_in_force_is_the_newest_that_has_begun() -> None:

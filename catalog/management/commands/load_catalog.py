@@ -53,6 +53,12 @@ class Command(BaseCommand):
         self._say(
             options, f"{title}: {len(loaded.models)} models added.", (model.pk for model in loaded.models)
         )
+        if loaded.renewed:
+            self._say(
+                options,
+                f"{title}: {len(loaded.renewed)} models brought up to date.",
+                (model.pk for model in loaded.renewed),
+            )
         if loaded.succeeded:
             self._say(
                 options,
