@@ -127,7 +127,7 @@ def _weigh(body: ResponsesRequest, items: list[i.Item], tools: list[f.Tool], cho
     size += len(bytes(body.text.format)) if body.text and body.text.format is not UNSET else 0
     images = audios = files = audio_bytes = 0
     for item in items:
-        for part in _contents(item):
+        for part in i.contents_of(item):
             if isinstance(part, i.ImageContent):
                 images += 1
                 size -= len(part.image_url or "")
@@ -145,14 +145,6 @@ def _weigh(body: ResponsesRequest, items: list[i.Item], tools: list[f.Tool], cho
         has_tools=any(isinstance(tool, f.FunctionTool | f.CustomTool) for tool in tools),
         has_search=_needs_search(tools, choice),
     )
-
-
-def _contents(item: i.Item) -> list[i.Content]:
-    if isinstance(item, i.MessageItem):
-        return item.content if isinstance(item.content, list) else []
-    if isinstance(item, i.CallOutput) and isinstance(item.output, list):
-        return list(item.output)
-    return []
 
 
 def _needs_search(tools: list[f.Tool], choice: f.ToolChoice) -> bool:

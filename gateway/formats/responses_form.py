@@ -187,8 +187,8 @@ def _content(part: i.Content, place: str) -> f.Part:
 
 def _image(part: i.ImageContent, place: str) -> f.Image:
     url, detail, cache = part.image_url, part.detail or "", _cache(part.prompt_cache_breakpoint)
-    if part.file_id or not url:
-        raise _not_kept("image_url", "file_id" if part.file_id else "image_url", place)
+    if not url:
+        raise InvalidRequest("A picture needs an 'image_url'.", param=f"{place}.image_url")
     if url.startswith("data:"):
         media_type, data = split_data_url(url, f"{place}.image_url")
         return f.Image(data=data, media_type=media_type, detail=detail, cache=cache)
@@ -199,18 +199,12 @@ def _file(part: i.FileContent, place: str) -> f.File:
     name, cache = part.filename or "", _cache(part.prompt_cache_breakpoint)
     if part.file_url:
         return f.File(url=part.file_url, name=name, cache=cache)
-    if part.file_id or not part.file_data:
-        raise _not_kept("file_data' or 'file_url", "file_id" if part.file_id else "file_data", place)
+    if not part.file_data:
+        raise InvalidRequest("A file needs 'file_data' or 'file_url'.", param=f"{place}.file_data")
     if part.file_data.startswith("data:"):
         media_type, data = split_data_url(part.file_data, f"{place}.file_data")
         return f.File(data=data, media_type=media_type, name=name, cache=cache)
     return f.File(data=part.file_data, media_type="application/pdf", name=name, cache=cache)
-
-
-def _not_kept(wanted: str, given: str, place: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"Files are not kept here: send the file itself as '{wanted}'.", param=f"{place}.{given}"
-    )
 
 
 def _cache(mark: i.Breakpoint | None) -> f.CacheTtl:

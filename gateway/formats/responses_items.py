@@ -6,6 +6,7 @@ An item is read twice: its kind first, then all of it by its kind. What an item 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -160,7 +161,6 @@ FOREIGN_TURN = frozenset(
     {
         "web_search_call",
         "file_search_call",
-        "computer_call",
         "code_interpreter_call",
         "image_generation_call",
         "local_shell_call",
@@ -177,7 +177,6 @@ FOREIGN_TURN = frozenset(
 )
 FOREIGN_REPLY = frozenset(
     {
-        "computer_call_output",
         "local_shell_call_output",
         "shell_call_output",
         "apply_patch_call_output",
@@ -206,6 +205,15 @@ def split_items(raw: Raw) -> list[Raw]:
     return given
 
 
+def contents_of(item: Item) -> Sequence[Content]:
+    """Return the parts of a message or of a call's output."""
+    if isinstance(item, MessageItem) and isinstance(item.content, list):
+        return item.content
+    if isinstance(item, CallOutput) and isinstance(item.output, list):
+        return item.output
+    return ()
+
+
 def read_item(raw: Raw, place: str) -> Item:
     """Read one item that stands at ``place``; raises ``InvalidRequest``."""
     head = read(_HEAD, raw, place)
@@ -213,6 +221,7 @@ def read_item(raw: Raw, place: str) -> Item:
     decoder = _KINDS.get(kind)
     if decoder is not None:
         item: Item = read(decoder, raw, place)
+        _refuse_kept_files(item, place)
         return item
     if kind in FOREIGN_TURN or kind in FOREIGN_REPLY:
         return ForeignItem(kind, raw)
@@ -222,3 +231,14 @@ def read_item(raw: Raw, place: str) -> Item:
         )
         raise InvalidRequest(reason, param=place)
     raise InvalidRequest(f"Items of the type '{kind}' are not understood here.", param=f"{place}.type")
+
+
+def _refuse_kept_files(item: Item, place: str) -> None:
+    # An id would name a file in our own account at a provider.
+    for index, part in enumerate(contents_of(item)):
+        if isinstance(part, ImageContent | FileContent) and part.file_id:
+            field = "content" if isinstance(item, MessageItem) else "output"
+            raise InvalidRequest(
+                "Files are not kept here: send the file itself, as a URL or as data.",
+                param=f"{place}.{field}[{index}].file_id",
+            )
