@@ -24,6 +24,7 @@ from fastanchor.lib.changes import Watch
 from fastanchor.lib.valkey import TurnPipeline, calm_client
 from gateway import background, door
 from gateway.health import Health
+from gateway.memory import Memory
 from gateway.runtime import Deadlines, Gateway
 from gateway.upkeep import upkeep
 from gateway.upstreams.http import HttpClient
@@ -61,6 +62,7 @@ class Process:
                 keep_alive_s=settings.KEEP_ALIVE_S,
             ),
             max_body_bytes=settings.MAX_BODY_BYTES,
+            memory=Memory(self._pipeline, ring=settings.ARCHIVE_KEYS),
         )
 
     async def start(self) -> None:

@@ -71,6 +71,13 @@ class Attempt(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]
     # The most output tokens (of one choice) that the upstream may produce, where the gateway bounds them.
     output_bound: int | None = None
+    # The form with earlier thoughts that the caller did not send back; see ``gateway.keepsakes``.
+    remembered: Form | None = None
+
+    @property
+    def form(self) -> Form:
+        """Return what is asked, with all that is known of it."""
+        return self.asked.form() if self.remembered is None else self.remembered
 
     @property
     def max_output(self) -> int | None:

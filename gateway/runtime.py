@@ -13,6 +13,7 @@ from billing.holds import Holds
 from billing.spool import Spool
 from catalog.snapshot import Catalog
 from gateway.health import Health
+from gateway.memory import Memory
 from gateway.reply import Reply
 from gateway.upstreams.http import HttpClient
 
@@ -50,6 +51,8 @@ class Gateway:
     health: Health
     deadlines: Deadlines
     max_body_bytes: int
+    # What clients drop of earlier thoughts; without it each upstream's fallback must do.
+    memory: Memory | None = None
     running: set[asyncio.Task[None]] = field(default_factory=set)
     # Replies whose stream is open, for ``gateway.upkeep``.
     streams: set[Reply] = field(default_factory=set)

@@ -10,6 +10,7 @@ from catalog.pricing import Usage
 from catalog.snapshot import Channel
 from gateway.asked import Attempt
 from gateway.errors import GatewayError
+from gateway.keepsakes import Keeper, Keepsake
 from gateway.upstreams.base import Prepared, Splitter
 
 
@@ -23,6 +24,8 @@ class Answer(msgspec.Struct, frozen=True):
     finish_reason: str
     upstream_id: str
     content_type: str = "application/json"
+    # What was thought before tools were called, if it will be wanted back.
+    keepsake: Keepsake = []
 
 
 class StreamTranslator(Protocol):
@@ -53,6 +56,12 @@ class StreamTranslator(Protocol):
 
     def failure(self, error: GatewayError) -> bytes:
         """Return the error event of a stream that broke; never a clean end."""
+
+
+class RememberingStream:
+    """A stream of a passage that remembers; ``keeper`` is ``None`` where nothing will be wanted back."""
+
+    keeper: Keeper | None = None
 
 
 class Passage(Protocol):

@@ -16,14 +16,16 @@ from gateway.errors import GatewayError
 from gateway.formats.chat import Chat, ChatAsked
 from gateway.formats.chat_body import THOUGHT_FIELDS, ChatRequest, StreamOptions
 from gateway.formats.chat_form import reasoning_of
+from gateway.keepsakes import Keeper, Keepsake, Need, Remembering, keepsake_of
 from gateway.metering import TextMeter
-from gateway.passages.base import Answer
+from gateway.passages.base import Answer, RememberingStream
 from gateway.passages.translation import Translation
 from gateway.upstreams import openai_wire
 from gateway.upstreams.base import BadAnswer, CannotExpress, Prepared, Splitter
 from gateway.upstreams.compatible import dialect_of
 from gateway.upstreams.openai_chat import TARGET, OpenAIChat, is_stream, refuse_what_differs
 from gateway.upstreams.openai_chat_dialect import Dialect
+from gateway.upstreams.openai_chat_reader import ChatReader
 from gateway.upstreams.sse import EventSplitter
 
 _ENCODER = msgspec.json.Encoder()
@@ -89,7 +91,7 @@ _TUNING = (
 )  # fmt: skip
 
 
-class NativeChat:
+class NativeChat(Remembering):
     """The passage from chat clients to OpenAI and compatible servers.
 
     Where a server refuses what it does not know, the request is written anew through the form; answers always pass.
@@ -99,14 +101,18 @@ class NativeChat:
         self._adapter = OpenAIChat()
         self._translation = Translation(Chat(), self._adapter)
 
+    def need(self, attempt: Attempt) -> Need:
+        """See ``Remembering.need``."""
+        return self._translation.need(attempt)
+
     def prepare(self, attempt: Attempt) -> Prepared:
         """Write the request for this route's channel; see ``Passage.prepare``."""
         assert isinstance(attempt.asked, ChatAsked)
         request, route, output_bound = attempt.asked.body, attempt.route, attempt.output_bound
         channel = route.channel
         dialect = dialect_of(channel)
-        if dialect.is_strict or "streams_only" in attempt.model.traits:
-            return self._adapter.prepare(attempt.asked.form(), attempt)
+        if dialect.is_strict or attempt.remembered is not None or "streams_only" in attempt.model.traits:
+            return self._adapter.prepare(attempt.form, attempt)
         refuse_what_differs(dialect, choices=attempt.asked.choices, has_logprobs=bool(request.logprobs))
         if attempt.asked.prompt.has_search and not dialect.search_field:
             raise CannotExpress("web_search", "This model's provider offers no web search on this path.")
@@ -152,12 +158,19 @@ class NativeChat:
             has_output=meter.has_output,
             finish_reason=completion.choices[0].finish_reason or "",
             upstream_id=completion.id or "",
+            keepsake=self._keepsake(body, attempt),
         )
+
+    def _keepsake(self, body: bytes, attempt: Attempt) -> Keepsake:
+        return keepsake_of(self._adapter.answer(body, attempt.form)) if self.need(attempt) else []
 
     def stream(self, attempt: Attempt) -> NativeChatStream:
         """Start to translate a stream; see ``Passage.stream``."""
         assert isinstance(attempt.asked, ChatAsked)
-        return NativeChatStream(model_id=attempt.model.id, wants_usage=attempt.asked.wants_usage)
+        stream = NativeChatStream(model_id=attempt.model.id, wants_usage=attempt.asked.wants_usage)
+        if self.need(attempt):
+            stream.keeper, stream.reader = Keeper(), self._adapter.reader(attempt.form)
+        return stream
 
     def splitter(self) -> Splitter:
         """Start to cut a stream into events."""
@@ -224,8 +237,11 @@ def _count_message(meter: TextMeter, message: _Message) -> None:
             meter.count(part if isinstance(part, str) else _ENCODER.encode(part).decode())
 
 
-class NativeChatStream:
+class NativeChatStream(RememberingStream):
     """Translates a stream of chat completion chunks; bytes pass as they came wherever they may."""
+
+    # Reads for the keeper, where something will be wanted back.
+    reader: ChatReader | None = None
 
     def __init__(self, *, model_id: str, wants_usage: bool) -> None:
         self.usage: Usage | None = None
@@ -266,6 +282,8 @@ class NativeChatStream:
             raise BadAnswer("not a chunk") from exc
         if chunk.error is not None:
             raise BadAnswer("an error inside the stream")
+        if self.reader is not None and self.keeper is not None:
+            self.keeper.take(self.reader.feed(event))
         if not self._has_begun:
             self._begin(event, chunk)
         if not self._note(chunk):

@@ -26,26 +26,33 @@ from gateway.events import (
 )
 from gateway.form import Thinking, ToolCall
 from gateway.formats.base import TextFormat, Writer
+from gateway.keepsakes import Keeper, Need, Remembering, keepsake_of
 from gateway.metering import TextMeter
-from gateway.passages.base import Answer
+from gateway.passages.base import Answer, RememberingStream
 from gateway.upstreams.base import Adapter, BadAnswer, Prepared, Reader, Splitter
 from gateway.upstreams.tools import CustomCalls
 
 
-class Translation:
+class Translation(Remembering):
     """One client format in front of one upstream protocol."""
 
     def __init__(self, format_: TextFormat, adapter: Adapter) -> None:
         self._format = format_
         self._adapter = adapter
 
+    def need(self, attempt: Attempt) -> Need:
+        """See ``Remembering.need``."""
+        if not attempt.asked.prompt.has_tools or "reasoning" not in attempt.model.capabilities:
+            return ""
+        return self._adapter.need(attempt) if isinstance(self._adapter, Remembering) else "seal"
+
     def prepare(self, attempt: Attempt) -> Prepared:
         """See ``Passage.prepare``."""
-        return self._adapter.prepare(attempt.asked.form(), attempt)
+        return self._adapter.prepare(attempt.form, attempt)
 
     def answer(self, body: bytes, attempt: Attempt) -> Answer:
         """See ``Passage.answer``."""
-        form = attempt.asked.form()
+        form = attempt.form
         result = CustomCalls(form).result(self._adapter.answer(body, form))
         if not result.choices:
             raise BadAnswer("no choices")
@@ -60,14 +67,18 @@ class Translation:
             has_output=meter.has_output,
             finish_reason=result.choices[0].reason,
             upstream_id=result.upstream_id,
+            keepsake=keepsake_of(result) if self.need(attempt) else [],
         )
 
     def stream(self, attempt: Attempt) -> TranslatedStream:
         """See ``Passage.stream``."""
-        form = attempt.asked.form()
-        return TranslatedStream(
+        form = attempt.form
+        stream = TranslatedStream(
             self._adapter.reader(form), self._format.writer(attempt), attempt.asked.choices, CustomCalls(form)
         )
+        if self.need(attempt):
+            stream.keeper = Keeper()
+        return stream
 
     def splitter(self) -> Splitter:
         """See ``Passage.splitter``."""
@@ -94,7 +105,7 @@ _SAYS: dict[type, Callable[[Any], str]] = {
 }
 
 
-class TranslatedStream:
+class TranslatedStream(RememberingStream):
     """A stream on its way from a reader to a writer, metered in between."""
 
     def __init__(self, reader: Reader, writer: Writer, choices: int, customs: CustomCalls) -> None:

@@ -13,10 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 
+import msgspec
+
 from catalog.snapshot import Route
 from gateway.asked import Attempt
 from gateway.call import Call
 from gateway.errors import GatewayError, InvalidRequest, RequestTooLarge, ServiceUnavailable, UpstreamError
+from gateway.keepsakes import Keepsake, Remembering
 from gateway.passages.base import Answer, Passage, StreamTranslator
 from gateway.passages.table import passage_for
 from gateway.reply import Reply
@@ -118,6 +121,8 @@ async def dispatch(gateway: Gateway, call: Call, reply: Reply) -> Answer | Strea
             raise
         else:
             gateway.health.succeeded(route.channel.id)
+            if isinstance(served, Answer):
+                remember(gateway, call, served.keepsake)
             return served
     raise _verdict(failures)
 
@@ -166,8 +171,9 @@ def _verdict(failures: list[AttemptFailed]) -> AllAttemptsFailed:
 
 
 async def _attempt(gateway: Gateway, call: Call, route: Route) -> Answer | Stream:
-    attempt = call.attempt(route)
-    passage, prepared = _prepare(call, route, attempt)
+    passage = _passage(call, route)
+    attempt = await _remembered(gateway, call, passage, call.attempt(route))
+    prepared = _prepare(call, passage, attempt)
     call.attempts += 1
     call.channel, call.dropped = route.channel, prepared.dropped
     write_intent(gateway, call)
@@ -191,13 +197,37 @@ async def _attempt(gateway: Gateway, call: Call, route: Route) -> Answer | Strea
         raise AttemptFailed(str(exc), can_repeat=True, has_answered=True, may_be_billed=True) from exc
 
 
-def _prepare(call: Call, route: Route, attempt: Attempt) -> tuple[Passage, Prepared]:
+def _passage(call: Call, route: Route) -> Passage:
     try:
-        passage = passage_for(call.request.format, route, call.model)
-        return passage, passage.prepare(attempt)
+        return passage_for(call.request.format, route, call.model)
     except CannotExpress as exc:
-        param = call.request.format.param(exc.field)
-        raise Inexpressible(InvalidRequest(exc.reason, param=param)) from exc
+        raise _inexpressible(call, exc) from exc
+
+
+def _prepare(call: Call, passage: Passage, attempt: Attempt) -> Prepared:
+    try:
+        return passage.prepare(attempt)
+    except CannotExpress as exc:
+        raise _inexpressible(call, exc) from exc
+
+
+def _inexpressible(call: Call, exc: CannotExpress) -> Inexpressible:
+    return Inexpressible(InvalidRequest(exc.reason, param=call.request.format.param(exc.field)))
+
+
+async def _remembered(gateway: Gateway, call: Call, passage: Passage, attempt: Attempt) -> Attempt:
+    """Return an attempt with the thoughts that its upstream wants back and the caller did not send."""
+    if gateway.memory is None or not isinstance(passage, Remembering) or not (need := passage.need(attempt)):
+        return attempt
+    form = attempt.form
+    remembered = await gateway.memory.recall(call.caller.organization_id, form, need)
+    return attempt if remembered is form else msgspec.structs.replace(attempt, remembered=remembered)
+
+
+def remember(gateway: Gateway, call: Call, keepsake: Keepsake) -> None:
+    """Keep what was thought before tools were called, for the turn with their results."""
+    if keepsake and gateway.memory is not None:
+        gateway.memory.keep(call.caller.organization_id, call.asked.form(), keepsake)
 
 
 async def _send(gateway: Gateway, call: Call, prepared: Prepared, route: Route, passage: Passage) -> Exchange:

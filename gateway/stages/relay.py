@@ -15,10 +15,10 @@ from billing.holds import HoldsUnavailable
 from billing.spool import Checkpoint, SpoolFull
 from gateway.call import Call, Outcome
 from gateway.errors import GatewayError, ServiceUnavailable, UpstreamError
-from gateway.passages.base import Answer, StreamTranslator
+from gateway.passages.base import Answer, RememberingStream, StreamTranslator
 from gateway.reply import Reply
 from gateway.runtime import Gateway
-from gateway.stages.dispatch import Stream
+from gateway.stages.dispatch import Stream, remember
 from gateway.stages.reserve import STREAM_STEP, estimated_cost, estimated_usage
 from gateway.upstreams.base import BadAnswer
 from gateway.upstreams.faults import UpstreamBroken, UpstreamTimeout, UpstreamTooLarge
@@ -68,13 +68,20 @@ async def relay(gateway: Gateway, call: Call, stream: Stream, reply: Reply) -> t
             "Credit for the rest of the answer cannot be reserved right now. You were not charged."
         )
     finally:
-        if translator.is_done:
-            stream.exchange.finish()
-        else:
-            stream.exchange.close()
+        _let_go(gateway, call, stream)
     if error is not None and not reply.is_left:
         return _died(call, translator, progress, error), translator.failure(error)
     return _finished(call, translator, progress, reply)
+
+
+def _let_go(gateway: Gateway, call: Call, stream: Stream) -> None:
+    translator = stream.translator
+    if translator.is_done:
+        stream.exchange.finish()
+    else:
+        stream.exchange.close()
+    if isinstance(translator, RememberingStream) and translator.keeper is not None:
+        remember(gateway, call, translator.keeper.keepsake())
 
 
 async def _pass_on(gateway: Gateway, call: Call, stream: Stream, reply: Reply, progress: _Progress) -> None:

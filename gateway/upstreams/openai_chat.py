@@ -15,6 +15,7 @@ from gateway.asked import Attempt
 from gateway.assembly import Assembly
 from gateway.events import Result
 from gateway.form import Form
+from gateway.keepsakes import Need, Remembering
 from gateway.upstreams import openai_wire
 from gateway.upstreams.base import BadAnswer, CannotExpress, Prepared, Splitter
 from gateway.upstreams.compatible import dialect_of
@@ -33,8 +34,15 @@ _TUNING = (
 )  # fmt: skip
 
 
-class OpenAIChat:
+class OpenAIChat(Remembering):
     """Chat completions as an upstream's protocol; see ``Adapter``."""
+
+    def need(self, attempt: Attempt) -> Need:
+        """See ``Remembering.need``."""
+        dialect = dialect_of(attempt.route.channel)
+        if dialect.has_google_seals or dialect.thoughts_field == "reasoning_details":
+            return "seal"
+        return "text" if dialect.thoughts_field else ""
 
     def prepare(self, form: Form, attempt: Attempt) -> Prepared:
         """See ``Adapter.prepare``."""

@@ -10,7 +10,6 @@ import msgspec
 from fastanchor.lib.ids import new_id
 from gateway.events import Event, ToolBegan, ToolDelta
 from gateway.upstreams.openai_chat_messages import ToolNames
-from gateway.upstreams.tools import unwrapped
 
 
 class FunctionDelta(msgspec.Struct):
@@ -38,16 +37,14 @@ class CallDelta(msgspec.Struct):
 
 
 class _Call:
-    """One call: ``held`` keeps what cannot be passed on yet."""
+    """One call: ``held`` keeps arguments that came before the name."""
 
-    __slots__ = ("held", "id", "is_unwrapped", "key", "name")
+    __slots__ = ("held", "id", "key", "name")
 
     def __init__(self, key: int) -> None:
         self.key = key
         self.id = ""
         self.name = ""
-        # The caller's tool takes free text, the upstream's a JSON object around it.
-        self.is_unwrapped = False
         self.held = ""
 
 
@@ -69,25 +66,17 @@ class CallReader:
             yield self._begin(call, delta, name)
         more: Any = (function and function.arguments) or (custom and custom.input) or ""
         call.held += more if isinstance(more, str) else msgspec.json.encode(more).decode()
-        if call.name and call.held and not call.is_unwrapped:
+        if call.name and call.held:
             yield ToolDelta(call.key, call.held, self._choice)
             call.held = ""
 
-    def end(self) -> Iterator[Event]:
-        """Give what was held back until the choice ended."""
-        for call in self._calls:
-            if call.is_unwrapped:
-                yield ToolDelta(call.key, unwrapped(call.held), self._choice)
-                call.held = ""
-
     def _begin(self, call: _Call, delta: CallDelta, upstream_name: str) -> ToolBegan:
-        call.name, namespace, is_custom = self._names.named(upstream_name)
-        call.is_unwrapped = is_custom and delta.custom is None
+        call.name, namespace = self._names.named(upstream_name)
         return ToolBegan(
             key=call.key,
             id=call.id or new_id("call"),
             name=call.name,
-            is_custom=is_custom or delta.custom is not None,
+            is_custom=delta.custom is not None,
             seal=_google_seal(delta.extra_content),
             choice=self._choice,
             namespace=namespace,

@@ -30,7 +30,7 @@ def function_name(name: str, namespace: str) -> str:
 
 
 class ToolNames:
-    """Finds the tool that a chat model called, which may have another name or kind in the form."""
+    """Finds the tool that a chat model called, which may have another name in the form."""
 
     def __init__(self, tools: Iterable[f.Tool]) -> None:
         self._tools = {
@@ -39,12 +39,10 @@ class ToolNames:
             if isinstance(tool, f.FunctionTool | f.CustomTool)
         }
 
-    def named(self, name: str) -> tuple[str, str, bool]:
-        """Return the form's name and namespace of a tool, and whether it takes free text."""
+    def named(self, name: str) -> tuple[str, str]:
+        """Return the form's name and namespace of a tool."""
         tool = self._tools.get(name)
-        if tool is None:
-            return name, "", False
-        return tool.name, tool.namespace, isinstance(tool, f.CustomTool)
+        return (name, "") if tool is None else (tool.name, tool.namespace)
 
 
 class MessagesWriter:

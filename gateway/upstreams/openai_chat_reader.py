@@ -157,8 +157,6 @@ class ChatReader:
             raise BadAnswer(f"finished with {reason}")
         self._ended.add(index)
         calls = self._calls.get(index)
-        if calls is not None:
-            yield from calls.end()
         kind = _REASONS.get(reason, "stop")
         # Gemini and others say "stop" although tools are to be called.
         yield Finished("tool_calls" if calls is not None and kind == "stop" else kind, index)

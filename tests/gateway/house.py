@@ -22,6 +22,7 @@ from fastanchor.lib.valkey import TurnPipeline
 from gateway.call import Request
 from gateway.formats.chat import Chat
 from gateway.health import Health
+from gateway.memory import Memory
 from gateway.pipeline import serve
 from gateway.reply import Reply
 from gateway.runtime import Deadlines, Gateway
@@ -149,6 +150,7 @@ class House:
         self.upstream = upstream
         self.balance_nano = 1_000_000_000
         self.capabilities: frozenset[str] = frozenset()
+        self.adapter = "openai"
         # What the opening of the wallet waits for.
         self.may_open = asyncio.Event()
         self.may_open.set()
@@ -165,6 +167,7 @@ class House:
             health=Health(),
             deadlines=Deadlines(**deadlines),
             max_body_bytes=1_000_000,
+            memory=Memory(self.pipeline, ring=settings.ARCHIVE_KEYS),
         )
 
     async def _caller(self, _digests: list[bytes]) -> Caller:
@@ -179,7 +182,7 @@ class House:
 
     async def _catalog(self) -> Snapshot:
         channel = Channel(
-            id="chan_1", name="one", provider="other", adapter="openai", api_key="sk-secret", weight=1, priority=1,
+            id="chan_1", name="one", provider="other", adapter=self.adapter, api_key="sk-secret", weight=1, priority=1,
             base_url=f"http://127.0.0.1:{self.upstream.port}/v1", allow_private=True,
         )  # fmt: skip
         rates = Rates(input=1_000, cached_input=1_000, cache_write=1_000, output=1_000)
