@@ -6,6 +6,7 @@ from gateway.formats.base import Format
 from gateway.formats.chat import Chat
 from gateway.formats.embeddings import Embeddings
 from gateway.formats.images import Images
+from gateway.formats.messages import Messages
 from gateway.formats.moderations import Moderations
 from gateway.formats.responses import Responses
 from gateway.formats.speech import Speech
@@ -13,6 +14,7 @@ from gateway.formats.transcriptions import Transcriptions
 
 ENDPOINTS: dict[str, Format] = {
     "/v1/chat/completions": Chat(),
+    "/v1/messages": Messages(),
     "/v1/responses": Responses(),
     "/v1/embeddings": Embeddings(),
     "/v1/moderations": Moderations(),

@@ -6,6 +6,7 @@ from catalog.snapshot import Model, Route
 from gateway.formats.base import Format, TextFormat
 from gateway.passages.base import Passage
 from gateway.passages.native_chat import NativeChat
+from gateway.passages.native_messages import NativeMessages
 from gateway.passages.native_responses import NativeResponses
 from gateway.passages.pass_through import FreePassThrough, PassThrough, PicturePassThrough
 from gateway.passages.speech import SpeechPassage
@@ -29,6 +30,7 @@ NATIVE: dict[tuple[str, str], Passage] = {
     (each, "chat"): _NATIVE_CHAT for each in ("openai", "deepseek", "qwen", "openai_responses")
 }
 NATIVE["openai_responses", "responses"] = NativeResponses()
+NATIVE["anthropic", "messages"] = NativeMessages()
 
 # Paths that only OpenAI's shape serves, for each adapter that knows it.
 _OPENAI_SHAPED = ("openai", "openai_responses", "azure", "qwen")

@@ -1,0 +1,360 @@
+"""The body of a message: every field of Anthropic's published SDK, validated, forwarded or refused.
+
+What is forwarded is always written anew from what was parsed here. Kinds of content that come later pass; fields and
+tools that nobody here knows do not, because they may cost what nobody here has priced.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from catalog.pricing import Usage
+from gateway.asked import Prompt
+from gateway.errors import InvalidRequest
+from gateway.formats.messages_seals import is_wrapped
+from gateway.formats.reading import read
+
+# The most searches of one answer where the caller names no limit.
+MAX_SEARCHES = 10
+
+Count = Annotated[int, Meta(ge=1, le=10_000_000)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Short = Annotated[str, Meta(max_length=512)]
+
+
+class MessagesRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A body as the caller sent it; the gateway changes a copy of it for the upstream."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=200)]
+    messages: Raw
+    max_tokens: Count | None = None
+    cache_control: Raw | UnsetType = UNSET
+    metadata: Raw | UnsetType = UNSET
+    output_config: Raw | UnsetType = UNSET
+    output_format: Raw | UnsetType = UNSET
+    service_tier: Literal["auto", "standard_only"] | None = None
+    stop_sequences: Annotated[list[Short], Meta(max_length=64)] | None = None
+    stream: bool | None = None
+    system: Raw | UnsetType = UNSET
+    temperature: Share | None = None
+    thinking: Raw | UnsetType = UNSET
+    tool_choice: Raw | UnsetType = UNSET
+    tools: Raw | UnsetType = UNSET
+    top_k: Annotated[int, Meta(ge=0, le=100_000)] | None = None
+    top_p: Share | None = None
+    # What only Anthropic's own models know.
+    compaction: Raw | UnsetType = UNSET
+    context_management: Raw | UnsetType = UNSET
+    diagnostics: Raw | UnsetType = UNSET
+    mcp_servers: Raw | UnsetType = UNSET
+    # Accepted in one meaning alone, and never forwarded; see ``_refuse_unsupported``.
+    billing_policy: Raw | UnsetType = UNSET
+    container: Raw | UnsetType = UNSET
+    fallback_credit_token: Raw | UnsetType = UNSET
+    fallbacks: Raw | UnsetType = UNSET
+    inference_geo: str | None = None
+    speed: str | None = None
+    thread: Raw | UnsetType = UNSET
+    user_profile_id: Raw | UnsetType = UNSET
+    workspace_id: Raw | UnsetType = UNSET
+
+
+class Source(msgspec.Struct):
+    """Where a picture or document is."""
+
+    type: str
+    data: str = ""
+    media_type: str = ""
+    url: str = ""
+    content: Raw = Raw(b"")
+
+
+class Block(msgspec.Struct):
+    """One block of content, of whatever kind."""
+
+    type: str
+    text: str | UnsetType = UNSET
+    source: Source | str | UnsetType = UNSET
+    thinking: str | UnsetType = UNSET
+    signature: str | UnsetType = UNSET
+    data: str | UnsetType = UNSET
+    id: str | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    input: dict[str, Any] | UnsetType = UNSET
+    tool_use_id: str | UnsetType = UNSET
+    content: Raw | UnsetType = UNSET
+    is_error: bool | None = None
+    title: str | None = None
+    cache_control: CacheControl | None = None
+
+
+class CacheControl(msgspec.Struct):
+    """The end of a prefix that is to be cached."""
+
+    type: Literal["ephemeral"]
+    ttl: Literal["5m", "1h"] | None = None
+
+
+class Turn(msgspec.Struct):
+    """One message."""
+
+    role: Literal["user", "assistant", "system"]
+    content: str | list[Block]
+
+
+class Tool(msgspec.Struct):
+    """One tool, of the caller or of Anthropic."""
+
+    type: str | None = None
+    name: str = ""
+    description: str | None = None
+    input_schema: Raw = Raw(b"")
+    strict: bool | None = None
+    cache_control: CacheControl | None = None
+    max_uses: Annotated[int, Meta(ge=1, le=1_000)] | None = None
+    allowed_domains: list[str] | None = None
+    blocked_domains: list[str] | None = None
+    user_location: dict[str, str | None] | None = None
+
+    @property
+    def is_function(self) -> bool:
+        """Tell whether it is the caller's own."""
+        return self.type in {None, "custom"}
+
+    @property
+    def is_search(self) -> bool:
+        """Tell whether it is the provider's search, which is billed by the use."""
+        return bool(self.type and self.type.startswith("web_search_"))
+
+
+class Thinking(msgspec.Struct):
+    """How the model is to think."""
+
+    type: Literal["enabled", "adaptive", "disabled", "between_tools"]
+    budget_tokens: Annotated[int, Meta(ge=1_024, le=10_000_000)] | None = None
+    display: Literal["summarized", "omitted"] | None = None
+
+
+class OutputFormat(msgspec.Struct):
+    """The shape of the answer's text."""
+
+    type: Literal["json_schema"]
+    schema: Raw
+
+
+class OutputConfig(msgspec.Struct):
+    """The shape of the answer, and the effort for it."""
+
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    format: OutputFormat | None = None
+
+
+class ToolChoice(msgspec.Struct):
+    """Whether and which tool must be called."""
+
+    type: Literal["auto", "any", "tool", "none"]
+    name: str = ""
+    disable_parallel_tool_use: bool | None = None
+
+
+class Metadata(msgspec.Struct):
+    """Who asks, in the caller's own words."""
+
+    user_id: Annotated[str, Meta(max_length=4_096)] | None = None
+
+
+_DECODER = msgspec.json.Decoder(MessagesRequest)
+TURNS = msgspec.json.Decoder(Annotated[list[Turn], Meta(min_length=1, max_length=100_000)])
+BLOCKS = msgspec.json.Decoder(list[Block])
+CONTENT = msgspec.json.Decoder(str | list[Block])
+TOOLS = msgspec.json.Decoder(Annotated[list[Tool], Meta(max_length=1_024)])
+THINKING = msgspec.json.Decoder(Thinking)
+OUTPUT_CONFIG = msgspec.json.Decoder(OutputConfig)
+OUTPUT_FORMAT = msgspec.json.Decoder(OutputFormat)
+TOOL_CHOICE = msgspec.json.Decoder(ToolChoice)
+METADATA = msgspec.json.Decoder(Metadata)
+CACHE_CONTROL = msgspec.json.Decoder(CacheControl)
+_ANY_OBJECT = msgspec.json.Decoder(dict[str, Any])
+_ANY_LIST = msgspec.json.Decoder(list[dict[str, Any]])
+_CHECKS: tuple[tuple[str, msgspec.json.Decoder[Any]], ...] = (
+    ("cache_control", CACHE_CONTROL),
+    ("metadata", METADATA),
+    ("output_config", OUTPUT_CONFIG),
+    ("output_format", OUTPUT_FORMAT),
+    ("system", CONTENT),
+    ("thinking", THINKING),
+    ("tool_choice", TOOL_CHOICE),
+    ("compaction", _ANY_OBJECT),
+    ("context_management", _ANY_OBJECT),
+    ("diagnostics", _ANY_OBJECT),
+    ("mcp_servers", _ANY_LIST),
+)
+_REFUSED = (
+    "billing_policy",
+    "container",
+    "fallback_credit_token",
+    "fallbacks",
+    "thread",
+    "user_profile_id",
+    "workspace_id",
+)
+# Tools that cost nothing but their tokens, or that the caller runs; searches have a price of their own.
+_OFFERED_TOOLS = (
+    "web_search_",
+    "web_fetch_",
+    "tool_search_tool_",
+    "mcp_toolset",
+    "bash_",
+    "text_editor_",
+    "memory_",
+    "computer_",
+    "browser_",
+)
+_NEEDED: dict[str, tuple[str, ...]] = {
+    "text": ("text",),
+    "image": ("source",),
+    "document": ("source",),
+    "tool_use": ("id", "name", "input"),
+    "tool_result": ("tool_use_id",),
+    "thinking": ("thinking", "signature"),
+    "redacted_thinking": ("data",),
+}
+
+
+class Read(msgspec.Struct):
+    """What was read of a body, and what the passages must know of it."""
+
+    request: MessagesRequest
+    prompt: Prompt
+    units: Usage
+    # Some thoughts are not Anthropic's, so it must not see them.
+    has_strange_thoughts: bool = False
+    # Some search has no limit of its own.
+    has_endless_search: bool = False
+
+
+def parse_messages(body: bytes, *, needs_maximum: bool = True) -> Read:
+    """Read a body; raises ``InvalidRequest`` that names the parameter."""
+    request = read(_DECODER, body)
+    if needs_maximum and request.max_tokens is None:
+        raise InvalidRequest("Missing required parameter: 'max_tokens'.", param="max_tokens")
+    turns = read(TURNS, request.messages, "messages")
+    for name in request.__struct_fields__:
+        value = getattr(request, name)
+        if isinstance(value, Raw) and bytes(value) == b"null":
+            setattr(request, name, UNSET)
+    for name, decoder in _CHECKS:
+        if (value := getattr(request, name)) is not UNSET:
+            read(decoder, value, name)
+    tools = read(TOOLS, request.tools, "tools") if request.tools is not UNSET else []
+    _refuse_unsupported(request)
+    _check_tools(tools)
+    _check_thinking(request)
+    weight = _Weight()
+    for place, turn in enumerate(turns):
+        weight.take(turn.content, f"messages[{place}].content")
+    searches = [tool.max_uses for tool in tools if tool.is_search]
+    return Read(
+        request,
+        weight.prompt(request, has_tools=bool(tools), has_search=bool(searches)),
+        Usage(0, 0, 0, 0, 0, searches=sum(most or MAX_SEARCHES for most in searches)),
+        has_strange_thoughts=weight.has_strange_thoughts,
+        has_endless_search=None in searches,
+    )
+
+
+def _refuse_unsupported(request: MessagesRequest) -> None:
+    for name in _REFUSED:
+        if getattr(request, name) is not UNSET:
+            raise InvalidRequest(f"'{name}' is not offered here.", param=name)
+    if request.speed not in {None, "standard"}:
+        raise InvalidRequest("Only the 'standard' speed is offered.", param="speed")
+    if request.inference_geo not in {None, "global"}:
+        raise InvalidRequest("Only the 'global' inference_geo is offered.", param="inference_geo")
+
+
+def _check_tools(tools: list[Tool]) -> None:
+    for place, tool in enumerate(tools):
+        if tool.is_function:
+            if not tool.name or not bytes(tool.input_schema).startswith(b"{"):
+                raise InvalidRequest(
+                    f"'tools[{place}]' needs a 'name' and an 'input_schema'.", param=f"tools[{place}]"
+                )
+        elif not (tool.type or "").startswith(_OFFERED_TOOLS):
+            raise InvalidRequest(
+                f"The tool '{tool.type}' is not offered here: it is billed apart from the tokens.",
+                param=f"tools[{place}].type",
+            )
+
+
+def _check_thinking(request: MessagesRequest) -> None:
+    if request.thinking is UNSET:
+        return
+    thinking = THINKING.decode(request.thinking)
+    if thinking.type == "enabled" and thinking.budget_tokens is None:
+        raise InvalidRequest(
+            "Missing required parameter: 'thinking.budget_tokens'.", param="thinking.budget_tokens"
+        )
+
+
+class _Weight:
+    """Counts what a prompt holds, and checks its blocks on the way."""
+
+    def __init__(self) -> None:
+        self.images = self.files = self.media_bytes = 0
+        self.has_strange_thoughts = False
+
+    def take(self, content: str | list[Block], place: str) -> None:
+        """Weigh a list of blocks; raises ``InvalidRequest``."""
+        if isinstance(content, str):
+            return
+        for index, block in enumerate(content):
+            self._take(block, f"{place}[{index}]")
+
+    def _take(self, block: Block, place: str) -> None:
+        for name in _NEEDED.get(block.type, ()):
+            if getattr(block, name) is UNSET:
+                raise InvalidRequest(
+                    f"Missing required parameter: '{place}.{name}'.", param=f"{place}.{name}"
+                )
+        if block.type in {"image", "document"}:
+            self._take_medium(block, place)
+        elif block.type == "tool_result" and isinstance(block.content, Raw):
+            self.take(read(CONTENT, block.content, f"{place}.content"), f"{place}.content")
+        elif block.type == "thinking":
+            self.has_strange_thoughts |= not block.signature or is_wrapped(str(block.signature))
+        elif block.type == "redacted_thinking":
+            self.has_strange_thoughts |= is_wrapped(str(block.data))
+        elif block.type == "container_upload":
+            raise InvalidRequest("Files are not kept here.", param=f"{place}.type")
+
+    def _take_medium(self, block: Block, place: str) -> None:
+        source = block.source
+        if not isinstance(source, Source):
+            raise InvalidRequest(f"Invalid value for '{place}.source'.", param=f"{place}.source")
+        if source.type == "file":
+            raise InvalidRequest(
+                "Files are not kept here: send the file itself, or its URL.", param=f"{place}.source.type"
+            )
+        if block.type == "image":
+            self.images += 1
+            self.media_bytes += len(source.data)
+        elif source.type in {"base64", "url"}:
+            self.files += 1
+
+    def prompt(self, request: MessagesRequest, *, has_tools: bool, has_search: bool) -> Prompt:
+        """Return what the whole prompt holds."""
+        size = len(bytes(request.messages)) - self.media_bytes
+        for extra in (request.system, request.tools, request.output_config, request.output_format):
+            size += len(bytes(extra)) if isinstance(extra, Raw) else 0
+        return Prompt(
+            text_bytes=max(0, size),
+            images=self.images,
+            audios=0,
+            files=self.files,
+            has_tools=has_tools,
+            has_search=has_search,
+        )

@@ -1,0 +1,324 @@
+"""Messages passed on as they are, from an Anthropic client to Anthropic or another who speaks the same.
+
+The request is written anew from what was parsed; the answer keeps its ids, blocks and usage, so nothing that only
+Anthropic knows is lost. Only the model's name is ours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from catalog.pricing import Usage
+from catalog.snapshot import Channel
+from gateway.asked import Attempt
+from gateway.errors import GatewayError
+from gateway.formats import messages_body as body_shapes
+from gateway.formats.messages import MessagesAsked
+from gateway.formats.messages_errors import error_object
+from gateway.formats.messages_seals import is_wrapped
+from gateway.formats.messages_writer import usage_object
+from gateway.metering import TextMeter
+from gateway.passages.base import Answer
+from gateway.upstreams import openai_wire
+from gateway.upstreams.anthropic_request import most_output
+from gateway.upstreams.anthropic_wire import (
+    MAX_SEARCHES,
+    TARGET,
+    ReportedUsage,
+    finish_reason,
+    is_named_well,
+    request_headers,
+    usage_of,
+)
+from gateway.upstreams.base import BadAnswer, CannotExpress, Prepared, Splitter
+from gateway.upstreams.sse import EventSplitter
+
+_ENCODER = msgspec.json.Encoder()
+_NONSENSE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_BLOCK_LISTS = msgspec.json.Decoder(list[dict[str, Raw]])
+_NAMED = frozenset({"tool_use", "server_tool_use", "mcp_tool_use", "redacted_thinking"})
+
+
+class _Block(msgspec.Struct):
+    type: str
+    text: str | None = None
+    thinking: str | None = None
+    name: str | None = None
+    input: Raw = Raw(b"")
+    content: Raw = Raw(b"")
+
+
+class _Message(msgspec.Struct):
+    type: str
+    content: list[_Block]
+    model: str | None = None
+    id: str | None = None
+    stop_reason: str | None = None
+    usage: ReportedUsage | None = None
+
+
+class _Start(msgspec.Struct):
+    id: str | None = None
+    model: str | None = None
+    usage: ReportedUsage | None = None
+
+
+class _Delta(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    partial_json: str | None = None
+    content: str | None = None
+    signature: str | None = None
+    stop_reason: str | None = None
+
+
+class _Event(msgspec.Struct):
+    type: str
+    index: int = 0
+    message: _Start | None = None
+    content_block: _Block | None = None
+    delta: _Delta | None = None
+    usage: ReportedUsage | None = None
+
+
+_MESSAGE = msgspec.json.Decoder(_Message)
+_EVENT = msgspec.json.Decoder(_Event)
+
+
+def native_body(asked: MessagesAsked, attempt: Attempt, fields: dict[str, Any]) -> bytes:
+    """Write the caller's body anew for a route; ``fields`` are changed on the way."""
+    body = asked.body
+    fields |= {
+        "model": attempt.route.upstream_model,
+        "service_tier": None,
+        "speed": None,
+        "inference_geo": None,
+    }
+    if asked.read.has_strange_thoughts:
+        fields["messages"] = _without_strange_thoughts(body.messages)
+    if asked.read.has_endless_search and isinstance(body.tools, Raw):
+        fields["tools"] = _with_limits(body.tools)
+    return _ENCODER.encode(msgspec.structs.replace(body, **fields))
+
+
+def _without_strange_thoughts(messages: Raw) -> Raw:
+    """Return the messages without thoughts that Anthropic did not seal, which it would refuse."""
+    turns: list[dict[str, Any]] = []
+    for turn in _BLOCK_LISTS.decode(messages):
+        content: Any = turn["content"]
+        if bytes(content).startswith(b"["):
+            content = [block for block in _BLOCK_LISTS.decode(content) if not _is_strange(block)]
+            if not content:
+                continue
+        turns.append(turn | {"content": content})
+    return Raw(_ENCODER.encode(turns))
+
+
+def _is_strange(block: dict[str, Raw]) -> bool:
+    kind = msgspec.json.decode(block["type"])
+    if kind not in {"thinking", "redacted_thinking"}:
+        return False
+    signature = msgspec.json.decode(block["signature" if kind == "thinking" else "data"])
+    return not signature or is_wrapped(signature)
+
+
+def _with_limits(tools: Raw) -> Raw:
+    """Return the tools with a limit on each search, because that many are held for."""
+    limited = []
+    shapes = body_shapes.TOOLS.decode(tools)
+    for shape, tool in zip(shapes, _BLOCK_LISTS.decode(tools), strict=True):
+        is_endless = shape.is_search and shape.max_uses is None
+        limited.append(tool | {"max_uses": MAX_SEARCHES} if is_endless else tool)
+    return Raw(_ENCODER.encode(limited))
+
+
+class NativeMessages:
+    """The passage from Anthropic's clients to Anthropic."""
+
+    def prepare(self, attempt: Attempt) -> Prepared:
+        """See ``Passage.prepare``."""
+        assert isinstance(attempt.asked, MessagesAsked)
+        asked = attempt.asked
+        dropped: tuple[str, ...] = ()
+        fields: dict[str, Any] = {"max_tokens": most_output(attempt)}
+        if "no_sampling" in attempt.model.traits:
+            dropped = tuple(
+                name for name in ("temperature", "top_p", "top_k") if getattr(asked.body, name) is not None
+            )
+            fields |= dict.fromkeys(dropped)
+        if asked.prompt.has_search and "web_search" not in attempt.model.capabilities:
+            raise CannotExpress("web_search", f"The model '{attempt.model.id}' cannot search the web.")
+        headers = request_headers(
+            attempt.route.channel, attempt.headers, is_stream=asked.is_stream, is_native=True
+        )
+        return Prepared(TARGET, headers, native_body(asked, attempt, fields), dropped)
+
+    def answer(self, body: bytes, attempt: Attempt) -> Answer:
+        """See ``Passage.answer``."""
+        try:
+            message = _MESSAGE.decode(body)
+            raw: dict[str, Raw] = msgspec.json.decode(body, type=dict[str, Raw])
+        except _NONSENSE as exc:
+            raise BadAnswer("not a message") from exc
+        if message.type != "message" or message.stop_reason is None:
+            raise BadAnswer("an error with status 200")
+        meter = TextMeter()
+        for block in message.content:
+            _count(meter, block)
+        return Answer(
+            body=_ENCODER.encode(raw | {"model": attempt.model.id}),
+            usage=usage_of(message.usage),
+            text_tokens=meter.tokens,
+            has_output=meter.has_output,
+            finish_reason=finish_reason(message.stop_reason),
+            upstream_id=message.id or "",
+        )
+
+    def stream(self, attempt: Attempt) -> NativeMessagesStream:
+        """See ``Passage.stream``."""
+        return NativeMessagesStream(attempt.model.id)
+
+    def splitter(self) -> Splitter:
+        """See ``Passage.splitter``."""
+        return EventSplitter()
+
+    def blames_our_account(self, body: bytes) -> bool:
+        """See ``Passage.blames_our_account``."""
+        return openai_wire.blames_our_account(body)
+
+    def complaint(self, body: bytes, channel: Channel) -> tuple[str, str | None]:
+        """See ``Passage.complaint``."""
+        return openai_wire.complaint(body, channel)
+
+
+def _count(meter: TextMeter, block: _Block) -> None:
+    """Count a whole block of output; what tools of the provider found is input."""
+    if block.type in _NAMED:
+        meter.count((block.name or "") + bytes(block.input).decode("utf-8", "replace"))
+    elif block.type == "compaction":
+        meter.count(bytes(block.content).decode("utf-8", "replace"))
+    elif block.text:
+        meter.count(block.text)
+    elif block.type == "thinking":
+        meter.count(block.thinking or "")
+
+
+class NativeMessagesStream:
+    """Passes a stream of message events on; bytes pass as they came wherever they may."""
+
+    def __init__(self, model_id: str) -> None:
+        self.usage: Usage | None = None
+        self.finish_reason = ""
+        self.upstream_id = ""
+        self.is_done = False
+        self._model_id = model_id
+        self._reported: ReportedUsage | None = None
+        self._meter = TextMeter()
+        self._open: set[int] = set()
+
+    @property
+    def has_output(self) -> bool:
+        """Tell whether content, a tool call or reasoning was seen."""
+        return self._meter.has_output
+
+    @property
+    def output_tokens(self) -> int:
+        """Return the output so far, estimated."""
+        return self._meter.tokens
+
+    def feed(self, event: bytes) -> bytes:
+        """Translate the data of one event; see ``StreamTranslator.feed``."""
+        try:
+            read = _EVENT.decode(event)
+        except _NONSENSE as exc:
+            raise BadAnswer("not an event") from exc
+        kind = read.type
+        if kind == "content_block_delta":
+            self._note_delta(read.delta)
+            if b"\n" not in event:
+                return b"event: content_block_delta\ndata: %b\n\n" % event
+        elif kind == "message_stop":
+            # Told by ``closing``, once the call is settled.
+            self.is_done = True
+            return b""
+        elif kind == "error":
+            raise BadAnswer("an error inside the stream")
+        else:
+            event = self._note(read, event)
+        if not is_named_well(kind):
+            raise BadAnswer("an event of no kind")
+        if b"\n" in event:
+            event = _ENCODER.encode(msgspec.json.decode(event))
+        return b"event: %b\ndata: %b\n\n" % (kind.encode(), event)
+
+    def _note_delta(self, delta: _Delta | None) -> None:
+        if delta is None:
+            raise BadAnswer("a piece of nothing")
+        text = delta.text or delta.thinking or delta.partial_json or delta.content
+        if text:
+            self._meter.count(text)
+        elif delta.signature:
+            self._meter.count("")
+
+    def _note(self, read: _Event, event: bytes) -> bytes:
+        match read.type:
+            case "message_start":
+                return self._begin(read, event)
+            case "content_block_start" if read.content_block is not None:
+                self._open.add(read.index)
+                if read.content_block.type in _NAMED or read.content_block.text:
+                    _count(self._meter, read.content_block)
+            case "content_block_stop":
+                self._open.discard(read.index)
+            case "message_delta":
+                self._finish(read)
+            case _:
+                pass
+        return event
+
+    def _begin(self, read: _Event, event: bytes) -> bytes:
+        message = read.message
+        if message is None:
+            raise BadAnswer("a start of nothing")
+        self.upstream_id = message.id or ""
+        self._reported = message.usage
+        # An unescaped "model": cannot stand inside a JSON string, so the first one is the message's own field.
+        theirs = b'"model":' + _ENCODER.encode(message.model)
+        if event.count(theirs) == 1:
+            return event.replace(theirs, b'"model":' + _ENCODER.encode(self._model_id))
+        raw: dict[str, Any] = msgspec.json.decode(event)
+        return _ENCODER.encode(raw | {"message": raw["message"] | {"model": self._model_id}})
+
+    def _finish(self, read: _Event) -> None:
+        if read.usage is not None:
+            self._reported = self._reported.updated(read.usage) if self._reported else read.usage
+            self.usage = usage_of(self._reported)
+        if read.delta is not None and read.delta.stop_reason:
+            self.finish_reason = finish_reason(read.delta.stop_reason)
+
+    def closing(self, usage: Usage) -> bytes:
+        """End a finished stream; see ``StreamTranslator.closing``."""
+        return b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
+    def cut(self, usage: Usage) -> bytes:
+        """End a stream that must stop here with stop reason ``max_tokens``."""
+        stops = [_event("content_block_stop", {"index": index}) for index in sorted(self._open)]
+        delta = {"stop_reason": "max_tokens", "stop_sequence": None}
+        end = (
+            []
+            if self.finish_reason
+            else [_event("message_delta", {"delta": delta, "usage": usage_object(usage)})]
+        )
+        return b"".join([*stops, *end]) + self.closing(usage)
+
+    def failure(self, error: GatewayError) -> bytes:
+        """Tell that the stream broke."""
+        return _event("error", {"error": error_object(error)})
+
+
+def _event(kind: str, fields: dict[str, Any]) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), _ENCODER.encode({"type": kind} | fields))
