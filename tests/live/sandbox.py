@@ -11,6 +11,15 @@ import httpx2
 from tests.live.programs import Program, wait_until
 
 _SERVING = re.compile(r"serving on (http://\S+/v1)")
+# Where each protocol stands below the sandbox's address, as the base URL of a channel that speaks it.
+_PATHS = {
+    "openai": "/v1",
+    "openai_responses": "/v1",
+    "anthropic": "/anthropic/v1",
+    "gemini": "/gemini/v1beta",
+    "deepseek": "/deepseek",
+    "qwen": "/qwen/v1",
+}
 
 
 class LiveSandbox:
@@ -21,8 +30,12 @@ class LiveSandbox:
     ) -> None:
         self.program = Program(["-m", "fastanchor.local.sandbox", "--port", "0", *options], log=log)
         wait_until(self._is_serving, what="the sandbox serves")
-        self.base_url = _SERVING.findall(self.program.output())[-1]
+        self.base_url: str = _SERVING.findall(self.program.output())[-1]
         self.http = httpx2.Client(base_url=self.base_url.removesuffix("/v1"), timeout=30)
+
+    def base_url_of(self, adapter: str) -> str:
+        """Return the base URL of a channel that speaks an adapter's protocol."""
+        return self.base_url.removesuffix("/v1") + _PATHS[adapter]
 
     def log(self, nonce: str | None = None) -> list[dict[str, Any]]:
         """Return what it was asked, oldest first; with ``nonce`` also bodies and headers."""

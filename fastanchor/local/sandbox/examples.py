@@ -122,7 +122,8 @@ def _kind(schema: Schema, depth: int) -> str:
         return "null" if is_ended else next((one for one in kind if one != "null"), "null")
     if kind is None:
         return "object" if "properties" in schema else "array" if "items" in schema else "string"
-    return str(kind)
+    # Gemini writes its kinds in capitals.
+    return str(kind).lower()
 
 
 def _merged(one: Schema, other: Schema) -> Schema:

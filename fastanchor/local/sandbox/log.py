@@ -14,6 +14,8 @@ class Entry(msgspec.Struct):
     """One request. ``outcome``: running, finished, refused, aborted (the client left), cut (we broke it off)."""
 
     model: str
+    protocol: str = ""
+    path: str = ""
     nonce: str = ""
     # The id in the answer, which a usage record keeps.
     answer_id: str = ""
@@ -53,12 +55,16 @@ class RequestLog:
         if nonce is None:
             return [_facts(entry) for entry in self._entries]
         mine = [entry for entry in self._entries if entry.nonce == nonce]
-        return [
-            {**_facts(entry), "body": msgspec.Raw(entry.body), "headers": entry.headers} for entry in mine
-        ]
+        return [{**_facts(entry), "body": _sent(entry), "headers": entry.headers} for entry in mine]
 
 
 def _facts(entry: Entry) -> dict[str, Any]:
     facts = msgspec.structs.asdict(entry)
     del facts["body"], facts["headers"]
     return facts
+
+
+def _sent(entry: Entry) -> msgspec.Raw | str:
+    if entry.headers.get("content-type", "").startswith("multipart/"):
+        return entry.body.decode("latin-1")
+    return msgspec.Raw(entry.body)

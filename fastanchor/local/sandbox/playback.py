@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from fastanchor.lib.ids import random_base62
-from fastanchor.local.sandbox import wire
 from fastanchor.local.sandbox.answers import Answer, Delta
-from fastanchor.local.sandbox.chat_request import ChatRequest
+from fastanchor.local.sandbox.dialect import Dialect, Event, Frames, Voice, refusal
 from fastanchor.local.sandbox.directives import Directive
 from fastanchor.local.sandbox.log import Entry
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-_JSON = "application/json"
+JSON = "application/json"
 _EVENTS = "text/event-stream; charset=utf-8"
 _HTML = b"<!doctype html><html><head><title>Just a moment...</title></head><body>Checking your browser.</body></html>"
 _GARBAGE = b'data: {"id":"chatcmpl-1","object":"chat.comp\xff\xfe\n\n'
-_SERVER_ERROR = msgspec.json.encode(wire.error(500))
 
 
 class BrokenOff(Exception):
@@ -42,22 +39,15 @@ class Pace:
 
 
 class Outgoing:
-    """The response of one request."""
+    """The response of one request; every response carries ``usual`` headers."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
+        self.usual: dict[str, str] = {}
 
     async def start(self, status: int, content_type: str, extra: dict[str, str] | None = None) -> None:
-        """Send the status and the headers that OpenAI sends, its account's limits included."""
-        headers = {
-            "content-type": content_type,
-            "x-request-id": f"req_{random_base62(32)}",
-            "openai-processing-ms": "12",
-            "openai-organization": "sandbox",
-            "x-ratelimit-limit-requests": "10000",
-            "x-ratelimit-remaining-requests": "9999",
-            **(extra or {}),
-        }
+        """Send the status and the headers."""
+        headers = {"content-type": content_type, **self.usual, **(extra or {})}
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
 
@@ -69,7 +59,7 @@ class Outgoing:
         """Send the last part."""
         await self._send({"type": "http.response.body", "body": part, "more_body": False})
 
-    async def whole(self, status: int, body: bytes, content_type: str = _JSON, **extra: str) -> None:
+    async def whole(self, status: int, body: bytes, content_type: str = JSON, **extra: str) -> None:
         """Send a complete response."""
         await self.start(status, content_type, {"content-length": str(len(body)), **extra})
         await self.end(body)
@@ -83,10 +73,13 @@ class Outgoing:
 class Playback:
     """One answer on its way to one caller."""
 
-    request: ChatRequest
+    dialect: Dialect
+    voice: Voice
+    frames: Frames
     directive: Directive
     answer: Answer
-    usage: dict[str, Any]
+    is_stream: bool
+    output_tokens: int
     pace: Pace
     out: Outgoing
     entry: Entry
@@ -97,14 +90,14 @@ class Playback:
         if nonsense is not None:
             self.entry.outcome = "refused"
             await self.out.whole(200, *nonsense)
-        elif self.request.stream:
+        elif self.is_stream:
             await self._stream()
         else:
             await self._answer_whole()
 
     def _nonsense(self) -> tuple[bytes, str] | None:
         """Return an ordered body, with its type, that is no answer although the status says 200."""
-        order, content_type = self.directive, _EVENTS if self.request.stream else _JSON
+        order, content_type = self.directive, _EVENTS if self.is_stream else JSON
         if order.html:
             return _HTML, "text/html"
         if order.garbage:
@@ -112,20 +105,25 @@ class Playback:
         if order.empty:
             return b"", content_type
         if order.error_first:
-            return self._chunks().error(500) if self.request.stream else _SERVER_ERROR, content_type
+            return self._first_error(), content_type
         return None
 
+    def _first_error(self) -> bytes:
+        if self.is_stream:
+            return b"".join(map(self.frames.event, self.voice.failure()))
+        return msgspec.json.encode(self.dialect.error(refusal(500)))
+
     async def _answer_whole(self) -> None:
-        completion = wire.completion(self._model(), self.answer, self._reported())
-        self.entry.answer_id = completion["id"]
-        body = msgspec.json.encode(completion)
+        completion = self.voice.whole()
+        self.entry.answer_id = self.voice.answer_id
+        body = b"\n" * self.directive.blank + msgspec.json.encode(completion)
         try:
             await self._think()
         except OrderedError:
             self.entry.outcome = "cut"
-            await self.out.whole(500, _SERVER_ERROR)
+            await self.out.json(500, self.dialect.error(refusal(500)))
         except BrokenOff:
-            await self.out.start(200, _JSON, {"content-length": str(len(body))})
+            await self.out.start(200, JSON, {"content-length": str(len(body))})
             await self.out.write(body[: len(body) // 2])
             raise
         else:
@@ -135,86 +133,66 @@ class Playback:
     async def _think(self) -> None:
         """Take as long as the stream would."""
         await _pause(self.pace.first_ms)
-        async for _, _, tokens in self._spoken():
-            self.entry.count(tokens)
+        async for delta in self._spoken():
+            self.entry.count(delta.tokens)
             await _pause(self.pace.delay_ms)
 
     async def _stream(self) -> None:
-        chunks = self._chunks()
-        self.entry.answer_id = chunks.answer_id
+        self.entry.answer_id = self.voice.answer_id
         await self.out.start(200, _EVENTS, {"cache-control": "no-cache"})
-        for index in range(len(self.answer.choices)):
-            await self._write(chunks.delta(index, {"role": "assistant", "content": "", "refusal": None}))
+        for _ in range(self.directive.blank):
+            await self._live()
+        await self._write(self.voice.opening())
         if self.directive.role_only_then_close:
             raise BrokenOff
         await _pause(self.pace.first_ms)
         try:
-            await self._stream_tokens(chunks)
+            await self._stream_tokens()
         except OrderedError:
             self.entry.outcome = "cut"
-            await self.out.end(chunks.error(500))
+            await self._write(self.voice.failure())
         else:
-            await self._stream_end(chunks)
+            self._finish()
+            await self._write(self.voice.closing())
+        await self.out.end()
 
-    async def _stream_tokens(self, chunks: wire.Chunks) -> None:
-        async for index, delta, tokens in self._spoken():
+    async def _stream_tokens(self) -> None:
+        async for delta in self._spoken():
             if self.directive.comments:
-                await self._write(chunks.comment())
-            await self._write(chunks.delta(index, delta))
-            self.entry.count(tokens)
+                await self._live()
+            await self._write(self.voice.say(delta))
+            self.entry.count(delta.tokens)
             await _pause(self.pace.delay_ms, yields=True)
+
+    async def _live(self) -> None:
+        await self._send(self.frames.comment(self.voice.comment()))
 
     async def _spoken(self) -> AsyncIterator[Delta]:
         """Yield the deltas up to the point where the answer is ordered to go wrong."""
         sent = 0
-        for delta in self._deltas():
+        for delta in self.answer.deltas():
             await self._go_wrong(sent)
             yield delta
-            sent += delta[2]
+            sent += delta.tokens
         await self._go_wrong(sent)
-
-    def _deltas(self) -> Iterator[Delta]:
-        if self.directive.big_line:
-            yield 0, {"content": "x" * self.directive.big_line}, 1
-        yield from self.answer.deltas()
 
     async def _go_wrong(self, sent: int) -> None:
         if self.directive.close_after == sent:
             raise BrokenOff
-        if self.directive.error_after == sent:
+        if self.directive.fails_after == sent:
             raise OrderedError
         if self.directive.stall_after == sent:
             await asyncio.Event().wait()
 
-    async def _stream_end(self, chunks: wire.Chunks) -> None:
-        if not self.directive.no_finish:
-            for index, choice in enumerate(self.answer.choices):
-                await self._write(chunks.delta(index, {}, choice.finish_reason))
-        self._finish()
-        if self.request.wants_usage and not self.directive.no_usage:
-            await self._write(chunks.usage(self.usage))
-        await self.out.end(b"" if self.directive.no_done else chunks.event(b"[DONE]"))
-
-    def _chunks(self) -> wire.Chunks:
-        return wire.Chunks(
-            self._model(),
-            has_usage=self.request.wants_usage,
-            is_padded=self.request.wants_obfuscation,
-            is_spaced=self.directive.spaced,
-            line_end=b"\r\n" if self.directive.crlf else b"\n",
-        )
-
-    def _model(self) -> str:
-        return self.directive.model or self.request.model
-
-    def _reported(self) -> dict[str, Any] | None:
-        return None if self.directive.no_usage else self.usage
-
     def _finish(self) -> None:
         self.entry.outcome = "finished"
-        self.entry.completion_tokens = self.usage["completion_tokens"]
+        self.entry.completion_tokens = self.output_tokens
 
-    async def _write(self, event: bytes) -> None:
+    async def _write(self, events: list[Event]) -> None:
+        for event in events:
+            await self._send(self.frames.event(event))
+
+    async def _send(self, event: bytes) -> None:
         if not self.directive.split:
             return await self.out.write(event)
         for byte in event:
