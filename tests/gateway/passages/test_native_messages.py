@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from catalog.pricing import Usage
+from gateway.errors import InvalidRequest, UpstreamError
+from gateway.formats.messages import Messages
+from gateway.formats.messages_seals import Seal, wrap
+from gateway.passages.base import StreamTranslator
+from gateway.passages.native_messages import NativeMessages
+from gateway.upstreams.base import BadAnswer, CannotExpress, Prepared
+from gateway.upstreams.sse import EventSplitter
+from tests.gateway.attempts import ask, attempt, channel, model
+from tests.gateway.formats.messages_shapes import blocks_of, events_of
+
+RECORDINGS = Path(__file__).resolve().parents[4] / "shared" / "recordings" / "anthropic"
+needs_recordings = pytest.mark.skipif(
+    not RECORDINGS.is_dir(), reason="no folder with recorded provider traffic"
+)
+_USER = {"role": "user", "content": "hi"}
+_SEARCH = {"type": "web_search_20250305", "name": "web_search"}
+
+
+def prepare(body: dict[str, Any], headers: dict[str, str] | None = None, **fields: Any) -> Prepared:
+    said = {"model": "claude", "max_tokens": 100, "messages": [_USER], **body}
+    to = attempt(
+        ask(Messages(), said),
+        model=model("claude", **fields),
+        channel=channel("anthropic"),
+        headers=headers or {},
+    )
+    return NativeMessages().prepare(to)
+
+
+def stream() -> StreamTranslator:
+    asked = ask(Messages(), {"model": "claude", "max_tokens": 9, "messages": [_USER]})
+    return NativeMessages().stream(attempt(asked, model=model("claude")))
+
+
+def recorded(pattern: str) -> list[tuple[str, dict[str, Any]]]:
+    files = sorted(RECORDINGS.glob(pattern))
+    return [(path.name, json.loads(path.read_text(encoding="utf-8"))) for path in files]
+
+
+def test_what_was_parsed_is_sent_under_the_upstreams_name_of_the_model() -> None:
+    prepared = prepare(
+        {
+            "stream": True,
+            "service_tier": "auto",
+            "speed": "standard",
+            "context_management": {"edits": []},
+            "system": [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}],
+        },
+        {
+            "anthropic-version": "2026-10-21",
+            "anthropic-beta": "context-management-2025-06-27, oauth-2025-04-20",
+        },
+    )
+
+    assert json.loads(prepared.body) == {
+        "model": "upstream/name",
+        "max_tokens": 100,
+        "messages": [_USER],
+        "stream": True,
+        "context_management": {"edits": []},
+        "system": [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}],
+    }
+    assert prepared.target == "/messages"
+    assert dict(prepared.headers) == {
+        "content-type": "application/json",
+        "accept": "text/event-stream",
+        "x-api-key": "sk-secret-of-ours-123456",
+        "anthropic-version": "2026-10-21",
+        "anthropic-beta": "context-management-2025-06-27",
+    }
+
+
+def test_a_header_that_is_no_version_goes_nowhere() -> None:
+    headers = dict(prepare({}, {"anthropic-version": "x\r\ny: z", "anthropic-beta": "é"}).headers)
+
+    assert headers["anthropic-version"] == "2023-06-01"
+    assert "anthropic-beta" not in headers
+
+
+def test_the_maximum_is_the_models_own_at_most_and_searches_are_limited() -> None:
+    tools = [_SEARCH, {"name": "look", "input_schema": {"type": "object"}}, _SEARCH | {"max_uses": 2}]
+
+    written = json.loads(prepare({"max_tokens": 90_000, "tools": tools}, max_output=8_192).body)
+
+    assert written["max_tokens"] == 8_192
+    assert [tool.get("max_uses") for tool in written["tools"]] == [10, None, 2]
+    with pytest.raises(CannotExpress):
+        prepare({"tools": tools}, capabilities=frozenset({"tools"}))
+
+
+def test_sampling_is_left_out_and_named_where_the_model_knows_none() -> None:
+    prepared = prepare({"temperature": 0.5, "top_k": 3}, traits=frozenset({"no_sampling"}))
+
+    assert prepared.dropped == ("temperature", "top_k")
+    assert "temperature" not in json.loads(prepared.body)
+
+
+def test_thoughts_that_anthropic_did_not_seal_are_left_out() -> None:
+    own = {"type": "thinking", "thinking": "mine", "signature": "sig"}
+    others = [
+        {"type": "thinking", "thinking": "theirs", "signature": wrap(Seal("gemini", "x"))},
+        {"type": "thinking", "thinking": "nobody's", "signature": ""},
+        {"type": "redacted_thinking", "data": wrap(Seal("responses", "x"))},
+    ]
+    text = {"type": "text", "text": "so"}
+    turns = [
+        _USER,
+        {"role": "assistant", "content": [own, *others, text]},
+        {"role": "assistant", "content": others},
+        _USER,
+    ]
+
+    written = json.loads(prepare({"messages": turns}).body)
+
+    assert written["messages"] == [_USER, {"role": "assistant", "content": [own, text]}, _USER]
+
+
+@needs_recordings
+def test_every_recorded_request_passes_unchanged_or_is_refused() -> None:
+    passed = 0
+    for name, exchange in recorded("*.json"):
+        said = exchange["request"]
+        with contextlib.suppress(InvalidRequest):
+            asked = ask(Messages(), said)
+            to = attempt(
+                asked,
+                model=model("claude", max_output=64_000),
+                channel=channel("anthropic"),
+                upstream_model=said["model"],
+            )
+            sent = json.loads(NativeMessages().prepare(to).body)
+            for tool in said.get("tools", ()):
+                if tool.get("type", "").startswith("web_search"):
+                    tool["max_uses"] = tool["max_uses"] or 10
+            if not said["stream"]:
+                sent.pop("stream", None)
+                said.pop("stream")
+            assert sent == said, name
+            passed += 1
+    assert passed >= 20
+
+
+@needs_recordings
+def test_every_recorded_answer_passes_whole_under_our_name_of_the_model() -> None:
+    for name, exchange in recorded("*[0-9].json"):
+        if exchange["status"] != 200:
+            continue
+        said = exchange["response"]
+        answer = NativeMessages().answer(json.dumps(said).encode(), attempt(model=model("claude")))
+
+        assert json.loads(answer.body) == said | {"model": "claude"}, name
+        assert answer.usage is not None
+        assert answer.usage.output_tokens == said["usage"]["output_tokens"], name
+        assert answer.has_output
+        assert answer.upstream_id == said["id"]
+        # The estimate is for upstreams that report nothing; it must be near.
+        assert (
+            answer.usage.output_tokens / 6 < answer.text_tokens + 30 < 6 * answer.usage.output_tokens + 60
+        ), name
+
+
+@needs_recordings
+def test_every_recorded_stream_passes_whole_under_our_name_of_the_model() -> None:
+    for name, exchange in recorded("*.stream.json"):
+        raw: bytes = exchange["response"].encode()
+        splitter, translator = EventSplitter(), stream()
+        wire = b"".join(translator.feed(event) for event in splitter.feed(raw) + splitter.finish())
+
+        assert translator.is_done
+        assert translator.usage is not None
+        assert translator.has_output
+        assert translator.finish_reason == "stop", name
+        sent = [json.loads(line[5:]) for line in raw.decode().splitlines() if line.startswith("data:")]
+        sent[0]["message"]["model"] = "claude"
+        lines = (wire + translator.closing(translator.usage)).decode().splitlines()
+        got = [json.loads(line[5:]) for line in lines if line.startswith("data:")]
+        assert got == sent, name
+        assert [line[7:] for line in lines if line.startswith("event:")] == [event["type"] for event in sent]
+
+
+def test_a_cut_stream_closes_its_block_and_a_broken_one_says_so() -> None:
+    translator = stream()
+    begun = b"".join(
+        translator.feed(json.dumps(event).encode())
+        for event in (
+            {"type": "message_start", "message": _message()},
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+            {"type": "ping"},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "half"}},
+        )
+    )
+    events = events_of(begun + translator.cut(Usage(5, 0, 0, 1, 0)))
+    broken = translator.failure(UpstreamError("The model's provider broke off."))
+
+    assert events[0]["message"]["model"] == "claude"
+    assert blocks_of(events) == [{"type": "text", "text": "half"}]
+    assert events[-2]["delta"]["stop_reason"] == "max_tokens"
+    assert json.loads(broken.split(b"data: ")[1])["error"]["type"] == "api_error"
+    assert translator.finish_reason == ""
+    assert translator.output_tokens == 1
+
+
+def _message() -> dict[str, Any]:
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-real-name",
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": {"input_tokens": 5, "output_tokens": 1},
+    }
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b"",
+        b"[]",
+        b'{"type":"error","error":{"type":"overloaded_error"}}',
+        b'{"type":"content_block_delta"}',
+        b'{"type":"message_start"}',
+        b'{"type":"a\\nb"}',
+        b"[" * 100_000,
+    ],
+)
+def test_nonsense_is_a_bad_answer(event: bytes) -> None:
+    with pytest.raises(BadAnswer):
+        stream().feed(event)
+    with pytest.raises(BadAnswer):
+        NativeMessages().answer(event, attempt(model=model("claude")))
+
+
+@given(st.lists(st.binary(max_size=50)))
+def test_no_bytes_do_more_than_a_bad_answer(events: list[bytes]) -> None:
+    translator = stream()
+    for event in events:
+        with contextlib.suppress(BadAnswer):
+            translator.feed(event)
+
+    assert not translator.is_done
