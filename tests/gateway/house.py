@@ -150,6 +150,7 @@ class House:
         self.upstream = upstream
         self.balance_nano = 1_000_000_000
         self.capabilities: frozenset[str] = frozenset()
+        self.provider = "other"
         self.adapter = "openai"
         # What the opening of the wallet waits for.
         self.may_open = asyncio.Event()
@@ -182,7 +183,7 @@ class House:
 
     async def _catalog(self) -> Snapshot:
         channel = Channel(
-            id="chan_1", name="one", provider="other", adapter=self.adapter, api_key="sk-secret", weight=1, priority=1,
+            id="chan_1", name="one", provider=self.provider, adapter=self.adapter, api_key="sk-secret", weight=1, priority=1,
             base_url=f"http://127.0.0.1:{self.upstream.port}/v1", allow_private=True,
         )  # fmt: skip
         rates = Rates(input=1_000, cached_input=1_000, cache_write=1_000, output=1_000)
