@@ -14,6 +14,7 @@ from gateway.passages.transcriptions import TranscriptionPassage
 from gateway.passages.translation import Translation
 from gateway.upstreams.anthropic import Anthropic
 from gateway.upstreams.base import Adapter, CannotExpress
+from gateway.upstreams.bedrock import Bedrock
 from gateway.upstreams.gemini import Gemini
 from gateway.upstreams.openai_chat import OpenAIChat
 from gateway.upstreams.openai_responses import OpenAIResponses

@@ -14,8 +14,8 @@ from gateway.asked import Attempt
 from gateway.upstreams.base import CannotExpress
 from gateway.upstreams.gemini_config import generation_config
 from gateway.upstreams.gemini_media import audio_part, file_part, image_part
-from gateway.upstreams.tools import Offer, offer, wrapped
-from gateway.upstreams.wire_names import wire_name
+from gateway.upstreams.tools import Offer, offer
+from gateway.upstreams.wire_names import arguments, wire_name
 
 Service = Literal["gemini", "vertex"]
 
@@ -53,10 +53,19 @@ def _offer(form: f.Form, attempt: Attempt, *, can_mix: bool) -> Offer:
 
 
 def _system(messages: list[f.Message]) -> list[dict[str, Any]]:
-    parts = [part for message in messages if message.role == "system" for part in message.parts]
-    if any(not isinstance(part, f.Text) for part in parts):
+    """Return the instructions in front of the conversation."""
+    parts: list[dict[str, Any]] = []
+    for message in messages:
+        if message.role != "system":
+            break
+        parts += [{"text": text} for text in _instructions(message)]
+    return parts
+
+
+def _instructions(message: f.Message) -> list[str]:
+    if any(not isinstance(part, f.Text) for part in message.parts):
         raise CannotExpress("messages", "Instructions to this model can only be text.")
-    return [{"text": part.text} for part in parts if isinstance(part, f.Text) and part.text]
+    return [part.text for part in message.parts if isinstance(part, f.Text) and part.text]
 
 
 class _Contents:
@@ -72,12 +81,17 @@ class _Contents:
         """Return ``contents``; raises ``CannotExpress``."""
         contents: list[dict[str, Any]] = []
         for message in messages:
-            if message.role == "system":
+            if message.role == "system" and not contents:
                 continue
-            role = "user" if message.role == "user" else "model"
+            role = "model" if message.role == "assistant" else "user"
             if not contents or contents[-1]["role"] != role:
                 contents.append({"role": role, "parts": []})
-            self._add(message, contents[-1]["parts"])
+            if message.role == "system":
+                # There is no place for instructions between turns; where they stand matters more than their name.
+                parts = [{"text": f"<system>\n{text}\n</system>"} for text in _instructions(message)]
+                contents[-1]["parts"] += parts
+            else:
+                self._add(message, contents[-1]["parts"])
         for content in contents:
             self._finish(content)
         return contents or [{"role": "user", "parts": [{"text": ""}]}]
@@ -143,16 +157,6 @@ def _plain(part: f.Text | f.Refusal | f.Image | f.Audio | f.File, service: Servi
             return audio_part(part)
         case f.File():
             return file_part(part, needs_type=service == "vertex")
-
-
-def arguments(call: f.ToolCall) -> dict[str, Any]:
-    """Return a call's arguments as an object; text that is none (another model's mistake) goes under its own name."""
-    text = wrapped(call)
-    try:
-        value = msgspec.json.decode(text) if text.strip() else {}
-    except (msgspec.DecodeError, RecursionError):
-        value = None
-    return value if isinstance(value, dict) else {"arguments": text}
 
 
 def _tools(offered: Offer, service: Service) -> dict[str, Any]:

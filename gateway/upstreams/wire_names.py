@@ -1,12 +1,19 @@
-"""Names of functions as Gemini and Amazon Bedrock take them, and back: no namespaces, 64 plain characters."""
+"""Names, ids and arguments of functions as Gemini and Amazon Bedrock take them, and the way back.
+
+Neither knows namespaces; names and ids have 64 plain characters; arguments are objects.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections.abc import Iterable
+from typing import Any
 
-from gateway.form import CustomTool, FunctionTool, Tool
+import msgspec
+
+from gateway.form import CustomTool, FunctionTool, Tool, ToolCall
+from gateway.upstreams.tools import wrapped
 
 _UNFIT = re.compile(r"[^a-zA-Z0-9_-]")
 _MAX_NAME = 64
@@ -14,7 +21,11 @@ _MAX_NAME = 64
 
 def wire_name(name: str, namespace: str = "") -> str:
     """Return the name under which a tool is declared; one that had to be changed ends in a mark of the full name."""
-    full = f"{namespace}__{name}" if namespace else name
+    return plain(f"{namespace}__{name}" if namespace else name)
+
+
+def plain(full: str) -> str:
+    """Return a name or id that both take: the same one for the same text."""
     if full and len(full) <= _MAX_NAME and not _UNFIT.search(full):
         return full
     mark = hashlib.blake2s(full.encode("utf-8", "replace"), digest_size=4).hexdigest()
@@ -36,3 +47,13 @@ class CalledNames:
     def of(self, called: str) -> tuple[str, str]:
         """Return name and namespace; a name that nobody declared stays as it is."""
         return self._names.get(called, (called, ""))
+
+
+def arguments(call: ToolCall) -> dict[str, Any]:
+    """Return a call's arguments as an object; text that is none (another model's mistake) goes under its own name."""
+    text = wrapped(call)
+    try:
+        value = msgspec.json.decode(text) if text.strip() else {}
+    except (msgspec.DecodeError, RecursionError):
+        value = None
+    return value if isinstance(value, dict) else {"arguments": text}

@@ -169,8 +169,8 @@ def as_chat(request: dict[str, Any]) -> dict[str, Any]:
         named = {"name": "answer", "schema": config["responseJsonSchema"]}
         body["response_format"] = {"type": "json_schema", "json_schema": named}
     thinking = config.get("thinkingConfig", {})
-    if "thinking_budget" in thinking:
-        body["thinking_budget"] = thinking["thinking_budget"]
+    if thinking.get("thinking_budget") == 0:
+        body["reasoning_effort"] = "none"
     elif thinking:
         body["thinking"] = {"type": "enabled"}
     return {key: value for key, value in body.items() if value is not None}
