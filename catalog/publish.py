@@ -150,4 +150,5 @@ def _model(row: models.CatalogModel, routes: list[snapshot.Route]) -> snapshot.M
         routes=tuple(routes),
         kind=row.kind,
         traits=frozenset(row.traits),
+        life_cycle=row.life_cycle,
     )

@@ -123,6 +123,8 @@ class Model:
     kind: str = "chat"
     # What an adapter must know of a model and a caller need not; see ``catalog.models.Trait``.
     traits: frozenset[str] = frozenset()
+    # active or deprecated; what is retired is not sold.
+    life_cycle: str = "active"
 
     def price_at(self, unix_seconds: float) -> Price:
         """Return the price in force at a moment; the first price also covers all time before it."""

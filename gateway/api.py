@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
-from ninja import NinjaAPI, Schema
+from ninja import Field, NinjaAPI, Query, Schema
+from ninja.errors import ValidationError
 
 from accounts.keyring import Caller
 from catalog.snapshot import CatalogUnavailable, Model, Snapshot
+from fastanchor.lib.ids import new_id
 from gateway import door
 from gateway.envelope import error_response
-from gateway.errors import GatewayError, ModelNotFound, ServiceUnavailable
+from gateway.errors import GatewayError, InvalidRequest, ModelNotFound, ServiceUnavailable
+from gateway.formats import messages_errors
+from gateway.shown import page_of, shown
 from gateway.stages.admit import authenticate
 
 api = NinjaAPI(
@@ -24,35 +29,80 @@ api = NinjaAPI(
 )
 
 
+class ModelQuery(Schema):
+    """Which part of the list is wanted, in Anthropic's words; all of it without a limit."""
+
+    limit: int | None = Field(None, ge=1, le=1_000)
+    after_id: str = ""
+    before_id: str = ""
+
+
 class ModelObject(Schema):
-    """A model, in OpenAI's shape with extra keys."""
+    """A model in the shapes of OpenAI and Anthropic at once, with extra keys.
+
+    ``price`` holds USD per million tokens as text, and USD per image, search, character and second. Clients that send
+    ``anthropic-version`` get ``capabilities`` as Anthropic's object, all others as names.
+    """
 
     id: str
-    object: str = "model"
+    object: Literal["model"]
+    type: Literal["model"]
     created: int
+    created_at: str
     owned_by: str
     name: str
+    display_name: str
+    kind: str
+    lifecycle: str
+    line: None = None
+    deprecated_at: None = None
+    retires_at: None = None
     context_window: int
+    max_input_tokens: int
     max_output_tokens: int
-    capabilities: list[str]
+    max_tokens: int
+    capabilities: list[str] | dict[str, Any]
     input_modalities: list[str]
     output_modalities: list[str]
+    price: dict[str, Any]
 
 
 class ModelList(Schema):
-    """All models that a key may use."""
+    """Models that a key may use."""
 
-    object: str = "list"
+    object: Literal["list"] = "list"
     data: list[ModelObject]
+    has_more: bool
+    first_id: str | None
+    last_id: str | None
 
 
 @api.exception_handler(GatewayError)
 def _refuse(request: HttpRequest, error: GatewayError) -> HttpResponse:
-    return error_response(error)
+    if not _is_anthropic(request):
+        return error_response(error)
+    request_id = new_id("req")
+    status, body = messages_errors.refusal(error, request_id)
+    response = HttpResponse(body, status=status)
+    for name, value in (*error.headers(), ("request-id", request_id), ("x-request-id", request_id)):
+        response[name] = value
+    return response
+
+
+@api.exception_handler(ValidationError)
+def _refuse_invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    first = error.errors[0]
+    param = str(first["loc"][-1])
+    return _refuse(request, InvalidRequest(f"Invalid value for '{param}': {first['msg']}.", param=param))
+
+
+def _is_anthropic(request: HttpRequest) -> bool:
+    return bool(request.headers.get("anthropic-version"))
 
 
 async def _caller(request: HttpRequest) -> Caller:
-    return await authenticate(door.current(), {"authorization": request.headers.get("Authorization", "")})
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return await authenticate(door.current(), headers)
 
 
 def _snapshot() -> Snapshot:
@@ -65,11 +115,17 @@ def _snapshot() -> Snapshot:
 
 
 @api.get("/models", response=ModelList, operation_id="listModels", summary="List the models")
-async def list_models(request: HttpRequest) -> dict[str, Any]:
-    """Return every model that the key may use."""
-    caller = await _caller(request)
-    allowed = caller.allowed_models
-    return {"data": [_shown(model) for model in _snapshot().listed if not allowed or model.id in allowed]}
+async def list_models(request: HttpRequest, query: Query[ModelQuery]) -> dict[str, Any]:
+    """Return every model that the key may use, or a page of them."""
+    allowed = (await _caller(request)).allowed_models
+    models = [model for model in _snapshot().listed if not allowed or model.id in allowed]
+    page = page_of(models, limit=query.limit, after_id=query.after_id, before_id=query.before_id)
+    return {
+        "data": [_shown(model, request) for model in page.items],
+        "has_more": page.has_more,
+        "first_id": page.items[0].id if page.items else None,
+        "last_id": page.items[-1].id if page.items else None,
+    }
 
 
 @api.get(
@@ -83,18 +139,8 @@ async def show_model(request: HttpRequest, model_id: str) -> dict[str, Any]:
         raise ModelNotFound(
             f"The model '{model_id}' does not exist here, or this key may not use it.", param="model"
         )
-    return _shown(model)
+    return _shown(model, request)
 
 
-def _shown(model: Model) -> dict[str, Any]:
-    return {
-        "id": model.id,
-        "created": model.created,
-        "owned_by": model.provider,
-        "name": model.name,
-        "context_window": model.context_window,
-        "max_output_tokens": model.max_output,
-        "capabilities": sorted(model.capabilities),
-        "input_modalities": list(model.input_modalities),
-        "output_modalities": list(model.output_modalities),
-    }
+def _shown(model: Model, request: HttpRequest) -> dict[str, Any]:
+    return shown(model, at=time.time(), for_anthropic=_is_anthropic(request))
