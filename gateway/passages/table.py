@@ -23,7 +23,7 @@ from gateway.upstreams.vertex import Vertex
 _CHAT = OpenAIChat()
 # By the name of an adapter that a channel may have.
 ADAPTERS: dict[str, Adapter] = {"openai": _CHAT, "deepseek": _CHAT, "qwen": _CHAT, "anthropic": Anthropic()}
-ADAPTERS |= {"gemini": Gemini(), "vertex": Vertex(), "openai_responses": OpenAIResponses()}
+ADAPTERS |= {"gemini": Gemini(), "vertex": Vertex(), "bedrock": Bedrock(), "openai_responses": OpenAIResponses()}
 
 # By the adapter's name and the client format's: both speak the same, so what is known is passed on as it is.
 _NATIVE_CHAT = NativeChat()
