@@ -13,14 +13,15 @@ from typing import Any
 
 import msgspec
 
-from accounts.archive import LEASE_S, ArchiveUnavailable, Kept, Status
+from accounts.archive import LEASE_S, ArchiveUnavailable, Kept
 from gateway.call import Call
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, InvalidRequest
 from gateway.events import Began
 from gateway.formats.base import TextFormat
+from gateway.formats.responses_output import response_id
 from gateway.reply import Headers, Reply
 from gateway.runtime import Gateway
-from gateway.stored import archive_away, entry
+from gateway.stored import archive_away, entry, is_too_large
 
 logger = logging.getLogger(__name__)
 
@@ -32,16 +33,21 @@ FINISH_PAUSES_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 async def begin(gateway: Gateway, call: Call, reply: Reply, headers: Headers) -> Reply:
     """Answer the caller with a response in progress; return the reply into which the work goes and that nobody reads.
 
-    Raises ``ServiceUnavailable`` where the response cannot be kept: nobody could ask for it.
+    Raises ``InvalidRequest`` and ``ServiceUnavailable`` where it cannot be kept: nobody could ask for it.
     """
     assert call.keeping is not None
+    if is_too_large(gateway, call.keeping):
+        raise InvalidRequest(
+            "The input is larger than what can be stored, so it cannot be worked on in the background.",
+            param="input",
+        )
     response = _in_progress(call)
     try:
-        await gateway.archive.keep(entry(call, call.keeping, "in_progress", response))
+        await gateway.archive.keep(entry(call, call.keeping, response))
     except ArchiveUnavailable as exc:
         raise archive_away() from exc
     unread = Reply(call.request.format, call.request.id)
-    gateway.background[call.keeping.background_id] = unread
+    gateway.background[response_id(call.request.id)] = unread
     reply.whole(200, [*headers, ("content-type", "application/json")], response)
     return unread
 
@@ -52,30 +58,31 @@ def _in_progress(call: Call) -> bytes:
     assert isinstance(format_, TextFormat)
     opening = format_.writer(call.attempt(routes[0])).write([Began()])
     first = opening[opening.index(b"data: ") + 6 : opening.index(b"\n\n")]
-    return _as_background(call, msgspec.json.decode(first)["response"])
+    return _dated(call, msgspec.json.decode(first)["response"])
 
 
 async def end(gateway: Gateway, call: Call, body: bytes) -> None:
     """Write the answer of a call that was worked on in the background, unless it was cancelled meanwhile."""
     assert call.keeping is not None
-    response: dict[str, Any] = msgspec.json.decode(body)
-    status: Status = "completed" if response["status"] == "completed" else "incomplete"
-    await _finish(gateway, entry(call, call.keeping, status, _as_background(call, response)))
+    await _finish(gateway, entry(call, call.keeping, _dated(call, msgspec.json.decode(body))))
 
 
 async def fail(gateway: Gateway, call: Call, error: GatewayError) -> None:
     """Write that there is no answer, and why."""
     assert call.keeping is not None
-    kept = entry(call, call.keeping, "in_progress", _in_progress(call))
     code = "rate_limit_exceeded" if error.status == 429 else "server_error"
+    kept = entry(call, call.keeping, _in_progress(call))
     await _finish(gateway, kept.turned("failed", {"code": code, "message": error.message}))
 
 
-def _as_background(call: Call, response: dict[str, Any]) -> bytes:
-    assert call.keeping is not None
-    created_at = call.request.started_at_ms // 1_000
-    ours = {"id": call.keeping.background_id, "created_at": created_at, "background": True, "store": True}
-    return msgspec.json.encode(response | ours)
+def leave(gateway: Gateway, call: Call) -> None:
+    """Forget a call that is no longer worked on."""
+    del gateway.background[response_id(call.request.id)]
+
+
+def _dated(call: Call, response: dict[str, Any]) -> bytes:
+    # Its caller has been told already when it was made.
+    return msgspec.json.encode(response | {"created_at": call.request.started_at_ms // 1_000})
 
 
 async def _finish(gateway: Gateway, kept: Kept) -> None:
@@ -107,8 +114,8 @@ async def renew(gateway: Gateway) -> None:
         wanted = await gateway.archive.renew(at_work)
     except ArchiveUnavailable:
         return
-    for response_id, unread in at_work.items():
-        if response_id not in wanted:
+    for name, unread in at_work.items():
+        if name not in wanted:
             unread.leave()
 
 

@@ -42,10 +42,10 @@ class Estimate(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """How an answer is to be kept: after which items, and under which id where that is given before the answer."""
+    """How an answer is to be kept: after which items, and whether its caller waits for it."""
 
     input: list[msgspec.Raw]
-    background_id: str = ""
+    is_background: bool = False
 
 
 @dataclass(slots=True)

@@ -31,7 +31,7 @@ from gateway.stages.relay import answered, left_unfinished, relay
 from gateway.stages.reserve import limit_headers, reserve
 from gateway.stages.route import route
 from gateway.stages.settle import nothing_delivered, settle
-from gateway.stored import keep, recall, want_seals
+from gateway.stored import NOT_STORED, is_too_large, keep, recall, want_seals
 
 logger = logging.getLogger(__name__)
 
@@ -47,14 +47,14 @@ async def _serve(gateway: Gateway, request: Request, reply: Reply) -> None:
     headers: Headers = request.format.headers(request.id)
     try:
         caller, asked = await admit(gateway, request)
-        keeping = await recall(gateway, caller, request, asked)
+        keeping = await recall(gateway, caller, asked)
         call = route(gateway, request, caller, asked)
         if keeping is not None:
             call.keeping = keeping
             want_seals(call)
         await reserve(gateway, call)
-        headers += _opening_headers(call)
-        if keeping is not None and keeping.background_id:
+        headers += _opening_headers(gateway, call)
+        if keeping is not None and keeping.is_background:
             await _fulfil_in_background(gateway, call, reply, headers)
         else:
             await _fulfil(gateway, call, reply, headers)
@@ -65,17 +65,18 @@ async def _serve(gateway: Gateway, request: Request, reply: Reply) -> None:
         reply.fail(_OUR_FAULT, headers)
 
 
-def _opening_headers(call: Call) -> Headers:
+def _opening_headers(gateway: Gateway, call: Call) -> Headers:
     assert call.hold is not None
     headers = limit_headers(call.hold.limits)
     if call.output_bound is not None:
         headers.append(("x-fa-max-tokens", str(call.output_bound)))
+    if call.keeping is not None and is_too_large(gateway, call.keeping):
+        headers.append(NOT_STORED)
     return headers
 
 
 async def _fulfil_in_background(gateway: Gateway, call: Call, reply: Reply, headers: Headers) -> None:
     """Answer at once, then fulfil the call with nobody waiting for it."""
-    assert call.keeping is not None
     try:
         unread = await background.begin(gateway, call, reply, headers)
     except Exception:
@@ -91,7 +92,7 @@ async def _fulfil_in_background(gateway: Gateway, call: Call, reply: Reply, head
         logger.exception("gateway.background.failed", extra={"request": call.request.id})
         await background.fail(gateway, call, _OUR_FAULT)
     finally:
-        del gateway.background[call.keeping.background_id]
+        background.leave(gateway, call)
 
 
 async def _fulfil(gateway: Gateway, call: Call, reply: Reply, headers: Headers) -> None:

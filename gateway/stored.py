@@ -17,11 +17,12 @@ from msgspec import Raw
 from accounts.archive import ArchiveUnavailable, Body, Kept, Status
 from accounts.keyring import Caller
 from gateway.asked import Asked
-from gateway.call import Call, Keeping, Request
+from gateway.call import Call, Keeping
 from gateway.errors import InvalidRequest, NotFound, PreviousResponseNotFound, ServiceUnavailable
 from gateway.formats.responses import ResponsesAsked
 from gateway.formats.responses_body import Includable
 from gateway.formats.responses_items import split_items
+from gateway.formats.responses_output import response_id
 from gateway.reply import Headers
 from gateway.runtime import Gateway
 
@@ -29,13 +30,17 @@ logger = logging.getLogger(__name__)
 
 _ID = re.compile(r"resp_[A-Za-z0-9_-]{1,59}")
 _FINAL_STATUSES: tuple[Status, ...] = ("completed", "incomplete")
-_FINAL_EVENTS = (b"response.completed", b"response.incomplete")
-_SEALS: Includable = "reasoning.encrypted_content"
+_STATUSES: tuple[Status, ...] = (*_FINAL_STATUSES, "in_progress")
+_FINAL_EVENTS = (b"event: response.completed\n", b"event: response.incomplete\n")
+_DATA, _BLANK = b"\ndata: ", b"\n\n"
 _TOO_LARGE, _UNAVAILABLE = "too_large", "unavailable"
+# Sent before a stream whose input alone is too large; of others only the last event can say it.
+NOT_STORED = ("x-fa-not-stored", _TOO_LARGE)
+_SEALS: Includable = "reasoning.encrypted_content"
 _AWAY = "Stored responses cannot be read right now. Try again soon."
 
 
-async def recall(gateway: Gateway, caller: Caller, request: Request, asked: Asked) -> Keeping | None:
+async def recall(gateway: Gateway, caller: Caller, asked: Asked) -> Keeping | None:
     """Put what was said before in front of a request; return how its answer is kept, ``None`` if it is not.
 
     Raises ``InvalidRequest``, ``PreviousResponseNotFound`` and ``ServiceUnavailable``.
@@ -53,7 +58,7 @@ async def recall(gateway: Gateway, caller: Caller, request: Request, asked: Aske
         items = earlier + items
     if not is_kept:
         return None
-    return Keeping(items, f"resp_{request.id.removeprefix('req_')}" if wishes.background else "")
+    return Keeping(items, is_background=bool(wishes.background))
 
 
 def want_seals(call: Call) -> None:
@@ -74,12 +79,12 @@ def _check_background(asked: Asked, *, is_kept: bool) -> None:
         )
 
 
-async def earlier_items(gateway: Gateway, caller: Caller, response_id: str) -> list[Raw]:
+async def earlier_items(gateway: Gateway, caller: Caller, name: str) -> list[Raw]:
     """Return the items of a response and of all before it, its output last; instructions are not among them."""
-    kept = await _find(gateway, caller, response_id)
+    kept = await _find(gateway, caller, name)
     if kept is None:
         raise PreviousResponseNotFound(
-            f"Previous response with id '{response_id[:64]}' not found.", param="previous_response_id"
+            f"Previous response with id '{name[:64]}' not found.", param="previous_response_id"
         )
     if kept.status not in _FINAL_STATUSES:
         raise InvalidRequest(
@@ -90,34 +95,32 @@ async def earlier_items(gateway: Gateway, caller: Caller, response_id: str) -> l
     return [*body.input, *msgspec.json.decode(body.response, type=_Output).output]
 
 
-async def found(gateway: Gateway, caller: Caller, response_id: str) -> Kept:
+async def found(gateway: Gateway, caller: Caller, name: str) -> Kept:
     """Return a response of the caller's organization; raises ``NotFound`` and ``ServiceUnavailable``."""
-    kept = await _find(gateway, caller, response_id)
+    kept = await _find(gateway, caller, name)
     if kept is None:
-        raise not_found(response_id)
+        raise not_found(name)
     return kept
 
 
-async def delete(gateway: Gateway, caller: Caller, response_id: str) -> bool:
+async def delete(gateway: Gateway, caller: Caller, name: str) -> bool:
     """Delete a response of the caller's organization and tell whether there was one."""
-    if not is_id(response_id):
+    if not is_id(name):
         return False
     try:
-        return await gateway.archive.delete(caller.organization_id, response_id)
+        return await gateway.archive.delete(caller.organization_id, name)
     except ArchiveUnavailable as exc:
         raise archive_away() from exc
 
 
-async def cancel(gateway: Gateway, caller: Caller, response_id: str) -> Kept:
+async def cancel(gateway: Gateway, caller: Caller, name: str) -> Kept:
     """End the work on a background response and return it; raises 400, 404 and 503 errors."""
     try:
-        kept = (
-            await gateway.archive.cancel(caller.organization_id, response_id) if is_id(response_id) else None
-        )
+        kept = await gateway.archive.cancel(caller.organization_id, name) if is_id(name) else None
     except ArchiveUnavailable as exc:
         raise archive_away() from exc
     if kept is None:
-        raise not_found(response_id)
+        raise not_found(name)
     if not kept.is_background:
         raise InvalidRequest(
             "Only a response that was asked for with 'background': true can be cancelled.",
@@ -126,14 +129,14 @@ async def cancel(gateway: Gateway, caller: Caller, response_id: str) -> Kept:
     return kept
 
 
-def not_found(response_id: str) -> NotFound:
+def not_found(name: str) -> NotFound:
     """Return the refusal for a response that its caller cannot have."""
-    return NotFound(f"Response with id '{response_id[:64]}' not found.", param="response_id")
+    return NotFound(f"Response with id '{name[:64]}' not found.", param="response_id")
 
 
-def is_id(response_id: str) -> bool:
+def is_id(name: str) -> bool:
     """Tell whether this could be the id of a stored response."""
-    return _ID.fullmatch(response_id) is not None
+    return _ID.fullmatch(name) is not None
 
 
 def archive_away() -> ServiceUnavailable:
@@ -141,11 +144,11 @@ def archive_away() -> ServiceUnavailable:
     return ServiceUnavailable(_AWAY, retry_after_s=1)
 
 
-async def _find(gateway: Gateway, caller: Caller, response_id: str) -> Kept | None:
-    if not is_id(response_id):
+async def _find(gateway: Gateway, caller: Caller, name: str) -> Kept | None:
+    if not is_id(name):
         return None
     try:
-        return await gateway.archive.find(caller.organization_id, response_id)
+        return await gateway.archive.find(caller.organization_id, name)
     except ArchiveUnavailable as exc:
         raise archive_away() from exc
 
@@ -155,9 +158,7 @@ class _Output(msgspec.Struct):
 
 
 class _Head(msgspec.Struct):
-    id: str
-    status: str
-    created_at: float
+    status: Any = None
 
 
 async def keep(gateway: Gateway, call: Call, last: bytes, headers: Headers) -> bytes:
@@ -165,7 +166,7 @@ async def keep(gateway: Gateway, call: Call, last: bytes, headers: Headers) -> b
 
     ``last`` is a whole body, or the bytes that end a stream, its final event among them.
     """
-    if call.keeping is None or call.keeping.background_id or not last:
+    if call.keeping is None or call.keeping.is_background or not last:
         return last
     ending = _Ending.of(last) if call.is_stream else _Ending(b"", b"", last)
     if ending is None:
@@ -173,48 +174,50 @@ async def keep(gateway: Gateway, call: Call, last: bytes, headers: Headers) -> b
     reason = await _kept_or_why_not(gateway, call, call.keeping, ending.response)
     if not reason:
         return last
-    headers.append(("x-fa-not-stored", reason))
+    headers += [] if reason == _TOO_LARGE and NOT_STORED in headers else [("x-fa-not-stored", reason)]
     if reason == _UNAVAILABLE:
         headers.append(("x-fa-degraded", "1"))
     return ending.not_stored()
 
 
 async def _kept_or_why_not(gateway: Gateway, call: Call, keeping: Keeping, response: bytes) -> str:
-    head = msgspec.json.decode(response, type=_Head)
-    if len(response) + sum(len(bytes(item)) for item in keeping.input) > gateway.archive.max_bytes:
+    if is_too_large(gateway, keeping, response):
         return _TOO_LARGE
-    kept = entry(call, keeping, "completed" if head.status == "completed" else "incomplete", response)
     try:
-        await gateway.archive.keep(kept)
+        await gateway.archive.keep(entry(call, keeping, response))
     except ArchiveUnavailable:
         logger.warning("gateway.stored.not_kept", extra={"request": call.request.id})
         return _UNAVAILABLE
     return ""
 
 
-def entry(call: Call, keeping: Keeping, status: Status, response: bytes) -> Kept:
+def is_too_large(gateway: Gateway, keeping: Keeping, response: bytes = b"") -> bool:
+    """Tell whether a response cannot be kept with all that came before it."""
+    return len(response) + sum(len(bytes(item)) for item in keeping.input) > gateway.archive.max_bytes
+
+
+def entry(call: Call, keeping: Keeping, response: bytes) -> Kept:
     """Return what the archive is given of a response."""
-    head = msgspec.json.decode(response, type=_Head)
+    told = msgspec.json.decode(response, type=_Head).status
     return Kept(
-        id=head.id,
+        id=response_id(call.request.id),
         organization_id=call.caller.organization_id,
         key_id=call.caller.key_id,
         model_id=call.model.id,
-        status=status,
-        created_at=int(head.created_at),
+        status=told if told in _STATUSES else "failed",
+        created_at=call.request.started_at_ms // 1_000,
         body=Body(Raw(response), keeping.input).encode(),
-        is_background=bool(keeping.background_id),
+        is_background=keeping.is_background,
     )
 
 
 class _Event(msgspec.Struct):
-    type: str
-    response: Raw = Raw()
+    response: Raw
 
 
 @dataclass(frozen=True, slots=True)
 class _Ending:
-    """The end of an answer: what stands before the final event, the event's data, and the response in it."""
+    """The end of an answer: what stands before the final event, the event as it was written, the response in it."""
 
     before: bytes
     event: bytes
@@ -223,17 +226,18 @@ class _Ending:
     @classmethod
     def of(cls, last: bytes) -> _Ending | None:
         """Find the final event among the bytes that end a stream; ``None`` where the stream has failed."""
-        start = max(last.rfind(b"event: " + name) for name in _FINAL_EVENTS)
-        if start < 0:
+        # JSON holds no line end, so none of these can stand inside an event.
+        before, blank, event = last.removesuffix(_BLANK).rpartition(_BLANK)
+        if not event.startswith(_FINAL_EVENTS):
             return None
-        data = last[last.index(b"\ndata: ", start) + 7 : last.index(b"\n\n", start)]
-        return cls(last[:start], data, bytes(msgspec.json.decode(data, type=_Event).response))
+        data = event.partition(_DATA)[2]
+        return cls(before + blank, event, bytes(msgspec.json.decode(data, type=_Event).response))
 
     def not_stored(self) -> bytes:
         """Return the same end, but saying that the response is not stored."""
         response = msgspec.json.decode(self.response) | {"store": False}
         if not self.event:
             return msgspec.json.encode(response)
-        event: dict[str, Any] = msgspec.json.decode(self.event) | {"response": response}
-        written = msgspec.json.encode(event)
-        return b"%sevent: %s\ndata: %s\n\n" % (self.before, event["type"].encode(), written)
+        name, _, data = self.event.partition(_DATA)
+        event: dict[str, Any] = msgspec.json.decode(data) | {"response": response}
+        return self.before + name + _DATA + msgspec.json.encode(event) + _BLANK

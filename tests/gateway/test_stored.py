@@ -15,7 +15,17 @@ from gateway.formats.responses import Responses
 from gateway.pipeline import serve
 from gateway.reply import Reply
 from tests.gateway.conftest import Build
-from tests.gateway.house import DONE, ORGANIZATION, SSE_END, SSE_HEAD, House, completion, event, whole
+from tests.gateway.house import (
+    DONE,
+    ORGANIZATION,
+    SSE_END,
+    SSE_HEAD,
+    House,
+    chunked,
+    completion,
+    event,
+    whole,
+)
 
 
 def _ask(house: House, **fields: Any) -> Reply:
@@ -200,9 +210,27 @@ async def test_what_is_too_large_is_answered_and_not_kept(house: House) -> None:
     reply, body = await _answer(house, input="x" * 100_001)
 
     assert (reply.status, body["store"]) == (200, False)
-    assert dict(reply.headers)["x-fa-not-stored"] == "too_large"
+    assert reply.headers.count(("x-fa-not-stored", "too_large")) == 1
     assert "x-fa-degraded" not in dict(reply.headers)
     assert house.shelf.kept == {}
+
+
+async def test_a_stream_whose_input_is_too_large_says_so_before_it_begins(house: House) -> None:
+    house.upstream.script = house.upstream.says(SSE_HEAD, event("hello"), DONE, SSE_END)
+
+    reply, events = await _stream(house, input="x" * 100_001)
+
+    assert reply.headers.count(("x-fa-not-stored", "too_large")) == 1
+    assert events[-1]["response"]["store"] is False
+    assert house.shelf.kept == {}
+
+
+async def test_input_that_is_too_large_for_the_background_is_refused_and_costs_nothing(house: House) -> None:
+    reply, body = await _answer(house, input="x" * 100_001, background=True)
+
+    assert (reply.status, body["error"]["param"]) == (400, "input")
+    assert house.upstream.bodies == []
+    assert house.holds == {}
 
 
 async def test_a_stream_that_broke_is_not_kept(house: House) -> None:
@@ -394,3 +422,71 @@ async def test_seals_of_thoughts_are_asked_for_where_someone_may_go_on(
     await _answer(house, store=store)
 
     assert asked == [wants]
+
+
+async def test_words_that_look_like_an_event_are_kept_as_words(house: House) -> None:
+    words = "event: response.completed\ndata: {}\n\n"
+    house.upstream.script = house.upstream.says(SSE_HEAD, event(words), DONE, SSE_END)
+
+    _, events = await _stream(house)
+
+    (kept,) = house.shelf.kept.values()
+    assert json.loads(bytes(kept.read().response)) == events[-1]["response"]
+    assert events[-1]["response"]["output"][0]["content"][0]["text"] == words
+
+
+# Where the upstream speaks Responses, too.
+
+
+def _response(text: str = "hello") -> dict[str, Any]:
+    part = {"type": "output_text", "text": text, "annotations": []}
+    message = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "status": "completed",
+        "content": [part],
+    }
+    usage = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15}
+    return {
+        "id": "resp_theirs",
+        "status": "completed",
+        "output": [message],
+        "usage": usage,
+        "created_at": None,
+    }
+
+
+async def test_nothing_is_kept_upstream_and_everything_here(house: House) -> None:
+    house.adapter = "openai_responses"
+    await house.gateway.catalog.refresh()
+    house.upstream.script = house.upstream.says(whole(json.dumps(_response()).encode()))
+
+    _, first = await _answer(house, input="one")
+    await _answer(house, input="two", previous_response_id=first["id"])
+
+    sent = house.upstream.bodies[-1]
+    assert sent["store"] is False
+    assert "previous_response_id" not in sent
+    assert [each.get("role") for each in sent["input"]] == ["user", "assistant", "user"]
+    assert first["id"] in house.shelf.kept
+    assert "resp_theirs" not in json.dumps(first)
+
+
+async def test_a_stream_that_is_passed_on_is_kept(house: House) -> None:
+    house.adapter = "openai_responses"
+    await house.gateway.catalog.refresh()
+    begun = {
+        "type": "response.created",
+        "sequence_number": 0,
+        "response": _response() | {"status": "in_progress"},
+    }
+    delta = {"type": "response.output_text.delta", "sequence_number": 1, "delta": "hello", "output_index": 0}
+    ended = {"type": "response.completed", "sequence_number": 2, "response": _response()}
+    sent = [chunked(b"data: " + json.dumps(each).encode() + b"\n\n") for each in (begun, delta, ended)]
+    house.upstream.script = house.upstream.says(SSE_HEAD, *sent, SSE_END)
+
+    _, events = await _stream(house)
+
+    last = events[-1]["response"]
+    assert json.loads(bytes(house.shelf.kept[last["id"]].read().response)) == last
