@@ -7,6 +7,8 @@ model that reasons is held like a whole answer: thoughts that are not shown are 
 
 from __future__ import annotations
 
+import msgspec
+
 from billing.holds import Ask, HoldsUnavailable, InsufficientCredit, Limits, RateLimited
 from billing.spool import Intent, SpoolFull
 from catalog.pricing import Usage, cost_picos, dearest, units_picos
@@ -21,11 +23,17 @@ LEAST_WHOLE_OUTPUT = 256
 ASSUMED_MAX_OUTPUT = 16_384
 
 
-async def reserve(gateway: Gateway, call: Call) -> None:
-    """Place the hold of a call; raises 402, 429 and 503 errors."""
+async def reserve(gateway: Gateway, call: Call, *, is_free: bool = False) -> None:
+    """Place the hold of a call; raises 402, 429 and 503 errors. One that is free counts as a request and no more."""
+    ask = _ask(call)
+    if is_free:
+        nothing = dict.fromkeys(
+            ("input_tokens", "input_cost_picos", "output_rate_picos", "output_tokens", "least_output_tokens"), 0
+        )
+        ask = msgspec.structs.replace(ask, mode="explicit", **nothing)
     try:
         gateway.spool.make_room()
-        call.hold = await gateway.holds.place(_ask(call))
+        call.hold = await gateway.holds.place(ask)
     except SpoolFull as exc:
         raise ServiceUnavailable(
             "Requests cannot be recorded right now. Try again soon.", retry_after_s=5
