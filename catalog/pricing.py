@@ -116,19 +116,20 @@ def units_picos(rates: Rates, usage: Usage) -> int:
 
 
 @functools.lru_cache(maxsize=4096)
-def dearest(price: Price) -> Rates:
+def dearest(price: Price, *, has_sound: bool = True) -> Rates:
     """Return the highest rate of each kind over all tiers, for holds.
 
-    ``input`` is the highest that any token of input can cost, whether read, cached, written to the cache or not text;
-    ``output`` the highest of any token of output.
+    ``input`` is the highest that any token of input can cost, whether read, cached, written to the cache or no text;
+    without sound in the prompt it leaves the rates of sound aside. ``output`` is the highest of any token of output.
     """
     tiers = [tier.rates for tier in price.tiers]
     most = Rates(*(_highest(tiers, name) for name in Rates.__slots__))
-    inputs = (most.cached_input, most.cache_write, most.cache_write_1h, most.audio_input)
-    special = (most.cached_audio_input, most.image_input)
+    inputs = [most.input, most.cached_input, most.cache_write, most.cache_write_1h, most.image_input]
+    if has_sound:
+        inputs += [most.audio_input, most.cached_audio_input]
     return dataclasses.replace(
         most,
-        input=max(most.input, *(rate or 0 for rate in inputs + special)),
+        input=max(rate or 0 for rate in inputs),
         output=max(most.output, most.audio_output or 0),
     )
 

@@ -28,7 +28,8 @@ async def reserve(gateway: Gateway, call: Call, *, is_free: bool = False) -> Non
     ask = _ask(call)
     if is_free:
         nothing = dict.fromkeys(
-            ("input_tokens", "input_cost_picos", "output_rate_picos", "output_tokens", "least_output_tokens"), 0
+            ("input_tokens", "input_cost_picos", "output_rate_picos", "output_tokens", "least_output_tokens"),
+            0,
         )
         ask = msgspec.structs.replace(ask, mode="explicit", **nothing)
     try:
@@ -92,7 +93,9 @@ def max_output(call: Call) -> int:
 
 
 def _ask(call: Call) -> Ask:
-    caller, rates, choices = call.caller, dearest(call.price), call.asked.choices
+    caller, prompt, choices = call.caller, call.asked.prompt, call.asked.choices
+    # A file may be a recording, too.
+    rates = dearest(call.price, has_sound=bool(prompt.audios or prompt.audio_bytes or prompt.files))
     explicit = call.asked.explicit_max
     if explicit is not None:
         mode, wanted, least = "explicit", explicit * choices, explicit * choices

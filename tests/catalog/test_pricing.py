@@ -177,6 +177,11 @@ def test_more_sound_or_pictures_than_input_are_read_as_all_of_it() -> None:
     )
 
 
+def test_a_prompt_without_sound_is_not_held_at_the_price_of_sound() -> None:
+    assert dearest(RICH).input == 30
+    assert dearest(RICH, has_sound=False).input == 20
+
+
 any_rate = st.none() | st.integers(0, 200_000_000)
 any_rates = st.builds(Rates, *[st.integers(0, 200_000_000)] * 4, *[any_rate] * 9)
 wild = st.integers(-(10**9), 10**9)
