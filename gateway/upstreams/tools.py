@@ -75,7 +75,7 @@ def _choice(choice: ToolChoice, tools: list[Tool], missing: list[str]) -> ToolCh
         return choice
     names = [name for name in choice.names if name not in missing]
     if choice.mode == "required" and (not tools or (choice.names and not names)):
-        kind = missing[0]
+        kind = next((name for name in choice.names if name in missing), missing[0])
         field = SEARCH if kind == SEARCH else "tools"
         raise CannotExpress(field, f"The tool '{kind}' must be called, but this model does not offer it.")
     if choice.names and not names:
