@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.formats.base import Format
 from gateway.formats.chat import Chat
+from gateway.formats.completions import Completions
 from gateway.formats.embeddings import Embeddings
 from gateway.formats.images import Images
 from gateway.formats.messages import Messages
@@ -14,6 +15,7 @@ from gateway.formats.transcriptions import Transcriptions
 
 ENDPOINTS: dict[str, Format] = {
     "/v1/chat/completions": Chat(),
+    "/v1/completions": Completions(),
     "/v1/messages": Messages(),
     "/v1/responses": Responses(),
     "/v1/embeddings": Embeddings(),

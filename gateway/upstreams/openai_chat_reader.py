@@ -33,8 +33,6 @@ from gateway.upstreams.base import BadAnswer
 from gateway.upstreams.openai_chat_calls import CallDelta, CallReader, FunctionDelta
 from gateway.upstreams.openai_chat_messages import ToolNames
 
-_NULL = Raw(b"null")
-
 
 class _Delta(msgspec.Struct):
     # Mistral sends its thinking as a list of parts.
@@ -48,8 +46,18 @@ class _Delta(msgspec.Struct):
     function_call: FunctionDelta | None = None
 
 
+class _Alternative(msgspec.Struct):
+    token: str
+    logprob: float
+    bytes: list[int] | None = None
+
+
+class _Token(_Alternative):
+    top_logprobs: list[_Alternative] | None = []
+
+
 class _Logprobs(msgspec.Struct):
-    content: Raw = _NULL
+    content: list[_Token] | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -186,7 +194,11 @@ def _said(said: _Delta, choice: _Choice) -> Iterator[Event]:
 
 
 def _logprobs(logprobs: _Logprobs | None) -> Raw | None:
-    return None if logprobs is None or bytes(logprobs.content) == b"null" else logprobs.content
+    if logprobs is None or logprobs.content is None:
+        return None
+    for token in logprobs.content:
+        token.top_logprobs = token.top_logprobs or []
+    return Raw(msgspec.json.encode(logprobs.content))
 
 
 def _parts(parts: list[Any], index: int) -> Iterator[Event]:
