@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from catalog.snapshot import Model, Route
 from gateway.formats.base import Format, TextFormat
+from gateway.passages.azure_chat import AzureNativeChat
 from gateway.passages.base import Passage
 from gateway.passages.native_chat import NativeChat
 from gateway.passages.native_messages import NativeMessages
@@ -13,6 +14,7 @@ from gateway.passages.speech import SpeechPassage
 from gateway.passages.transcriptions import TranscriptionPassage
 from gateway.passages.translation import Translation
 from gateway.upstreams.anthropic import Anthropic
+from gateway.upstreams.azure import AzureChat
 from gateway.upstreams.base import Adapter, CannotExpress
 from gateway.upstreams.bedrock import Bedrock
 from gateway.upstreams.gemini import Gemini
@@ -24,13 +26,18 @@ _CHAT = OpenAIChat()
 # By the name of an adapter that a channel may have.
 ADAPTERS: dict[str, Adapter] = {"openai": _CHAT, "deepseek": _CHAT, "qwen": _CHAT, "anthropic": Anthropic()}
 ADAPTERS |= {"gemini": Gemini(), "vertex": Vertex(), "bedrock": Bedrock(), "openai_responses": OpenAIResponses()}
+# Azure serves both protocols at one address, but some models by Responses alone.
+_AZURE_RESPONSES = "azure_responses"
+ADAPTERS |= {"azure": AzureChat(), _AZURE_RESPONSES: ADAPTERS["openai_responses"]}
 
 # By the adapter's name and the client format's: both speak the same, so what is known is passed on as it is.
 _NATIVE_CHAT = NativeChat()
 NATIVE: dict[tuple[str, str], Passage] = {
     (each, "chat"): _NATIVE_CHAT for each in ("openai", "deepseek", "qwen", "openai_responses")
 }
-NATIVE["openai_responses", "responses"] = NativeResponses()
+NATIVE["openai_responses", "responses"] = NATIVE["azure", "responses"] = NativeResponses()
+NATIVE["azure", "chat"] = AzureNativeChat()
+NATIVE[_AZURE_RESPONSES, "responses"] = NATIVE["openai_responses", "responses"]
 NATIVE["anthropic", "messages"] = NativeMessages()
 
 # Paths that only OpenAI's shape serves, for each adapter that knows it.
@@ -49,12 +56,15 @@ _MADE: dict[tuple[str, str], Passage] = {}
 
 def passage_for(format_: Format, route: Route, model: Model) -> Passage:
     """Return the way from a format to a route's channel; raises ``CannotExpress`` where there is none."""
-    key = (route.channel.adapter, format_.name)
+    adapter = route.channel.adapter
+    if adapter == "azure" and "responses_only" in model.traits:
+        adapter = _AZURE_RESPONSES
+    key = (adapter, format_.name)
     # A server of Responses speaks chat completions, too, but not of every model.
     is_native = key in NATIVE and not (format_.name == "chat" and "responses_only" in model.traits)
     passage = NATIVE[key] if is_native else _MADE.get(key)
     if passage is None:
-        passage = _MADE[key] = _translation(format_, route.channel.adapter)
+        passage = _MADE[key] = _translation(format_, adapter)
     return passage
 
 

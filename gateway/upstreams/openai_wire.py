@@ -101,7 +101,9 @@ def headers(channel: Channel, *, is_stream: bool) -> tuple[tuple[str, str], ...]
     headers = [("content-type", "application/json")]
     if is_stream:
         headers.append(("accept", "text/event-stream"))
-    if channel.api_key:
+    if channel.api_key and channel.adapter == "azure":
+        headers.append(("api-key", channel.api_key))
+    elif channel.api_key:
         headers.append(("authorization", f"Bearer {channel.api_key}"))
     return tuple(headers)
 
