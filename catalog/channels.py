@@ -38,14 +38,16 @@ def checked_base_url(text: str, *, resolve: Resolve = resolve_host) -> str:
 
 
 @transaction.atomic
-def add_channel(*, channel: Channel, credential: str, models: Sequence[str] = ()) -> Channel:
+def add_channel(
+    *, channel: Channel, credential: str, models: Sequence[str] = (), adapter: str = ""
+) -> Channel:
     """Save a new channel with routes for the named models, or for all of its provider's, now and in future.
 
-    Its ``base_url`` comes from ``checked_base_url``; without a name it is called by its id. Raises
-    ``BadCredential``, ``ChannelExists`` and ``UnknownModels``.
+    Its ``base_url`` comes from ``checked_base_url``; without a name it is called by its id, without an ``adapter`` it
+    speaks its provider's own. Raises ``BadCredential``, ``ChannelExists`` and ``UnknownModels``.
     """
     channel.name = channel.name or channel.id
-    channel.adapter = channel.provider.adapter
+    channel.adapter = adapter or channel.provider.adapter
     channel.follows_catalog = not models
     if Channel.objects.filter(provider=channel.provider, name=channel.name).exists():
         message = f"{channel.provider_id} already has a channel {channel.name!r}."

@@ -200,8 +200,8 @@ def test_two_choices_are_both_answered_and_paid_for(
 def test_cached_input_and_reasoning_are_counted_apart(
     client: OpenAI, product: LiveProduct, customer: Customer, *, stream: bool
 ) -> None:
-    prompt = "[[sandbox usage_in=4000 usage_cached=1024 tokens=9]] Think."
-    reply = client.chat.completions.create(**body(prompt, stream=stream, reasoning_effort="low"))
+    prompt = "[[sandbox usage_in=4000 usage_cached=1024 tokens=9 think=16]] Think."
+    reply = client.chat.completions.create(**body(prompt, stream=stream))
     if stream:
         list(reply)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -16,14 +17,14 @@ from openai.types.responses import Response
 from psycopg import sql
 
 from tests.contract.conftest import Customer
-from tests.live.product import LiveProduct
+from tests.live.product import LiveProduct, live_product
 from tests.live.programs import wait_until
 
 # The first test of a run starts the product.
 pytestmark = pytest.mark.timeout(180)
 
 # Its channels speak chat completions, so that the whole conversation is seen upstream.
-MODEL = "deepseek-v4-flash"
+MODEL = "claude-haiku-4-20250514"
 
 
 @pytest.fixture
@@ -332,6 +333,27 @@ def test_work_of_a_process_that_died_has_failed(client: OpenAI, product: LivePro
     assert failed.status == "failed"
     assert failed.error is not None
     assert "broke off" in failed.error.message
+
+
+def test_work_of_a_killed_process_has_failed_and_is_billed_as_interrupted(tmp_path: Path) -> None:
+    with live_product(tmp_path) as product:
+        organization, key = product.new_customer()
+        dead, alive = (OpenAI(base_url=url, api_key=key, max_retries=0) for url in product.base_urls)
+        with dead, alive:
+            response = ask(dead, "[[sandbox header_ms=60000 nonce=killed]] Hello.", background=True)
+            wait_until(
+                lambda: any(sandbox.log("killed") for sandbox in product.sandboxes),
+                what="the upstream is asked",
+            )
+
+            product.gateways[0].kill()
+            lease = "UPDATE accounts_storedresponse SET leased_until = now() WHERE id = %s RETURNING id"
+            product.rows(lease, response.id)
+
+            assert alive.responses.retrieve(response.id).status == "failed"
+            product.wait_settled(organization, rows=1)
+            (row,) = product.usage_rows(organization)
+            assert row["outcome"] == "interrupted"
 
 
 def test_background_work_without_storing_or_as_a_stream_is_refused(client: OpenAI) -> None:

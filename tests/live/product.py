@@ -29,8 +29,14 @@ from billing.holds import known_wallet
 from tests.live.programs import ROOT, Program, free_port, wait_until
 from tests.live.sandbox import LiveSandbox
 
-# Their models, the product page's eight among them, are served by both sandboxes.
-PROVIDERS = ("openai", "anthropic", "google", "deepseek", "alibaba")
+# Their models, the product page's eight among them, are served by both sandboxes, each in its provider's own protocol.
+PROVIDERS = {
+    "openai": "openai_responses",
+    "anthropic": "anthropic",
+    "google": "gemini",
+    "deepseek": "deepseek",
+    "alibaba": "qwen",
+}
 # Every process hears of a change within this time.
 CHANGES_ARRIVE_S = 1.0
 # Waits that tests can afford.
@@ -160,20 +166,24 @@ class LiveProduct:
         organization = self.new_organization(plan=plan, credit_cents=credit_cents)
         return organization, self.new_key(organization)
 
-    def add_channel(self, base_url: str, *options: str, provider: str = "openai") -> str:
+    def add_channel(
+        self, base_url: str, *options: str, provider: str = "openai", adapter: str = "openai"
+    ) -> str:
         """Return the id of a new channel; ``options`` are those of ``channel_add``, such as ``--priority=5``."""
-        arguments = [f"--provider={provider}", f"--base-url={base_url}", "--api-key=sk-sandbox", *options]
+        what = [f"--provider={provider}", f"--adapter={adapter}", f"--base-url={base_url}"]
+        arguments = [*what, "--api-key=sk-sandbox", *options]
         return str(self._json("channel_add", *arguments)["id"])
 
-    def spare_model(self, *upstreams: str) -> str:
+    def spare_model(self, *upstreams: str, adapter: str = "openai") -> str:
         """Return a model that these base URLs alone serve, tried in this order, through channels of its own.
 
-        What goes wrong with it stays without consequences for every other test.
+        What goes wrong with it stays without consequences for every other test. ``adapter`` is what all of them speak.
         """
-        if not self._spares[upstreams]:
-            self._spares[upstreams] = [self._route(model, upstreams) for model in self._unrouted_models()]
+        spares = self._spares[adapter, *upstreams]
+        if not spares:
+            spares += [self._route(model, upstreams, adapter) for model in self._unrouted_models()]
             time.sleep(CHANGES_ARRIVE_S)
-        return self._spares[upstreams].pop()
+        return spares.pop()
 
     def _unrouted_models(self) -> list[tuple[str, str]]:
         query = """
@@ -182,10 +192,11 @@ class LiveProduct:
         """
         return [(row["id"], row["provider_id"]) for row in self.rows(query)]
 
-    def _route(self, model: tuple[str, str], upstreams: tuple[str, ...]) -> str:
+    def _route(self, model: tuple[str, str], upstreams: tuple[str, ...], adapter: str) -> str:
         name, provider = model
         for priority, base_url in enumerate(upstreams):
-            self.add_channel(base_url, f"--models={name}", f"--priority={priority}", provider=provider)
+            options = (f"--models={name}", f"--priority={priority}")
+            self.add_channel(base_url, *options, provider=provider, adapter=adapter)
         return name
 
     # What auditors see.
@@ -233,8 +244,8 @@ class LiveProduct:
         self.command("migrate", "--verbosity=0")
         self.command("load_catalog")
         self.sandboxes = tuple(self._sandbox(name) for name in ("east", "west"))
-        for provider, sandbox in itertools.product(PROVIDERS, self.sandboxes):
-            self.add_channel(sandbox.base_url, provider=provider)
+        for (provider, adapter), sandbox in itertools.product(PROVIDERS.items(), self.sandboxes):
+            self.add_channel(sandbox.base_url_of(adapter), provider=provider, adapter=adapter)
         self._ports = tuple(free_port() for _ in range(self._gateway_count))
         self.gateways = tuple(self._gateway(port) for port in self._ports)
         self.shipper = self._program("shipper", "shipper")

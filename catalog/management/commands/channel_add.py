@@ -18,7 +18,7 @@ from catalog.channels import (
     checked_base_url,
 )
 from catalog.credentials import BadCredential
-from catalog.models import Channel, Provider
+from catalog.models import Adapter, Channel, Provider
 
 
 class Command(BaseCommand):
@@ -31,6 +31,12 @@ class Command(BaseCommand):
         parser.add_argument("--provider", required=True, help="Its slug, such as openai.")
         parser.add_argument("--base-url", required=True, help="Including its version path, such as /v1.")
         parser.add_argument("--api-key", required=True)
+        parser.add_argument(
+            "--adapter",
+            choices=Adapter.values,
+            default="",
+            help="What it speaks; its provider's own if left out.",
+        )
         parser.add_argument("--name", default="", help="Unique at its provider; its id if left out.")
         parser.add_argument("--weight", type=int, default=1)
         parser.add_argument("--priority", type=int, default=DEFAULT_PRIORITY, help="Lower is tried first.")
@@ -43,7 +49,12 @@ class Command(BaseCommand):
         """Check the parts, add the channel, print what was made."""
         models = [name.strip() for name in options["models"].split(",") if name.strip()]
         try:
-            channel = add_channel(channel=_channel(options), credential=options["api_key"], models=models)
+            channel = add_channel(
+                channel=_channel(options),
+                credential=options["api_key"],
+                models=models,
+                adapter=options["adapter"],
+            )
         except (BadAddress, BadCredential, ChannelExists, UnknownModels) as exc:
             raise CommandError(str(exc)) from None
         routes = channel.routes.count()
