@@ -13,10 +13,10 @@ from django.utils.safestring import SafeString
 
 from catalog.channels import add_routes, disable_channel, enable_channel, save_channel
 from catalog.forms import CatalogModelForm, ChannelForm, PriceForm, ReasonForm, TierForm, TierFormSet
-from catalog.listing import rate_usd
+from catalog.listing import extras_of, rate_usd
 from catalog.models import CatalogModel, Channel, ModelAlias, Price, PriceTier, Provider, Route
 from catalog.prices import add_price
-from catalog.publish import announce_catalog
+from catalog.publish import announce_catalog, tier_of
 
 if TYPE_CHECKING:
     # These are generic for the type checker only.
@@ -112,8 +112,17 @@ class CatalogModelAdmin(AnnouncingAdmin):
     """What callers may name."""
 
     form = CatalogModelForm
-    list_display = ("id", "name", "provider", "context_window", "max_output", "life_cycle", "is_listed")
-    list_filter = ("provider", "life_cycle", "is_listed")
+    list_display = (
+        "id",
+        "name",
+        "provider",
+        "kind",
+        "context_window",
+        "max_output",
+        "life_cycle",
+        "is_listed",
+    )
+    list_filter = ("provider", "kind", "life_cycle", "is_listed")
     list_select_related = ("provider",)
     search_fields = ("id", "name", "aliases__name")
     ordering = ("provider", "id")
@@ -257,11 +266,14 @@ class ChannelAdmin(AnnouncingAdmin):
 
 
 def _rates(price: Price) -> str:
-    tiers = sorted(price.tiers.all(), key=lambda tier: tier.above_tokens)
+    tiers = sorted(price.tiers.all(), key=lambda tier: (tier.during, tier.above_tokens))
     return "; ".join(_tier(tier) for tier in tiers)
 
 
 def _tier(tier: PriceTier) -> str:
     rates = (tier.input, tier.cached_input, tier.cache_write, tier.output)
     text = " / ".join(rate_usd(rate) for rate in rates)
-    return f"above {tier.above_tokens:,} tokens {text}" if tier.above_tokens else text
+    where = f"above {tier.above_tokens:,} tokens " if tier.above_tokens else ""
+    when = f"{tier.during} UTC " if tier.during else ""
+    extras = [words for words in extras_of(tier_of(tier).rates) if not words.startswith("cache write $")]
+    return ", ".join([f"{when}{where}{text}", *extras])

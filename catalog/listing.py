@@ -9,15 +9,20 @@ from catalog.models import CatalogModel, LifeCycle, Price
 from catalog.publish import price_of, prices_newest_first
 from catalog.snapshot import Rates, Tier
 
-_MICROS_PER_USD = 1_000_000
+_PICOS_PER_USD = 10**12
+_PICOS_PER_MICRO = 10**6
 
 
 @dataclass(frozen=True, slots=True)
 class ListedModel:
-    """One line of the price list; rates are micro-USD per 1M tokens."""
+    """One line of the price list; rates are micro-USD per 1M tokens.
+
+    ``windows`` are the rates of certain hours, ``extras`` says in words what is priced apart from plain tokens.
+    """
 
     id: str
     name: str
+    kind: str
     provider: str
     provider_slug: str
     context_window: int
@@ -26,6 +31,36 @@ class ListedModel:
     is_deprecated: bool
     rates: Rates
     tiers: tuple[Tier, ...]
+    windows: tuple[Tier, ...]
+    extras: tuple[str, ...]
+    is_by_token: bool
+
+
+_MILLION = 1_000_000
+# What is priced apart, and the portion in which people think of it; rates are pico-USD of one.
+_EXTRAS = (
+    ("cache_write", "cache write {} per 1M tokens", _MILLION),
+    ("cache_write_1h", "cache write for an hour {} per 1M tokens", _MILLION),
+    ("audio_input", "audio input {} per 1M tokens", _MILLION),
+    ("cached_audio_input", "cached audio input {} per 1M tokens", _MILLION),
+    ("audio_output", "audio output {} per 1M tokens", _MILLION),
+    ("image_input", "image input {} per 1M tokens", _MILLION),
+    ("image", "{} per image", 1),
+    ("search", "{} per 1,000 web searches", 1_000),
+    ("character", "{} per 1M characters", _MILLION),
+    ("second", "{} per minute of audio", 60),
+)
+_PLAIN = ("input", "cached_input", "output")
+
+
+def extras_of(rates: Rates) -> tuple[str, ...]:
+    """Say what is priced apart from plain tokens."""
+    apart = [(getattr(rates, name), words, portion) for name, words, portion in _EXTRAS]
+    if rates.cache_write == rates.input:
+        del apart[0]
+    return tuple(
+        words.format(picos_usd(rate * portion)) for rate, words, portion in apart if rate is not None
+    )
 
 
 def listed_models(*, at: datetime) -> list[ListedModel]:
@@ -42,23 +77,33 @@ def listed_models(*, at: datetime) -> list[ListedModel]:
 
 def rate_usd(micro_usd: int) -> str:
     """Write a rate in USD, exactly, with two places or as many as it needs: ``$2.50``, ``$0.0375``."""
-    dollars, micros = divmod(micro_usd, _MICROS_PER_USD)
-    places = f"{micros:06d}".rstrip("0").ljust(2, "0")
+    return picos_usd(micro_usd * _PICOS_PER_MICRO)
+
+
+def picos_usd(pico_usd: int) -> str:
+    """Write an amount in USD, exactly, with two places or as many as it needs."""
+    dollars, picos = divmod(pico_usd, _PICOS_PER_USD)
+    places = f"{picos:012d}".rstrip("0").ljust(2, "0")
     return f"${dollars:,}.{places}"
 
 
 def _listed(row: CatalogModel, at: datetime) -> ListedModel:
     prices = list(row.prices.all())
     price = price_of(next((price for price in prices if price.valid_from <= at), prices[-1]))
+    rates = price.tiers[0].rates
     return ListedModel(
         id=row.pk,
         name=row.name,
+        kind=row.kind,
         provider=row.provider.name,
         provider_slug=row.provider_id,
         context_window=row.context_window,
         max_output=row.max_output,
         capabilities=tuple(row.capabilities),
         is_deprecated=row.life_cycle == LifeCycle.DEPRECATED,
-        rates=price.tiers[0].rates,
+        rates=rates,
         tiers=price.tiers[1:],
+        windows=tuple(tier for window in price.windows for tier in window.price.tiers),
+        extras=extras_of(rates),
+        is_by_token=any(getattr(rates, name) for name in _PLAIN),
     )

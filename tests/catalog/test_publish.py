@@ -12,9 +12,10 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks, Settings
 
 from catalog.channels import add_channel, disable_channel
-from catalog.listing import listed_models, rate_usd
+from catalog.listing import extras_of, listed_models, rate_usd
 from catalog.models import CatalogModel, Channel, LifeCycle, ModelAlias, Provider
 from catalog.publish import announce_catalog, build_snapshot
+from catalog.snapshot import Rates
 from fastanchor.lib.valkey import sync_client
 from tests.catalog.builders import BuildModel, add_rates, tier
 
@@ -232,3 +233,20 @@ def test_the_price_list_shows_the_price_at_the_moment_in_three_queries(
 )
 def test_rates_are_written_exactly(micros: int, text: str) -> None:
     assert rate_usd(micros) == text
+
+
+def test_what_is_priced_apart_is_said_in_words_and_exactly() -> None:
+    rates = Rates(
+        3_000_000, 300_000, 3_750_000, 15_000_000, cache_write_1h=6_000_000, search=10_000_000_000,
+        character=15_000_000, second=75_000_001, image=40_000_000_000,
+    )  # fmt: skip
+
+    assert extras_of(rates) == (
+        "cache write $3.75 per 1M tokens",
+        "cache write for an hour $6.00 per 1M tokens",
+        "$0.04 per image",
+        "$10.00 per 1,000 web searches",
+        "$15.00 per 1M characters",
+        "$0.00450000006 per minute of audio",
+    )
+    assert extras_of(tier(2, 7).rates) == ()

@@ -10,7 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts import keys
 from accounts.models import ApiKey, Organization, User
-from tests.pages.markup import faults
+from tests.pages.markup import faults, words
 
 PRODUCT = {
     "gpt-4o": ("$2.50", "$10.00"),
@@ -44,6 +44,27 @@ def test_the_product_s_models_are_shown_with_their_prices(client: Client, catalo
     rows = price_rows(client.get(reverse(name)).content.decode())
 
     assert {model: (rows[model][0], rows[model][2]) for model in PRODUCT} == PRODUCT
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("tts-1-hd", "tts-1-hd Speech – – – – $30.00 per 1M characters"),
+        ("whisper-1", "whisper-1 Transcription – – – – $0.006 per minute of audio"),
+        ("omni-moderation", "omni-moderation-latest Moderation – Free"),
+        ("text-embedding-3-small", "text-embedding-3-small Embedding 8K $0.02 $0.02 $0.00"),
+        ("deepseek-flash", "deepseek-flash mon-fri 01:00-04:00 UTC $0.30 $0.006 $1.20"),
+        ("gemini-2.5-flash-lite", "audio input $0.30 per 1M tokens · cached audio input $0.03 per 1M tokens"),
+        ("claude-opus-5-5", "cache write for an hour $8.00 per 1M tokens · $10.00 per 1,000 web searches"),
+    ],
+)
+def test_whatever_is_no_plain_token_can_be_read_too(
+    client: Client, catalog: None, query: str, shown: str
+) -> None:
+    html = client.get(reverse("pricing"), {"q": query}).content.decode()
+
+    assert shown in words(html)
+    assert faults(html) == []
 
 
 @pytest.mark.parametrize("name", ["home", "pricing", "quickstart"])
