@@ -11,6 +11,7 @@ from catalog.snapshot import Channel
 from gateway.asked import Attempt
 from gateway.events import Result
 from gateway.form import Form
+from gateway.keepsakes import Need, Remembering
 from gateway.upstreams import openai_wire
 from gateway.upstreams.base import Prepared, Splitter
 from gateway.upstreams.openai_responses_reader import ResponsesReader, read_answer
@@ -21,8 +22,12 @@ from gateway.upstreams.sse import EventSplitter
 _ENCODER = msgspec.json.Encoder()
 
 
-class OpenAIResponses:
+class OpenAIResponses(Remembering):
     """The adapter of the Responses protocol."""
+
+    def need(self, attempt: Attempt) -> Need:
+        """See ``Remembering.need``: the model thinks on from where it was before it called tools."""
+        return "seal" if "reasoning" in attempt.model.capabilities else ""
 
     def prepare(self, form: Form, attempt: Attempt) -> Prepared:
         """See ``Adapter.prepare``."""

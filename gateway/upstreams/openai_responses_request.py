@@ -207,9 +207,8 @@ class _Items:
                 return None
 
     def _thought(self, part: f.Thinking) -> Any:
+        # Without its id: that would have to be followed by the ids of the other items, which not all clients keep.
         item: dict[str, Any] = {"type": "reasoning", "summary": []}
-        if part.id:
-            item["id"] = part.id
         if part.seal and part.origin == PROTOCOL:
             if part.text:
                 item["summary"] = [{"type": "summary_text", "text": part.text}]

@@ -120,7 +120,6 @@ def test_a_conversation_with_everything_is_written() -> None:
     ]
     assert thought == {
         "type": "reasoning",
-        "id": "rs_1",
         "summary": [{"type": "summary_text", "text": "hm"}],
         "encrypted_content": "sealed",
     }
