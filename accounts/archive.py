@@ -4,7 +4,8 @@ Nothing here knows a table. Instances belong to one event loop. What must hold:
 
 - what belongs to one organization is found by no other;
 - nobody waits longer than ``wait_s`` for the store, and one that does not answer is never the caller's fault;
-- what waits for the store is bounded, and few of the loaders' threads are used, so that keys are still found.
+- what waits for the store is bounded, and few of the loaders' threads are used, so that keys are still found;
+- while the store keeps silent, hardly anyone waits for it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ WAIT_S = 2.0
 # Half of the loaders' threads.
 MAX_LOADS = 4
 MAX_WAITING = 1_000
+# After so many waits in vain, one after the other, nobody waits for a moment.
+MAX_SILENT = 4
+REST_S = 1.0
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 # The process that works on a response renews its lease well before the end.
 LEASE_S = 60.0
@@ -101,6 +105,8 @@ class Archive:
         self._slots = asyncio.Semaphore(MAX_LOADS)
         self._running: set[asyncio.Task[Any]] = set()
         self._waiting_bytes = 0
+        self._silent = 0
+        self._rest_until = float("-inf")
 
     async def keep(self, kept: Kept) -> None:
         """Keep a response; after an ``ArchiveUnavailable`` it is not kept."""
@@ -129,18 +135,27 @@ class Archive:
         return await self._ask(lambda: self._loaders.renew(list(response_ids)))
 
     async def _ask(self, load: Callable[[], Awaitable[T]], *, size: int = 0) -> T:
+        now = time.monotonic()
         if len(self._running) >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES:
             raise ArchiveUnavailable
-        until = time.monotonic() + self._wait_s
+        if now < self._rest_until:
+            raise ArchiveUnavailable
+        until = now + self._wait_s
         task = asyncio.get_running_loop().create_task(self._load(load, until), name="archive")
         self._running.add(task)
         self._waiting_bytes += size
         task.add_done_callback(lambda done: self._end(done, size))
         # A thread cannot be stopped: its task keeps the slot until it ends, whoever has stopped waiting.
         await asyncio.wait({task}, timeout=self._wait_s)
+        self._note_silence(is_silent=not task.done())
         if not task.done() or task.cancelled() or task.exception() is not None:
             raise ArchiveUnavailable
         return task.result()
+
+    def _note_silence(self, *, is_silent: bool) -> None:
+        self._silent = self._silent + 1 if is_silent else 0
+        if self._silent >= MAX_SILENT:
+            self._rest_until = time.monotonic() + REST_S
 
     async def _load(self, load: Callable[[], Awaitable[T]], until: float) -> T:
         async with self._slots:

@@ -120,7 +120,8 @@ async def _fulfil(gateway: Gateway, call: Call, reply: Reply, headers: Headers) 
     finally:
         gateway.streams.discard(reply)
     settle(gateway, call, outcome)
-    last = await keep(gateway, call, last, headers)
+    if call.keeping is not None:
+        last = await keep(gateway, call, call.keeping, last, headers)
     if not reply.status:
         reply.begin(200, headers)
     reply.send(last)

@@ -161,17 +161,17 @@ class _Head(msgspec.Struct):
     status: Any = None
 
 
-async def keep(gateway: Gateway, call: Call, last: bytes, headers: Headers) -> bytes:
+async def keep(gateway: Gateway, call: Call, keeping: Keeping, last: bytes, headers: Headers) -> bytes:
     """Keep the answer whose end is ``last``, and return what its caller gets; adds to ``headers`` what went wrong.
 
     ``last`` is a whole body, or the bytes that end a stream, its final event among them.
     """
-    if call.keeping is None or call.keeping.is_background or not last:
+    if keeping.is_background or not last:
         return last
     ending = _Ending.of(last) if call.is_stream else _Ending(b"", b"", last)
     if ending is None:
         return last
-    reason = await _kept_or_why_not(gateway, call, call.keeping, ending.response)
+    reason = await _kept_or_why_not(gateway, call, keeping, ending.response)
     if not reason:
         return last
     headers += [] if reason == _TOO_LARGE and NOT_STORED in headers else [("x-fa-not-stored", reason)]

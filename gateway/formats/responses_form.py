@@ -17,6 +17,9 @@ from gateway.formats.responses_body import LOGPROBS, SEALS, ReasoningOptions, Re
 from gateway.formats.responses_seals import unwrap
 from gateway.formats.responses_tools import Namespaces, offered_tools, read_choice
 
+# Only notes that a search was made: what it found stands in the answer, and other protocols could not read the note.
+_SEARCH = "web_search_call"
+
 
 class _Format(msgspec.Struct):
     type: str
@@ -89,7 +92,7 @@ class _Turns:
                 self._answer().append(self._call(item))
             case i.CallOutput():
                 self._results().append(_result(item, place))
-            case i.ForeignItem(kind=kind, raw=raw):
+            case i.ForeignItem(kind=kind, raw=raw) if kind != _SEARCH:
                 parts = self._answer() if kind in i.FOREIGN_TURN else self._results()
                 parts.append(f.Foreign("responses", kind, raw))
 

@@ -18,7 +18,7 @@ from msgspec import Raw
 from pytest_django import Settings
 
 from accounts import organizations, stored_responses
-from accounts.archive import MAX_LOADS, Archive, ArchiveUnavailable, Body, Kept, Loaders
+from accounts.archive import MAX_LOADS, MAX_SILENT, Archive, ArchiveUnavailable, Body, Kept, Loaders
 from accounts.models import Organization, StoredResponse, User
 from accounts.stored_responses import TooLate, cancel, delete, expire, find, finish, renew, save
 from accounts.tasks import expire_responses
@@ -266,6 +266,30 @@ async def test_a_hanging_store_occupies_a_few_threads_and_no_more() -> None:
 
     assert all(isinstance(result, ArchiveUnavailable) for result in results)
     assert asked == MAX_LOADS
+
+
+async def test_while_the_store_keeps_silent_hardly_anyone_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("accounts.archive.REST_S", 0.3)
+    is_silent = True
+
+    async def load(*_: object) -> None:
+        if is_silent:
+            await asyncio.sleep(0.2)
+
+    archive = _archive(load, wait_s=0.05)
+    await asyncio.gather(
+        *(archive.find("org_1", "resp_1") for _ in range(MAX_SILENT)), return_exceptions=True
+    )
+
+    started = time.monotonic()
+    for _ in range(20):
+        with pytest.raises(ArchiveUnavailable):
+            await archive.find("org_1", "resp_1")
+    assert time.monotonic() - started < 0.05
+
+    is_silent = False
+    await asyncio.sleep(0.4)
+    await archive.find("org_1", "resp_1")
 
 
 async def test_what_waits_for_the_store_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,6 +120,27 @@ async def test_three_turns_reach_the_upstream_in_order_without_earlier_instructi
     ]
 
 
+async def test_a_conversation_goes_on_after_a_search(house: House) -> None:
+    search = {
+        "type": "web_search_call",
+        "id": "ws_1",
+        "status": "completed",
+        "action": {"type": "search", "query": "x"},
+    }
+    said = {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": "found", "annotations": []}],
+    }
+
+    reply, _ = await _answer(
+        house, input=[{"role": "user", "content": "one"}, search, said, {"role": "user", "content": "two"}]
+    )
+
+    assert reply.status == 200
+    assert [text for _, text in _said(house)] == ["one", "found", "two"]
+
+
 async def test_a_branch_sees_its_own_past_only(house: House) -> None:
     _, first = await _answer(house, input="one")
     await _answer(house, input="two", previous_response_id=first["id"])
