@@ -29,7 +29,7 @@ from gateway.events import (
 from gateway.form import Refusal, Text, Thinking, ToolCall
 from gateway.formats import sequence
 from gateway.formats.messages_errors import error_object
-from gateway.formats.messages_seals import Seal, wrap
+from gateway.formats.messages_seals import Seal, unwrap, wrap
 from gateway.formats.sequence import PartBegan, PartEnded
 
 _ENCODER = msgspec.json.Encoder()
@@ -76,6 +76,8 @@ def render(result: Result, usage: Usage, attempt: Attempt) -> bytes:
         "ephemeral_1h_input_tokens": usage.cache_write_1h_tokens,
     }
     content = [block for part in choice.parts for block in _blocks(part)]
+    while content and _is_seal_of_text(content[-1]):
+        content.pop()
     _cite(content, choice.citations)
     return _ENCODER.encode(
         {
@@ -116,6 +118,11 @@ def _thinking(text: str, seal: str, origin: str, id_: str, *, is_redacted: bool 
 def _carrier(seal: Seal) -> list[dict[str, Any]]:
     """Return a thought that only carries the seal of a call or text, if there is one."""
     return [{"type": "thinking", "thinking": "", "signature": wrap(seal)}] if seal.seal else []
+
+
+def _is_seal_of_text(block: dict[str, Any]) -> bool:
+    # At the end of an answer it is left out: clients take the last block for what was said, and no provider insists.
+    return block["type"] == "thinking" and not block["thinking"] and unwrap(block["signature"]).is_of_text
 
 
 def _input(arguments: str) -> dict[str, Any]:
@@ -162,6 +169,8 @@ class MessagesWriter:
         self._is_shown = False
         self._kind = ""
         self._text = ""
+        # Carries the seal of a text, once something follows on it.
+        self._carriers: list[dict[str, Any]] = []
         self._finished = Finished("stop")
         self._ways: dict[type, Callable[[Any], bytes]] = {
             PartBegan: self._part_began,
@@ -220,8 +229,10 @@ class MessagesWriter:
         return self._block(content)
 
     def _block(self, content: dict[str, Any]) -> bytes:
+        carriers, self._carriers = self._carriers, []
+        before = b"".join([self._whole(each) for each in carriers])
         self._index += 1
-        return _event("content_block_start", {"index": self._index, "content_block": content})
+        return before + _event("content_block_start", {"index": self._index, "content_block": content})
 
     def _whole(self, thought: dict[str, Any]) -> bytes:
         """Write a thought that consists of nothing but its signature."""
@@ -249,17 +260,18 @@ class MessagesWriter:
         out = b""
         if event.text:
             self._text += event.text
-            out = self._show({"type": "text", "text": ""})
+            out = self._end_sealed_text() + self._show({"type": "text", "text": ""})
             out += self._delta({"type": "text_delta", "text": event.text})
         if isinstance(event, TextDelta) and event.seal:
-            out += self._seal_text(event.seal)
+            self._carriers += _carrier(Seal("text", event.seal, is_of_text=True))
         return out
 
-    def _seal_text(self, seal: str) -> bytes:
-        # The thought that carries the text's seal stands behind it, and what follows is a block of its own.
-        end = self._stop_block() if self._is_shown else b""
+    def _end_sealed_text(self) -> bytes:
+        # What follows on a sealed text is a block of its own.
+        if not (self._is_shown and self._carriers):
+            return b""
         self._is_shown = False
-        return end + b"".join(self._whole(each) for each in _carrier(Seal("text", seal, is_of_text=True)))
+        return self._stop_block()
 
     def _thought(self, event: ThinkingDelta) -> bytes:
         text = "\n\n" + event.text if event.starts_part and self._is_shown else event.text

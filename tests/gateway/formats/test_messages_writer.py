@@ -9,6 +9,7 @@ from hypothesis import given, strategies as st
 from catalog.pricing import Usage
 from gateway.errors import ServiceUnavailable
 from gateway.events import (
+    AnswerPart,
     Began,
     Choice,
     Cited,
@@ -156,6 +157,17 @@ def test_seals_of_others_travel_in_signatures_and_nothing_empty_is_shown() -> No
     seals = [unwrap(block["signature"]) for block in streamed if block["type"] == "thinking"]
     assert [seal.seal for seal in seals] == ["enc", "before", "after", "of-call"]
     assert (seals[0].origin, seals[0].id, seals[3].call_id) == ("responses", "rs_1", "t1")
+
+
+def test_the_seal_of_the_last_text_is_left_out_so_that_the_text_comes_last() -> None:
+    events = write(
+        TextDelta("so", seal="first"), TextDelta(" it is"), TextDelta("", seal="last"), Finished("stop")
+    )
+    parts: list[AnswerPart] = [Text("so", signature="first"), Text(" it is", signature="last")]
+
+    blocks = blocks_of(events)
+    assert [block["type"] for block in blocks] == ["text", "thinking", "text"]
+    assert blocks == render(Choice(parts, "stop"))["content"]
 
 
 def test_a_whole_message_has_its_usage_and_citations() -> None:
