@@ -10,22 +10,22 @@ from typing import Any
 import msgspec
 
 from catalog.pricing import Usage
-from catalog.snapshot import Channel, Model
+from catalog.snapshot import Channel
 from gateway.asked import Attempt
 from gateway.errors import GatewayError
 from gateway.formats.chat import Chat, ChatAsked
-from gateway.formats.chat_body import THOUGHT_FIELDS, ChatRequest, StreamOptions
-from gateway.formats.chat_form import reasoning_of
+from gateway.formats.chat_body import StreamOptions
 from gateway.keepsakes import Keeper, Keepsake, Need, Remembering, keepsake_of
 from gateway.metering import TextMeter
 from gateway.passages.base import Answer, RememberingStream
-from gateway.passages.translation import Translation
+from gateway.passages.native_chat_request import adapted
+from gateway.passages.translation import TranslatedStream, Translation
 from gateway.upstreams import openai_wire
 from gateway.upstreams.base import BadAnswer, CannotExpress, Prepared, Splitter
-from gateway.upstreams.compatible import dialect_of
+from gateway.upstreams.compatible import OPENAI, dialect_of
 from gateway.upstreams.openai_chat import TARGET, OpenAIChat, is_stream, refuse_what_differs
-from gateway.upstreams.openai_chat_dialect import Dialect
-from gateway.upstreams.openai_chat_reader import ChatReader
+from gateway.upstreams.openai_chat_calls import CallNumbers
+from gateway.upstreams.openai_chat_reader import REASONS, ChatReader, plain_reason
 from gateway.upstreams.sse import EventSplitter
 
 _ENCODER = msgspec.json.Encoder()
@@ -33,6 +33,7 @@ _ENCODER = msgspec.json.Encoder()
 
 class _ToolDelta(msgspec.Struct):
     index: int | None = None
+    id: str | None = None
     function: dict[str, Any] | None = None
 
 
@@ -84,11 +85,6 @@ class _Completion(msgspec.Struct):
 
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
-_SAMPLING = ("temperature", "top_p", "top_k")
-_TUNING = (
-    *_SAMPLING, "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty", "seed", "logit_bias",
-    "verbosity", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
-)  # fmt: skip
 
 
 class NativeChat(Remembering):
@@ -116,7 +112,7 @@ class NativeChat(Remembering):
         refuse_what_differs(dialect, choices=attempt.asked.choices, has_logprobs=bool(request.logprobs))
         if attempt.asked.prompt.has_search and not dialect.search_field:
             raise CannotExpress("web_search", "This model's provider offers no web search on this path.")
-        fields, dropped = _adapted(request, dialect, attempt.model)
+        fields, dropped = adapted(request, dialect, attempt.model)
         fields |= {
             "model": route.upstream_model,
             "metadata": None,
@@ -128,8 +124,12 @@ class NativeChat(Remembering):
             fields["stream_options"] = StreamOptions(
                 include_usage=True, include_obfuscation=False if dialect.has_padding else None
             )
-        if output_bound is not None:
-            fields[dialect.bound_name] = output_bound
+        if output_bound is not None or (request.explicit_max is not None and "*" not in dialect.vendor):
+            fields |= {
+                "max_tokens": None,
+                "max_completion_tokens": None,
+                dialect.bound_name: attempt.max_output,
+            }
         body = _ENCODER.encode(msgspec.structs.replace(request, **fields))
         return Prepared(
             TARGET, openai_wire.headers(channel, is_stream=bool(request.stream)), body, tuple(dropped)
@@ -137,7 +137,9 @@ class NativeChat(Remembering):
 
     def answer(self, body: bytes, attempt: Attempt) -> Answer:
         """Read a whole answer; see ``Passage.answer``."""
-        if is_stream(body):
+        dialect = dialect_of(attempt.route.channel)
+        is_openai = dialect is OPENAI
+        if is_stream(body) or not dialect.has_plain_answers:
             return self._translation.answer(body, attempt)
         try:
             raw: Any = msgspec.json.decode(body)
@@ -148,15 +150,20 @@ class NativeChat(Remembering):
             raise BadAnswer("an error with status 200")
         raw["model"] = attempt.model.id
         raw["object"] = "chat.completion"
+        _hide_costs(raw.get("usage"))
         meter = TextMeter()
-        for choice in completion.choices:
+        for choice, shown in zip(completion.choices, raw["choices"], strict=True):
             _count_message(meter, choice.message)
+            if choice.finish_reason and not (is_openai or choice.finish_reason == "function_call"):
+                shown["finish_reason"] = plain_reason(
+                    choice.finish_reason, has_calls=bool(choice.message.tool_calls)
+                )
         return Answer(
             body=_ENCODER.encode(raw),
-            usage=openai_wire.usage_of(completion.usage),
+            usage=openai_wire.usage_of(completion.usage, has_search=attempt.asked.prompt.has_search),
             text_tokens=meter.tokens,
             has_output=meter.has_output,
-            finish_reason=completion.choices[0].finish_reason or "",
+            finish_reason=raw["choices"][0].get("finish_reason") or "",
             upstream_id=completion.id or "",
             keepsake=self._keepsake(body, attempt),
         )
@@ -164,10 +171,18 @@ class NativeChat(Remembering):
     def _keepsake(self, body: bytes, attempt: Attempt) -> Keepsake:
         return keepsake_of(self._adapter.answer(body, attempt.form)) if self.need(attempt) else []
 
-    def stream(self, attempt: Attempt) -> NativeChatStream:
+    def stream(self, attempt: Attempt) -> NativeChatStream | TranslatedStream:
         """Start to translate a stream; see ``Passage.stream``."""
         assert isinstance(attempt.asked, ChatAsked)
-        stream = NativeChatStream(model_id=attempt.model.id, wants_usage=attempt.asked.wants_usage)
+        dialect = dialect_of(attempt.route.channel)
+        if not dialect.has_plain_answers:
+            return self._translation.stream(attempt)
+        stream = NativeChatStream(
+            model_id=attempt.model.id,
+            wants_usage=attempt.asked.wants_usage,
+            is_openai=dialect is OPENAI,
+            has_search=attempt.asked.prompt.has_search,
+        )
         if self.need(attempt):
             stream.keeper, stream.reader = Keeper(), self._adapter.reader(attempt.form)
         return stream
@@ -185,47 +200,11 @@ class NativeChat(Remembering):
         return openai_wire.complaint(body, channel)
 
 
-def _adapted(request: ChatRequest, dialect: Dialect, model: Model) -> tuple[dict[str, Any], list[str]]:
-    """Return what must be sent otherwise than it was written, and the names of what is left out."""
-    dropped = [name for name in _TUNING if getattr(request, name) is not None and name not in dialect.takes]
-    if "no_sampling" in model.traits:
-        dropped += [name for name in _SAMPLING if name not in dropped and getattr(request, name) is not None]
-    fields: dict[str, Any] = dict.fromkeys(dropped)
-    if request.metadata is not None:
-        dropped.append("metadata")
-    if request.is_reasoned:
-        written, left_out = _thoughts(request, dialect, model)
-        fields |= written
-        dropped += left_out
-    if (
-        dialect.thoughts_field != "reasoning_content"
-        and "*" not in dialect.vendor
-        and _shows_thoughts(request)
-    ):
-        fields["messages"] = _without_thoughts(request.messages)
-    return fields, dropped
-
-
-def _thoughts(request: ChatRequest, dialect: Dialect, model: Model) -> tuple[dict[str, Any], list[str]]:
-    """Return what the caller said of thoughts in the server's own words; a server of someone's own gets theirs."""
-    if "*" in dialect.vendor and "reasoning" in model.capabilities:
-        return {}, []
-    written = dialect.reasoning(reasoning_of(request), model)
-    fields: dict[str, Any] = dict.fromkeys(name for name in THOUGHT_FIELDS if name not in dialect.vendor)
-    return fields | (written or {}), ["reasoning"] if written is None else []
-
-
-def _shows_thoughts(request: ChatRequest) -> bool:
-    return b'"reasoning' in bytes(request.messages)
-
-
-def _without_thoughts(messages: msgspec.Raw) -> msgspec.Raw:
-    """Leave out earlier thoughts in another provider's words: a client echoes what it was sent."""
-    turns = msgspec.json.decode(messages, type=list[dict[str, msgspec.Raw]])
-    for turn in turns:
-        turn.pop("reasoning_content", None)
-        turn.pop("reasoning", None)
-    return msgspec.Raw(_ENCODER.encode(turns))
+def _hide_costs(usage: Any) -> None:
+    """Leave out what another gateway charges us: it is not what the caller pays."""
+    if isinstance(usage, dict):
+        for name in ("cost", "cost_details", "is_byok"):
+            usage.pop(name, None)
 
 
 def _count_message(meter: TextMeter, message: _Message) -> None:
@@ -243,7 +222,9 @@ class NativeChatStream(RememberingStream):
     # Reads for the keeper, where something will be wanted back.
     reader: ChatReader | None = None
 
-    def __init__(self, *, model_id: str, wants_usage: bool) -> None:
+    def __init__(
+        self, *, model_id: str, wants_usage: bool, is_openai: bool = False, has_search: bool = False
+    ) -> None:
         self.usage: Usage | None = None
         self.finish_reason = ""
         self.upstream_id = ""
@@ -256,6 +237,11 @@ class NativeChatStream(RememberingStream):
         self._open: set[int] = set()
         self._ended: set[int] = set()
         self._last_reason = ""
+        self._is_openai = is_openai
+        self._has_search = has_search
+        # The numbers of each choice's tool calls, and of those in the present event.
+        self._numbers: dict[int, CallNumbers] = {}
+        self._numbered: list[int] = []
         self._is_compact = True
         self._usage_details: dict[str, Any] = {}
         self._model_field = b""
@@ -286,8 +272,9 @@ class NativeChatStream(RememberingStream):
             self.keeper.take(self.reader.feed(event))
         if not self._has_begun:
             self._begin(event, chunk)
+        self._numbered.clear()
         if not self._note(chunk):
-            event = _index_tool_calls(event)
+            event = self._repaired(event)
         if chunk.usage is not None:
             return self._without_usage(event, chunk)
         return self._plain(event) if chunk.choices else b""
@@ -315,38 +302,71 @@ class NativeChatStream(RememberingStream):
         self._is_compact = self._model_field in event
 
     def _note(self, chunk: _Chunk) -> bool:
+        """Count what a chunk says and follow its choices; tell whether it can pass as it is."""
         is_plain = True
         for choice in chunk.choices:
-            self._follow(choice)
             delta = choice.delta
-            if delta is None:
-                continue
-            text = delta.content or delta.reasoning_content or delta.reasoning or delta.refusal
-            if text:
-                self._meter.count(text if isinstance(text, str) else _ENCODER.encode(text).decode())
-            if delta.tool_calls:
-                for call in delta.tool_calls:
-                    is_plain = is_plain and call.index is not None
-                    self._meter.count(str((call.function or {}).get("arguments") or ""))
-            elif delta.function_call:
-                self._meter.count(str(delta.function_call.get("arguments") or ""))
+            if delta is not None:
+                text = delta.content or delta.reasoning_content or delta.reasoning or delta.refusal
+                if text:
+                    self._meter.count(text if isinstance(text, str) else _ENCODER.encode(text).decode())
+                if delta.tool_calls:
+                    is_plain = self._count_calls(choice.index, delta.tool_calls) and is_plain
+                elif delta.function_call:
+                    self._meter.count(str(delta.function_call.get("arguments") or ""))
+            is_plain = self._follow(choice) and is_plain
         return is_plain
 
-    def _follow(self, choice: _StreamChoice) -> None:
+    def _count_calls(self, choice: int, calls: list[_ToolDelta]) -> bool:
+        numbers = self._numbers.get(choice)
+        if numbers is None:
+            numbers = self._numbers[choice] = CallNumbers()
+        is_plain = True
+        for call in calls:
+            function = call.function or {}
+            number = numbers.of(call.index, call.id or "", str(function.get("name") or ""))
+            is_plain = is_plain and number == call.index
+            # Where the event is written anew, the calls stand in the same order.
+            self._numbered.append(number)
+            self._meter.count(str(function.get("arguments") or ""))
+        return is_plain
+
+    def _follow(self, choice: _StreamChoice) -> bool:
         # Of several choices each ends by itself; the stream has ended when the last one has. What comes for a choice
         # after its end, such as OpenRouter's empty delta beside the usage, does not open it again.
-        if choice.finish_reason:
+        said = choice.finish_reason
+        if said:
             self._open.discard(choice.index)
             self._ended.add(choice.index)
-            self._last_reason = choice.finish_reason
+            self._last_reason = self._reason(said, choice.index)
         elif choice.index not in self._ended:
             self._open.add(choice.index)
         self.finish_reason = "" if self._open else self._last_reason
+        return not said or said == self._last_reason
+
+    def _reason(self, said: str, choice: int) -> str:
+        # Clients of the function calls of old wait for their own word, and OpenAI's own words are its own business.
+        if said == "function_call" or (self._is_openai and said in REASONS):
+            return said
+        return plain_reason(said, has_calls=choice in self._numbers)
+
+    def _repaired(self, event: bytes) -> bytes:
+        """Write an event with numbered calls and OpenAI's own finish reasons, without which SDKs fail."""
+        raw: dict[str, Any] = msgspec.json.decode(event)
+        numbered = iter(self._numbered)
+        for choice in raw["choices"]:
+            for call in (choice.get("delta") or {}).get("tool_calls") or ():
+                call["index"] = next(numbered)
+            if choice.get("finish_reason"):
+                choice["finish_reason"] = self._reason(choice["finish_reason"], choice.get("index", 0))
+        return _ENCODER.encode(raw)
 
     def _without_usage(self, event: bytes, chunk: _Chunk) -> bytes:
         # Usage is sent on at the end, in a chunk of its own, and only to those who asked.
         raw: dict[str, Any] = msgspec.json.decode(event)
-        self.usage, self._usage_details = openai_wire.usage_of(chunk.usage), raw.pop("usage")
+        self.usage = openai_wire.usage_of(chunk.usage, has_search=self._has_search)
+        self._usage_details = raw.pop("usage")
+        _hide_costs(self._usage_details)
         if not chunk.choices:
             return b""
         return _event(raw | {"model": self._model_id})
@@ -388,12 +408,3 @@ class NativeChatStream(RememberingStream):
 
 def _event(chunk: dict[str, Any]) -> bytes:
     return b"data: " + _ENCODER.encode(chunk) + b"\n\n"
-
-
-def _index_tool_calls(event: bytes) -> bytes:
-    # Gemini's compatible endpoint leaves the index out; both SDKs need it.
-    raw: dict[str, Any] = msgspec.json.decode(event)
-    for choice in raw["choices"]:
-        for index, call in enumerate((choice.get("delta") or {}).get("tool_calls") or ()):
-            call.setdefault("index", index)
-    return _ENCODER.encode(raw)

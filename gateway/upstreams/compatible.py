@@ -87,6 +87,8 @@ DIALECTS: dict[str, Dialect] = {
         takes=_BASIC | {"parallel_tool_calls"},
         names={"seed": "random_seed"},
         is_strict=True,
+        # Its thoughts are parts of a list in the place of the text.
+        has_plain_answers=False,
         has_logprobs=False,
         has_stream_options=False,
         has_names=False,

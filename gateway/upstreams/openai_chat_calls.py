@@ -36,6 +36,33 @@ class CallDelta(msgspec.Struct):
     extra_content: Any = None
 
 
+class CallNumbers:
+    """Numbers the tool calls of one choice from 0, whatever numbers the server gives them."""
+
+    __slots__ = ("_by_index", "_count", "_ids")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._by_index: dict[int, int] = {}
+        self._ids: list[str] = []
+
+    def of(self, index: int | None, call_id: str, name: str) -> int:
+        """Return the number of the call that a piece belongs to: a new one where its index, or its id and name, say so."""
+        known = self._by_index.get(index) if index is not None else (self._count - 1 if self._count else None)
+        known_id = "" if known is None else self._ids[known]
+        # Gemini numbers all calls 0 or not at all; other servers repeat id and name in every piece.
+        is_other = bool(call_id and name and known_id) and call_id != known_id
+        is_unnumbered = index is None and bool(name or call_id) and (not call_id or call_id != known_id)
+        if known is None or is_other or is_unnumbered:
+            known = self._count
+            self._count += 1
+            self._ids.append(call_id)
+            if index is not None:
+                self._by_index[index] = known
+        self._ids[known] = self._ids[known] or call_id
+        return known
+
+
 class _Call:
     """One call: ``held`` keeps arguments that came before the name."""
 
@@ -54,14 +81,14 @@ class CallReader:
     def __init__(self, choice: int, names: ToolNames) -> None:
         self._choice = choice
         self._names = names
+        self._numbers = CallNumbers()
         self._calls: list[_Call] = []
-        self._by_index: dict[int, _Call] = {}
 
     def take(self, delta: CallDelta) -> Iterator[Event]:
         """Read one piece."""
         function, custom = delta.function, delta.custom
         name = (function and function.name) or (custom and custom.name) or ""
-        call = self._call(delta.index, delta.id or "", name)
+        call = self._call(delta, name)
         if name and not call.name:
             yield self._begin(call, delta, name)
         more: Any = (function and function.arguments) or (custom and custom.input) or ""
@@ -82,19 +109,13 @@ class CallReader:
             namespace=namespace,
         )
 
-    def _call(self, index: int | None, call_id: str, name: str) -> _Call:
-        """Return the call that a piece belongs to; a new one where the piece says so by its number, or id and name."""
-        known = self._by_index.get(index) if index is not None else (self._calls[-1] if self._calls else None)
-        # Gemini numbers all calls 0; other servers repeat id and name in every piece.
-        is_other = known is not None and bool(call_id and name and known.id and call_id != known.id)
-        is_unnumbered = index is None and bool(name) and (known is None or not call_id or call_id != known.id)
-        if known is None or is_other or is_unnumbered:
-            known = _Call(len(self._calls))
-            self._calls.append(known)
-            if index is not None:
-                self._by_index[index] = known
-        known.id = known.id or call_id
-        return known
+    def _call(self, delta: CallDelta, name: str) -> _Call:
+        key = self._numbers.of(delta.index, delta.id or "", name)
+        if key == len(self._calls):
+            self._calls.append(_Call(key))
+        call = self._calls[key]
+        call.id = call.id or delta.id or ""
+        return call
 
 
 def _google_seal(extra: Any) -> str:

@@ -87,6 +87,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     vendor: frozenset[str] = frozenset()
     # Unknown fields of a message are refused, so even a chat client's request is written anew.
     is_strict: bool = False
+    # Answers hold nothing that clients of OpenAI cannot read.
+    has_plain_answers: bool = True
     max_choices: int = 8
     has_logprobs: bool = True
     # Streams report the usage when asked to; where this is unknown they do so by themselves.

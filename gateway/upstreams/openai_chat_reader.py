@@ -86,7 +86,18 @@ class _Chunk(msgspec.Struct):
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
 
-_REASONS: dict[str, FinishReason] = {
+
+def plain_reason(reason: str, *, has_calls: bool) -> FinishReason:
+    """Return a server's finish reason in OpenAI's words; raises ``BadAnswer`` for one that means a failure."""
+    if reason in _BROKEN:
+        raise BadAnswer(f"finished with {reason}")
+    kind = REASONS.get(reason, "stop")
+    # Gemini and others say "stop" although tools are to be called.
+    return "tool_calls" if has_calls and kind == "stop" else kind
+
+
+# What servers say at the end, in OpenAI's words.
+REASONS: dict[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
     "tool_calls": "tool_calls",
@@ -161,13 +172,8 @@ class ChatReader:
             yield from calls.take(CallDelta(index=0, function=said.function_call))
 
     def _finish(self, index: int, reason: str) -> Iterator[Event]:
-        if reason in _BROKEN:
-            raise BadAnswer(f"finished with {reason}")
         self._ended.add(index)
-        calls = self._calls.get(index)
-        kind = _REASONS.get(reason, "stop")
-        # Gemini and others say "stop" although tools are to be called.
-        yield Finished("tool_calls" if calls is not None and kind == "stop" else kind, index)
+        yield Finished(plain_reason(reason, has_calls=index in self._calls), index)
 
 
 def _decode(raw: bytes) -> _Chunk:
