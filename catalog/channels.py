@@ -10,10 +10,19 @@ from django.db.models import QuerySet
 
 from catalog.addresses import Resolve, normal_base_url, refuse_private, resolve_host
 from catalog.credentials import seal_credential
-from catalog.models import CatalogModel, Channel, Route
+from catalog.models import Adapter, CatalogModel, Channel, Route
 from catalog.publish import announce_catalog
 
 SANDBOX = "sandbox"
+# Where the sandbox speaks which protocol, below its address.
+SANDBOX_PATHS: dict[str, str] = {
+    Adapter.OPENAI: "/v1",
+    Adapter.OPENAI_RESPONSES: "/v1",
+    Adapter.ANTHROPIC: "/anthropic/v1",
+    Adapter.GEMINI: "/gemini/v1beta",
+    Adapter.DEEPSEEK: "/deepseek",
+    Adapter.QWEN: "/qwen/v1",
+}
 DEFAULT_PRIORITY = 10
 
 
@@ -89,6 +98,15 @@ def add_routes(*, channel: Channel, models: Sequence[str] = ()) -> int:
     return len(routes)
 
 
+@transaction.atomic
+def remove_foreign_routes(*, channel: Channel) -> int:
+    """Take from a channel of the sandbox the models that another one of its protocols serves; returns how many."""
+    removed, _ = channel.routes.exclude(model__in=_spoken_by_sandbox(channel.adapter)).delete()
+    if removed:
+        announce_catalog()
+    return removed
+
+
 def upstream_name(channel: Channel, model: CatalogModel) -> str:
     """Return the name by which a channel calls a model: the provider's own, the sandbox uses ours."""
     return model.upstream_name if channel.provider_id == model.provider_id else model.pk
@@ -123,5 +141,13 @@ def _models_for(channel: Channel, names: Sequence[str]) -> QuerySet[CatalogModel
     if names:
         return CatalogModel.objects.filter(pk__in=names)
     if channel.provider_id == SANDBOX:
-        return CatalogModel.objects.all()
+        return _spoken_by_sandbox(channel.adapter)
     return CatalogModel.objects.filter(provider=channel.provider_id)
+
+
+def _spoken_by_sandbox(adapter: str) -> QuerySet[CatalogModel]:
+    """Return the models whose provider speaks a protocol; the common one serves where the sandbox lacks theirs."""
+    own = CatalogModel.objects.filter(provider__adapter=adapter)
+    if adapter != Adapter.OPENAI:
+        return own
+    return CatalogModel.objects.exclude(provider__adapter__in=set(SANDBOX_PATHS) - {Adapter.OPENAI})

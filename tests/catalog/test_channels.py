@@ -25,7 +25,7 @@ from catalog.channels import (
 )
 from catalog.credentials import BadCredential, open_credential
 from catalog.environment import load_environment
-from catalog.models import CatalogModel, Channel, Provider
+from catalog.models import Channel, Provider
 from tests.catalog.builders import BuildModel, build_model_of
 
 KEY = "sk-acme-0123456789"
@@ -275,21 +275,6 @@ def test_a_key_that_is_gone_leaves_its_channel(keyed: Provider) -> None:
 
     assert load_environment({}) == []
     assert Channel.objects.get().is_enabled
-
-
-def test_the_sandbox_serves_every_model_last_and_follows_its_address(keyed: Provider) -> None:
-    Provider.objects.create(slug="sandbox", name="Sandbox")
-
-    load_environment({"FASTANCHOR_SANDBOX_URL": "http://127.0.0.1:8001/v1/"})
-    load_environment({"FASTANCHOR_SANDBOX_URL": "http://127.0.0.1:8002/v1"})
-
-    channel = Channel.objects.get()
-    assert (channel.base_url, channel.priority, channel.allow_private) == (
-        "http://127.0.0.1:8002/v1",
-        100,
-        True,
-    )
-    assert channel.routes.count() == CatalogModel.objects.count() == 1
 
 
 def test_production_refuses_the_sandbox(keyed: Provider, settings: Settings) -> None:
