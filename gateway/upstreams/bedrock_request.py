@@ -46,7 +46,7 @@ def write(form: f.Form, attempt: Attempt) -> tuple[bytes, tuple[str, ...]]:
         body["toolConfig"] = tools
     thin_out(tools.get("tools", []), turns.system, *(turn["content"] for turn in turns.turns))
     forces = "toolChoice" in tools and "auto" not in tools["toolChoice"]
-    dropped = [*offered.dropped, *(name for name in _UNKNOWN if getattr(form, name))]
+    dropped = [*offered.dropped, *(name for name in _UNKNOWN if getattr(form, name)), *form.vendor]
     if form.parallel_tool_calls is False and tools:
         dropped.append("parallel_tool_calls")
     dropped += _tune(body, form, attempt, may_budget=not forces and not _lacks_thoughts(turns.turns))

@@ -11,7 +11,8 @@ from gateway.form import Form
 from gateway.upstreams import gemini_errors
 from gateway.upstreams.base import Prepared, Reader, Splitter
 from gateway.upstreams.gemini_answer import GeminiReader, whole_answer
-from gateway.upstreams.gemini_request import Service, write
+from gateway.upstreams.gemini_request import write
+from gateway.upstreams.gemini_seals import Service
 from gateway.upstreams.sse import EventSplitter
 
 
@@ -38,11 +39,11 @@ class Gemini:
 
     def answer(self, body: bytes, form: Form) -> Result:
         """See ``Adapter.answer``."""
-        return whole_answer(body, form)
+        return whole_answer(body, form, self.service)
 
     def reader(self, form: Form) -> Reader:
         """See ``Adapter.reader``."""
-        return GeminiReader(form)
+        return GeminiReader(form, self.service)
 
     def splitter(self) -> Splitter:
         """See ``Adapter.splitter``."""

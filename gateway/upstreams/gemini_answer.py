@@ -29,10 +29,9 @@ from gateway.form import Form
 from gateway.upstreams.base import BadAnswer
 from gateway.upstreams.gemini_grounding import Grounding, Sources
 from gateway.upstreams.gemini_logprobs import Logprobs, in_chat_shape
+from gateway.upstreams.gemini_seals import ORIGIN, Service, marked
 from gateway.upstreams.gemini_usage import UsageMetadata, usage_of
 from gateway.upstreams.wire_names import CalledNames
-
-ORIGIN = "gemini"
 
 
 class _Call(msgspec.Struct):
@@ -99,8 +98,9 @@ class _Choice:
 class GeminiReader:
     """Reads one stream; a whole answer is a stream of one event."""
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: Form, service: Service) -> None:
         self._names = CalledNames(form.tools)
+        self._service: Service = service
         self._choices = [_Choice() for _ in range(form.choices)]
         self._id = ""
 
@@ -136,14 +136,15 @@ class GeminiReader:
         choice = self._choices[index]
         logprobs = in_chat_shape(candidate.logprobs_result)
         for part in (candidate.content and candidate.content.parts) or ():
+            seal = marked(part.thought_signature or "", self._service)
             if part.function_call is not None:
-                events += self._call(part.function_call, part.thought_signature or "", choice, index)
+                events += self._call(part.function_call, seal, choice, index)
             elif part.thought:
-                events += _thought(part, index)
-            elif part.text or part.thought_signature:
+                events += _thought(part.text or "", seal, index)
+            elif part.text or seal:
                 choice.has_content = choice.has_content or bool(part.text)
                 choice.sources.say(part.text or "")
-                events.append(TextDelta(part.text or "", index, logprobs, part.thought_signature or ""))
+                events.append(TextDelta(part.text or "", index, logprobs, seal))
                 logprobs = None
         if candidate.grounding_metadata is not None:
             choice.sources.take(candidate.grounding_metadata)
@@ -181,19 +182,19 @@ class GeminiReader:
             events.append(Reported(usage))
 
 
-def _thought(part: _Part, index: int) -> list[Event]:
+def _thought(text: str, seal: str, index: int) -> list[Event]:
     events: list[Event] = []
-    if part.text:
-        events.append(ThinkingDelta(part.text, index))
-    if part.thought_signature:
-        events.append(ThinkingSealed(part.thought_signature, ORIGIN, choice=index))
+    if text:
+        events.append(ThinkingDelta(text, index))
+    if seal:
+        events.append(ThinkingSealed(seal, ORIGIN, choice=index))
     return events
 
 
-def whole_answer(body: bytes, form: Form) -> Result:
+def whole_answer(body: bytes, form: Form, service: Service) -> Result:
     """Read an answer that came at once; raises ``BadAnswer``."""
     assembly = Assembly()
-    assembly.take(GeminiReader(form).feed(body))
+    assembly.take(GeminiReader(form, service).feed(body))
     if not assembly.is_finished:
         raise BadAnswer("no finished candidate")
     return assembly.result()

@@ -28,7 +28,7 @@ def generation_config(form: Form, attempt: Attempt, *, has_tools: bool) -> tuple
     """Return the configuration and what was left out; raises ``CannotExpress``."""
     model = attempt.model
     config, dropped = _sampling(form, model)
-    dropped += [name for name in _UNKNOWN if getattr(form, name)]
+    dropped += [*(name for name in _UNKNOWN if getattr(form, name)), *form.vendor]
     if attempt.max_output is not None:
         config["maxOutputTokens"] = attempt.max_output
     if form.choices > 1:

@@ -5,7 +5,7 @@ Shapes: Google's reference of ``generateContent``.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -14,16 +14,12 @@ from gateway.asked import Attempt
 from gateway.upstreams.base import CannotExpress
 from gateway.upstreams.gemini_config import generation_config
 from gateway.upstreams.gemini_media import audio_part, file_part, image_part
+from gateway.upstreams.gemini_seals import NO_SIGNATURE, ORIGIN, Service, unmarked
 from gateway.upstreams.tools import Offer, offer
 from gateway.upstreams.wire_names import arguments, wire_name
 
-Service = Literal["gemini", "vertex"]
-
 _ENCODER = msgspec.json.Encoder()
-# Gemini 3 refuses a call in the history without a signature. This is Google's documented word for a call that some
-# other model made, or whose signature a client has dropped.
-NO_SIGNATURE = "skip_thought_signature_validator"
-_NO_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
+_NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
 
 
 def write(form: f.Form, attempt: Attempt, service: Service) -> tuple[bytes, tuple[str, ...]]:
@@ -49,7 +45,7 @@ def write(form: f.Form, attempt: Attempt, service: Service) -> tuple[bytes, tupl
 def _offer(form: f.Form, attempt: Attempt, *, can_mix: bool) -> Offer:
     # Only Gemini 3 searches and calls functions in one request.
     is_alone = not any(isinstance(tool, f.FunctionTool | f.CustomTool) for tool in form.tools)
-    return offer(form, attempt.model.capabilities, protocol="gemini", has_search=is_alone or can_mix)
+    return offer(form, attempt.model.capabilities, protocol=ORIGIN, has_search=is_alone or can_mix)
 
 
 def _system(messages: list[f.Message]) -> list[dict[str, Any]]:
@@ -112,8 +108,8 @@ class _Contents:
                 case f.ToolResult():
                     parts += self._result(part)
                 case f.Thinking():
-                    if part.seal and part.origin == "gemini":
-                        parts.append({"text": part.text, "thought": True, "thoughtSignature": part.seal})
+                    if part.origin == ORIGIN and (seal := unmarked(part.seal, self._service)):
+                        parts.append({"text": part.text, "thought": True, "thoughtSignature": seal})
                 case f.Foreign():
                     if message.role == "user":
                         raise CannotExpress(
@@ -125,9 +121,7 @@ class _Contents:
     def _call(self, call: f.ToolCall) -> dict[str, Any]:
         name = self._called[call.id] = wire_name(call.name, call.namespace)
         written: dict[str, Any] = {"functionCall": {"id": call.id, "name": name, "args": arguments(call)}}
-        if call.seal:
-            written["thoughtSignature"] = call.seal
-        return written
+        return written | _sealed(call.seal, self._service)
 
     def _result(self, result: f.ToolResult) -> list[dict[str, Any]]:
         name = self._called.get(result.call_id)
@@ -145,10 +139,15 @@ class _Contents:
         ]
 
 
+def _sealed(seal: str, service: Service) -> dict[str, str]:
+    signature = unmarked(seal, service)
+    return {"thoughtSignature": signature} if signature else {}
+
+
 def _plain(part: f.Text | f.Refusal | f.Image | f.Audio | f.File, service: Service) -> dict[str, Any]:
     match part:
         case f.Text():
-            return {"text": part.text} | ({"thoughtSignature": part.signature} if part.signature else {})
+            return {"text": part.text} | _sealed(part.signature, service)
         case f.Refusal():
             return {"text": part.text}
         case f.Image():
@@ -180,7 +179,10 @@ def _tools(offered: Offer, service: Service) -> dict[str, Any]:
 
 def _declaration(tool: f.FunctionTool) -> dict[str, Any]:
     described = {"description": tool.description} if tool.description else {}
-    schema = _NO_PARAMETERS if tool.parameters is None else tool.parameters
+    schema: Any = None if tool.parameters is None else msgspec.json.decode(tool.parameters)
+    if not isinstance(schema, dict) or not schema:
+        schema = _NO_PARAMETERS
+    schema = schema if "type" in schema else {"type": "object"} | schema
     return {"name": wire_name(tool.name, tool.namespace), **described, "parametersJsonSchema": schema}
 
 

@@ -28,6 +28,7 @@ class UsageMetadata(msgspec.Struct, rename="camel"):
     prompt_tokens_details: list[_Modality] | None = None
     tool_use_prompt_tokens_details: list[_Modality] | None = None
     candidates_tokens_details: list[_Modality] | None = None
+    cache_tokens_details: list[_Modality] | None = None
 
 
 def usage_of(reported: UsageMetadata, searches: int) -> Usage | None:
@@ -45,7 +46,9 @@ def usage_of(reported: UsageMetadata, searches: int) -> Usage | None:
         "output_tokens": output,
         "reasoning_tokens": thoughts,
         "audio_input_tokens": _of("AUDIO", heard),
-        "image_input_tokens": _of("IMAGE", heard),
+        # A document is read as pictures of its pages.
+        "image_input_tokens": _of("IMAGE", heard) + _of("DOCUMENT", heard),
+        "cached_audio_tokens": _of("AUDIO", reported.cache_tokens_details or ()),
         "audio_output_tokens": _of("AUDIO", reported.candidates_tokens_details or ()),
     }
     parts = [written, reported.prompt_token_count or 0, reported.tool_use_prompt_token_count or 0]

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from catalog.snapshot import Channel
 from gateway.upstreams.gemini import Gemini
-from gateway.upstreams.gemini_request import Service
+from gateway.upstreams.gemini_seals import Service
 
 AUDIENCE = "https://aiplatform.googleapis.com/"
 LIFETIME_S = 3_600

@@ -25,7 +25,7 @@ from gateway.events import (
 )
 from gateway.upstreams.base import BadAnswer, CannotExpress
 from gateway.upstreams.gemini import Gemini
-from gateway.upstreams.gemini_request import NO_SIGNATURE
+from gateway.upstreams.gemini_seals import NO_SIGNATURE
 from tests.gateway.attempts import attempt, channel, model
 
 ADAPTER = Gemini()
@@ -113,12 +113,20 @@ def test_what_only_tunes_and_is_unknown_is_left_out_and_named() -> None:
         logit_bias={"1": 1.0},
         verbosity="low",
         user="u",
+        vendor={"chat_template_kwargs": {}},
         top_k=-1,
         tools=[WEATHER],
         parallel_tool_calls=False,
     )
 
-    assert dropped(wanted) == {"frequency_penalty", "logit_bias", "verbosity", "user", "parallel_tool_calls"}
+    assert dropped(wanted) == {
+        "frequency_penalty",
+        "logit_bias",
+        "verbosity",
+        "user",
+        "chat_template_kwargs",
+        "parallel_tool_calls",
+    }
     assert "generationConfig" not in sent(wanted)
     assert dropped(form(temperature=0.5, top_p=0.1), traits=frozenset({"no_sampling"})) == {
         "temperature",
@@ -397,6 +405,13 @@ def test_every_signature_comes_back_where_it_was(traits: frozenset[str]) -> None
     assert sent(form(messages=[*ASK, turn]), traits=traits)["contents"][1]["parts"] == parts
 
 
+@pytest.mark.parametrize("schema", [None, Raw(b"null"), Raw(b"{}"), Raw(b'{"properties":{}}')])
+def test_a_function_without_a_schema_takes_an_object(schema: Raw | None) -> None:
+    (tool,) = sent(form(tools=[f.FunctionTool("time", parameters=schema)]))["tools"]
+
+    assert tool["functionDeclarations"][0]["parametersJsonSchema"] == {"type": "object", "properties": {}}
+
+
 @pytest.mark.parametrize(
     ("reason", "expected"),
     [
@@ -445,9 +460,11 @@ def test_a_blocked_prompt_is_an_empty_filtered_answer_of_every_choice() -> None:
         ),
         (
             {"promptTokenCount": 30, "candidatesTokenCount": 9,
-             "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 20}, {"modality": "IMAGE", "tokenCount": 4}],
+             "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 20}, {"modality": "IMAGE", "tokenCount": 4},
+                                     {"modality": "DOCUMENT", "tokenCount": 3}],
+             "cacheTokensDetails": [{"modality": "AUDIO", "tokenCount": 6}], "cachedContentTokenCount": 7,
              "candidatesTokensDetails": [{"modality": "AUDIO", "tokenCount": 8}]},
-            Usage(30, 0, 0, 9, 0, audio_input_tokens=20, audio_output_tokens=8, image_input_tokens=4),
+            Usage(30, 7, 0, 9, 0, audio_input_tokens=20, audio_output_tokens=8, image_input_tokens=7, cached_audio_tokens=6),
         ),
         ({"trafficType": "ON_DEMAND"}, None),
         ({"promptTokenCount": -1, "candidatesTokenCount": 4}, None),

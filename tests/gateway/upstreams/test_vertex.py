@@ -13,8 +13,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gateway import form as f
+from gateway.events import Searched
 from gateway.upstreams import vertex
 from gateway.upstreams.base import CannotExpress
+from gateway.upstreams.gemini import Gemini
 from gateway.upstreams.vertex import AUDIENCE, LIFETIME_S, MARGIN_S, Vertex, bearer_token
 from tests.gateway.attempts import attempt, channel
 
@@ -110,3 +112,22 @@ def test_an_address_must_tell_its_kind_and_blocked_domains_are_excluded() -> Non
     assert sent(tools=[f.WebSearch(blocked_domains=["b.com"])])["tools"] == [
         {"googleSearch": {"excludeDomains": ["b.com"]}}
     ]
+
+
+def test_signatures_stay_with_the_service_that_made_them() -> None:
+    parts: list[dict[str, Any]] = [
+        {"text": "hmm", "thought": True, "thoughtSignature": "s0"},
+        {"text": "Hi", "thoughtSignature": "s1"},
+        {"functionCall": {"id": "c", "name": "weather", "args": {}}, "thoughtSignature": "s2"},
+    ]
+    body = json.dumps({"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]}).encode()
+    bare = [{"text": "Hi"}, {"functionCall": {"id": "c", "name": "weather", "args": {}}}]
+
+    def turn(made_by: Gemini, sent_to: Gemini) -> Any:
+        (choice,) = made_by.answer(body, FORM).choices
+        said = f.Message("assistant", [part for part in choice.parts if not isinstance(part, Searched)])
+        wanted = f.Form(messages=[*FORM.messages, said])
+        return json.loads(sent_to.prepare(wanted, attempt()).body)["contents"][1]["parts"]
+
+    assert turn(Vertex(), Vertex()) == turn(Gemini(), Gemini()) == parts
+    assert turn(Vertex(), Gemini()) == turn(Gemini(), Vertex()) == bare
