@@ -80,8 +80,10 @@ def find(organization_id: str, response_id: str) -> Kept | None:
 def delete(organization_id: str, response_id: str) -> bool:
     """Delete a response and tell whether there was one."""
     with _bounded():
-        deleted, _ = _live(organization_id, response_id).delete()
-        if deleted:
+        rows = _live(organization_id, response_id)
+        status = rows.values_list("status", flat=True).first()
+        deleted, _ = rows.delete()
+        if deleted and status == "in_progress":
             transaction.on_commit(partial(_announce, response_id))
     return bool(deleted)
 

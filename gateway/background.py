@@ -26,8 +26,8 @@ from gateway.stored import archive_away, entry, is_too_large
 logger = logging.getLogger(__name__)
 
 RENEW_EVERY_S = LEASE_S / 4
-# Between the tries to write the end of a response whose work was done.
-FINISH_PAUSES_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+# Between the tries to write the end of a response whose work was done and is paid for: five minutes in all.
+FINISH_PAUSES_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, *[15.0] * 19)
 
 
 async def begin(gateway: Gateway, call: Call, reply: Reply, headers: Headers) -> Reply:

@@ -170,6 +170,21 @@ def test_cancelled_work_stays_cancelled(organization: Organization) -> None:
     assert find(organization.pk, "resp_1") == cancelled
 
 
+def test_only_the_end_of_work_is_announced(
+    organization: Organization, django_capture_on_commit_callbacks: Callable[..., Any]
+) -> None:
+    save(_kept(organization), _later())
+    for name in ("resp_2", "resp_3"):
+        save(_running(organization, id=name), _later())
+
+    with django_capture_on_commit_callbacks() as announced:
+        for name in ("resp_1", "resp_2"):
+            delete(organization.pk, name)
+        cancel(organization.pk, "resp_3")
+
+    assert [callback.args for callback in announced] == [("resp_2",), ("resp_3",)]
+
+
 def test_only_background_work_in_progress_is_cancelled(organization: Organization) -> None:
     save(_kept(organization), _later())
     save(_kept(organization, id="resp_2", is_background=True), _later())
