@@ -168,7 +168,7 @@ class MessagesWriter:
         # A text or thought is shown with its first words: an empty block could not be sent back.
         self._is_shown = False
         self._kind = ""
-        self._text = ""
+        self._said: list[str] = []
         # Carries the seal of a text, once something follows on it.
         self._carriers: list[dict[str, Any]] = []
         self._finished = Finished("stop")
@@ -259,7 +259,7 @@ class MessagesWriter:
     def _say(self, event: TextDelta | RefusalDelta) -> bytes:
         out = b""
         if event.text:
-            self._text += event.text
+            self._said.append(event.text)
             out = self._end_sealed_text() + self._show({"type": "text", "text": ""})
             out += self._delta({"type": "text_delta", "text": event.text})
         if isinstance(event, TextDelta) and event.seal:
@@ -292,7 +292,7 @@ class MessagesWriter:
         # Between texts there is no place for a citation.
         if not self._is_shown or self._kind not in {"text", "refusal"}:
             return b""
-        return self._delta({"type": "citations_delta", "citation": _citation(event, self._text)})
+        return self._delta({"type": "citations_delta", "citation": _citation(event, "".join(self._said))})
 
     def _finish(self, event: Finished) -> bytes:
         self._finished = event

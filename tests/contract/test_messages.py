@@ -293,3 +293,64 @@ def test_a_count_is_refused_like_a_message(client: Anthropic, product: LiveProdu
         client.messages.count_tokens(**question | {"model": "no-such-model"})
     with pytest.raises(anthropic.BadRequestError):
         client.messages.count_tokens(**question | {"messages": []})
+
+
+def test_claude_counts_tokens_itself(client: Anthropic, product: LiveProduct) -> None:
+    question: Any = {"model": CLAUDE, "messages": [{"role": "user", "content": "How long? " * 30}]}
+    headers = {"x-api-key": "sk-sandbox", "anthropic-version": "2023-06-01"}
+
+    counted = client.messages.count_tokens(**question)
+    answer = product.sandboxes[0].http.post(
+        "/anthropic/v1/messages/count_tokens", json=question, headers=headers
+    )
+    guessed = client.messages.count_tokens(**question | {"model": "gpt-4o"})
+
+    assert counted.input_tokens == answer.json()["input_tokens"] != guessed.input_tokens
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize("model", [CLAUDE, "gpt-4o", "gemini-3.0-pro"])
+def test_searches_are_done_by_the_provider_and_billed(
+    client: Anthropic, product: LiveProduct, customer: Customer, model: str, *, is_stream: bool
+) -> None:
+    search: Any = {"type": "web_search_20250305", "name": "web_search", "max_uses": 2}
+    question = asked('[[sandbox search="rain" text="It rains."]] Weather?', model=model, tools=[search])
+
+    message = told(client, question, is_stream=is_stream)
+    history = [
+        *question["messages"],
+        {"role": "assistant", "content": message.content},
+        *question["messages"],
+    ]
+    again = told(client, question | {"messages": history}, is_stream=is_stream)
+
+    product.wait_settled(customer.organization, rows=2)
+    assert text_of(message) == text_of(again) == "It rains."
+    assert [row["searches"] for row in product.usage_rows(customer.organization)] == [1, 1]
+    assert message.usage.server_tool_use is not None
+    assert message.usage.server_tool_use.web_search_requests == 1
+
+
+def test_a_conversation_may_move_from_model_to_model(client: Anthropic) -> None:
+    order = 'think="Hm." call=get_weather text="All fine."'
+    turns: list[Any] = [{"role": "user", "content": f"[[sandbox {order}]] Rome?"}]
+    thinking: Any = {"type": "enabled", "budget_tokens": 1_024}
+    for model in ("gemini-3.0-pro", CLAUDE, "deepseek-v4-flash", "gpt-4o", "gemini-3.0-pro", CLAUDE):
+        extra: dict[str, Any] = {} if model == "gpt-4o" else {"thinking": thinking}
+        message = None
+        for _ in range(2):
+            message = told(
+                client,
+                {"model": model, "max_tokens": 2_000, "messages": turns, "tools": [WEATHER], **extra},
+                is_stream=True,
+            )
+            turns.append({"role": "assistant", "content": message.content})
+            calls = [block for block in message.content if isinstance(block, ToolUseBlock)]
+            if calls:
+                results = [
+                    {"type": "tool_result", "tool_use_id": call.id, "content": "sun"} for call in calls
+                ]
+                turns.append({"role": "user", "content": results})
+        assert message is not None
+        assert text_of(message) == "All fine.", model
+        turns.append({"role": "user", "content": f"[[sandbox {order}]] And Oslo?"})
