@@ -511,3 +511,29 @@ async def test_a_stream_that_is_passed_on_is_kept(house: House) -> None:
 
     last = events[-1]["response"]
     assert json.loads(bytes(house.shelf.kept[last["id"]].read().response)) == last
+
+
+# Where the upstream signs its thoughts.
+
+
+async def test_a_signed_thought_goes_back_with_the_result_of_its_tool(house: House) -> None:
+    house.adapter, house.capabilities = "anthropic", frozenset({"reasoning", "tools"})
+    await house.gateway.catalog.refresh()
+    thought = {"type": "thinking", "thinking": "Look it up.", "signature": "c2lnbmVk"}
+    call = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {"at": "x"}}
+    answer = {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [thought, call],
+        "stop_reason": "tool_use", "stop_sequence": None, "usage": {"input_tokens": 10, "output_tokens": 5},
+    }  # fmt: skip
+    house.upstream.script = house.upstream.says(whole(json.dumps(answer).encode()))
+    tool = {"type": "function", "name": "look", "parameters": {"type": "object"}}
+    fields: dict[str, Any] = {"tools": [tool], "reasoning": {"effort": "low"}, "max_output_tokens": 4_000}
+
+    _, first = await _answer(house, **fields)
+    result = {"type": "function_call_output", "call_id": "toolu_1", "output": "seen"}
+    await _answer(house, input=[result], previous_response_id=first["id"], **fields)
+
+    asked, called, told = house.upstream.bodies[-1]["messages"]
+    assert asked["role"] == "user"
+    assert called["content"] == [thought, call]
+    assert told["content"][0]["tool_use_id"] == "toolu_1"
