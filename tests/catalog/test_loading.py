@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
@@ -28,7 +29,19 @@ from pytest_django import DjangoAssertNumQueries
 from catalog.channels import add_channel
 from catalog.importing import package_providers, read_package
 from catalog.loading import KnownPrice, _in_force, _offered_at, load_offers, load_providers, successors
-from catalog.models import CatalogModel, Channel, ModelAlias, Price, PriceSource, PriceTier, Provider
+from catalog.models import (
+    Capability,
+    CatalogModel,
+    Channel,
+    Kind,
+    Modality,
+    ModelAlias,
+    Price,
+    PriceSource,
+    PriceTier,
+    Provider,
+    Trait,
+)
 from catalog.offers import (
     DatedTiers,
     InexactPrice,
@@ -111,6 +124,49 @@ def test_more_than_a_hundred_models_of_many_providers_are_for_sale(db: None) -> 
         "moonshot",
     }
     assert len(build_snapshot().listed) == CatalogModel.objects.count()
+
+
+def test_what_is_loaded_is_written_in_the_words_of_the_tables(db: None) -> None:
+    _load()
+
+    for model in CatalogModel.objects.all():
+        model.full_clean(exclude=["provider"])
+        assert set(model.capabilities) <= set(Capability.values), model
+        assert set(model.traits) <= set(Trait.values), model
+        assert {*model.input_modalities, *model.output_modalities} <= set(Modality.values), model
+    for provider in Provider.objects.all():
+        provider.full_clean()
+    kinds = Counter(CatalogModel.objects.values_list("kind", flat=True))
+    assert kinds.keys() == set(Kind.values)
+
+
+@pytest.mark.parametrize(
+    ("model_id", "traits"),
+    [
+        ("gpt-5.5-pro", {"responses_only", "no_sampling", "always_reasons"}),
+        ("gpt-5-mini", {"no_sampling", "always_reasons"}),
+        ("gpt-5.4", {"no_sampling"}),
+        ("gpt-4o-mini", set()),
+        ("claude-opus-4-5", set()),
+        ("claude-opus-4-6", {"no_prefill", "adaptive_thinking"}),
+        ("claude-opus-4-7", {"no_prefill", "adaptive_thinking", "no_sampling"}),
+        ("claude-opus-5", {"no_prefill", "adaptive_thinking", "no_sampling", "thinks_by_default"}),
+        (
+            "claude-opus-5-5",
+            {"no_prefill", "adaptive_thinking", "no_sampling", "thinks_by_default", "always_reasons"},
+        ),
+        ("gemini-2.5-pro", {"thinks_by_default", "always_reasons"}),
+        ("gemini-2.5-flash-lite", set()),
+        ("gemini-3-flash-preview", {"thinking_level", "thinks_by_default"}),
+        ("gemini-3.1-pro-preview", {"thinking_level", "thinks_by_default", "always_reasons"}),
+        ("deepseek-flash", {"thinks_by_default"}),
+    ],
+)
+def test_traits_follow_what_the_providers_document(model_id: str, traits: set[str]) -> None:
+    offers, _ = read_package(package_providers, read_providers(), now=NOW)
+    (offer,) = (offer for offer in offers if offer.id == model_id)
+
+    assert set(offer.traits) == traits
 
 
 def test_loading_twice_adds_nothing(db: None) -> None:
