@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 
@@ -9,6 +10,7 @@ import httpx2
 import pytest
 
 from tests.live.product import CHANGES_ARRIVE_S, LiveProduct, live_product
+from tests.matrix.speakers import SPEAKERS
 
 
 @pytest.fixture(scope="session")
@@ -22,9 +24,13 @@ def matrix_product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePro
 
 
 @pytest.fixture(scope="session")
-def http(matrix_product: LiveProduct) -> Iterator[httpx2.Client]:
-    """Return a bare client with the key of a customer who has enough."""
-    _, key = matrix_product.new_customer(credit_cents=100_000)
+def clients(matrix_product: LiveProduct) -> Iterator[dict[str, httpx2.Client]]:
+    """Return a bare client per format, each with the key of a customer who has enough and a minute limit of its own."""
+    with contextlib.ExitStack() as stack:
+        yield {name: stack.enter_context(_client(matrix_product)) for name in SPEAKERS}
+
+
+def _client(product: LiveProduct) -> httpx2.Client:
+    _, key = product.new_customer(credit_cents=100_000)
     headers = {"authorization": f"Bearer {key}", "anthropic-version": "2023-06-01"}
-    with httpx2.Client(base_url=matrix_product.base_url, headers=headers, timeout=30) as client:
-        yield client
+    return httpx2.Client(base_url=product.base_url, headers=headers, timeout=30)

@@ -212,6 +212,11 @@ CELLS = [
 
 @pytest.mark.parametrize(("name", "protocol", "scene", "way"), CELLS)
 def test_cell(
-    name: str, protocol: str, scene: Scene, way: str, http: httpx2.Client, matrix_product: LiveProduct
+    name: str,
+    protocol: str,
+    scene: Scene,
+    way: str,
+    clients: dict[str, httpx2.Client],
+    matrix_product: LiveProduct,
 ) -> None:
-    scene(Cell(SPEAKERS[name], protocol, http, matrix_product), is_stream=way == "stream")
+    scene(Cell(SPEAKERS[name], protocol, clients[name], matrix_product), is_stream=way == "stream")
