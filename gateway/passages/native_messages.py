@@ -33,7 +33,7 @@ from gateway.upstreams.anthropic_wire import (
     request_headers,
     usage_of,
 )
-from gateway.upstreams.base import BadAnswer, CannotExpress, Prepared, Splitter
+from gateway.upstreams.base import BadAnswer, Prepared, Splitter
 from gateway.upstreams.sse import EventSplitter
 
 _ENCODER = msgspec.json.Encoder()
@@ -150,8 +150,6 @@ class NativeMessages:
                 name for name in ("temperature", "top_p", "top_k") if getattr(asked.body, name) is not None
             )
             fields |= dict.fromkeys(dropped)
-        if asked.prompt.has_search and "web_search" not in attempt.model.capabilities:
-            raise CannotExpress("web_search", f"The model '{attempt.model.id}' cannot search the web.")
         headers = request_headers(
             attempt.route.channel, attempt.headers, is_stream=asked.is_stream, is_native=True
         )

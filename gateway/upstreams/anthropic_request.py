@@ -21,6 +21,7 @@ from gateway.upstreams.anthropic_turns import (
     conversation,
     is_prefilled,
     lacks_thoughts,
+    strange_parts,
 )
 from gateway.upstreams.anthropic_wire import ASSUMED_MAX_OUTPUT, MAX_SEARCHES
 from gateway.upstreams.base import CannotExpress
@@ -53,7 +54,7 @@ def body_of(form: Form, attempt: Attempt) -> tuple[dict[str, Any], tuple[str, ..
     Names(form).check(form)
     offered = offer(form, model.capabilities, protocol=ORIGIN, has_search=True)
     dropped = [name for name in _TUNING if getattr(form, name) not in (None, "", {})]
-    dropped += offered.dropped
+    dropped += [*offered.dropped, *strange_parts(form)]
     system, turns = conversation(form)
     _check_prefill(turns, model)
     body: dict[str, Any] = {

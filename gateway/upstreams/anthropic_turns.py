@@ -26,6 +26,13 @@ _IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _OPENING = "(The conversation begins.)"
 
 
+def strange_parts(form: f.Form) -> list[str]:
+    """Return the kinds of what other providers' own tools did in earlier answers, whose text tells of it anyway."""
+    answers = [message for message in form.messages if message.role == "assistant"]
+    parts = [part for message in answers for part in message.parts if isinstance(part, f.Foreign)]
+    return [f"messages.{part.kind}" for part in parts if part.origin != ORIGIN]
+
+
 def conversation(form: f.Form) -> tuple[list[Block], list[Turn]]:
     """Return the system blocks and the turns; raises ``CannotExpress``."""
     first = next((i for i, each in enumerate(form.messages) if each.role != "system"), len(form.messages))
@@ -53,7 +60,7 @@ def _add(turns: list[Turn], message: f.Message) -> None:
         # There is no place for instructions between turns; where they stand matters more than what they are called.
         blocks = [_text(f"<system>\n{each['text']}\n</system>") for each in _instructions(message)]
     else:
-        blocks = [block for part in message.parts if (block := _block(part)) is not None]
+        blocks = [block for part in message.parts if (block := _block(part, role)) is not None]
     if not blocks:
         return
     if turns and turns[-1]["role"] == role:
@@ -109,7 +116,7 @@ def _said(part: f.Text | f.Refusal) -> Block:
     return _marked(_text(part.text), part.cache if isinstance(part, f.Text) else "")
 
 
-def _block(part: f.Part) -> Block | None:
+def _block(part: f.Part, role: str = "user") -> Block | None:
     match part:
         case f.Text() | f.Refusal():
             return _said(part) if part.text.strip() else None
@@ -120,7 +127,7 @@ def _block(part: f.Part) -> Block | None:
         case f.ToolResult():
             return _result(part)
         case f.Foreign():
-            return _foreign(part)
+            return _foreign(part, role)
         case _:
             return _medium(part)
 
@@ -169,7 +176,9 @@ def _result(part: f.ToolResult) -> Block:
     return _marked(block, part.cache)
 
 
-def _foreign(part: f.Foreign) -> Block:
+def _foreign(part: f.Foreign, role: str) -> Block | None:
+    if part.origin != ORIGIN and role == "assistant":
+        return None
     if part.origin != ORIGIN:
         raise CannotExpress("messages", f"This model does not know parts of the kind '{part.kind}'.")
     block: Block = msgspec.json.decode(part.raw)

@@ -14,7 +14,7 @@ from gateway.formats.messages import Messages
 from gateway.formats.messages_seals import Seal, wrap
 from gateway.passages.base import StreamTranslator
 from gateway.passages.native_messages import NativeMessages
-from gateway.upstreams.base import BadAnswer, CannotExpress, Prepared
+from gateway.upstreams.base import BadAnswer, Prepared
 from gateway.upstreams.sse import EventSplitter
 from tests.gateway.attempts import ask, attempt, channel, model
 from tests.gateway.formats.messages_shapes import blocks_of, events_of
@@ -95,8 +95,6 @@ def test_the_maximum_is_the_models_own_at_most_and_searches_are_limited() -> Non
 
     assert written["max_tokens"] == 8_192
     assert [tool.get("max_uses") for tool in written["tools"]] == [10, None, 2]
-    with pytest.raises(CannotExpress):
-        prepare({"tools": tools}, capabilities=frozenset({"tools"}))
 
 
 def test_sampling_is_left_out_and_named_where_the_model_knows_none() -> None:

@@ -387,3 +387,21 @@ def test_the_last_four_marks_of_the_cache_are_kept() -> None:
     marks = [block.get("cache_control") for block in written["messages"][0]["content"]]
     assert marks == [None] * 3 + [{"type": "ephemeral"}] * 2 + [{"type": "ephemeral", "ttl": "1h"}]
     assert written["cache_control"] == {"type": "ephemeral"}
+
+
+def test_what_other_providers_tools_did_is_left_out_of_answers() -> None:
+    search = f.Foreign("responses", "web_search_call", msgspec.Raw(b"{}"))
+    own = f.Foreign("anthropic", "server_tool_use", msgspec.Raw(b'{"type":"server_tool_use"}'))
+    form = f.Form(
+        [
+            f.Message("user", [f.Text("hi")]),
+            f.Message("assistant", [search, own, f.Text("so")]),
+            f.Message("user", [f.Text("and?")]),
+        ]
+    )
+
+    prepared = prepare(form)
+
+    kinds = [block["type"] for block in json.loads(prepared.body)["messages"][1]["content"]]
+    assert kinds == ["server_tool_use", "text"]
+    assert prepared.dropped == ("messages.web_search_call",)
