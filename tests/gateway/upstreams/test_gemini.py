@@ -510,14 +510,24 @@ def test_two_choices_are_told_apart() -> None:
 def test_searches_are_counted_and_cited_in_characters() -> None:
     grounding = {
         "webSearchQueries": ["rain", "rain", "", "sun"],
-        "groundingChunks": [{"web": {"uri": "https://a", "title": "A"}}, {"web": {"uri": "https://b"}}, {}],
+        "groundingChunks": [
+            {"web": {"uri": "https://a", "title": "A"}},
+            {"web": {"uri": "https://b"}},
+            {},
+            {"web": {"uri": "https://c"}},
+        ],
         "groundingSupports": [
-            {"segment": {"startIndex": 5, "endIndex": 9, "text": "nass"}, "groundingChunkIndices": [0, 2, 9]},
+            {
+                "segment": {"startIndex": 13, "endIndex": 17, "text": "nass"},
+                "groundingChunkIndices": [0, 2, 9],
+            },
+            # Where the bytes do not fit, the first place of the words does.
+            {"segment": {"startIndex": 1, "endIndex": 5, "text": "Öl"}, "groundingChunkIndices": [1]},
             {"segment": {"startIndex": 900, "endIndex": 901, "text": "!"}, "groundingChunkIndices": [0]},
         ],
     }
     body = answer(
-        {"content": {"parts": [{"text": "Öl – "}]}, "groundingMetadata": {}},
+        {"content": {"parts": [{"text": "nass Öl – "}]}, "groundingMetadata": {}},
     )
     last = answer(
         {"content": {"parts": [{"text": "nass"}]}, "finishReason": "STOP", "groundingMetadata": grounding},
@@ -529,9 +539,10 @@ def test_searches_are_counted_and_cited_in_characters() -> None:
 
     assert [event.query for event in events if isinstance(event, Searched)] == ["rain", "sun"]
     assert [event for event in events if isinstance(event, Cited)] == [
-        Cited("https://a", "A", 5, 9),
+        Cited("https://a", "A", 10, 14),
+        Cited("https://b", "", 5, 7),
         Cited("https://a", "A", -1, -1),
-        Cited("https://b"),
+        Cited("https://c"),
     ]
 
 
