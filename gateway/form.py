@@ -224,4 +224,6 @@ class Form(msgspec.Struct):
     metadata: dict[str, str] = {}
     # Fields of chat completions that only some providers know, as they were written.
     vendor: dict[str, Any] = {}
+    # What a format can say and no field here, by the format's own names; it only tunes.
+    unsaid: list[str] = []
     is_stream: bool = False

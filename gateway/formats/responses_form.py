@@ -61,8 +61,22 @@ def form_of(
         prompt_cache_key=body.prompt_cache_key or "",
         prompt_cache_retention=body.prompt_cache_retention or "",
         metadata=dict(body.metadata or {}),
+        unsaid=_unsaid(body),
         is_stream=bool(body.stream),
     )
+
+
+def _unsaid(body: ResponsesRequest) -> list[str]:
+    reasoning = body.reasoning or ReasoningOptions()
+    said = {
+        "context_management": body.context_management,
+        "image": body.image,
+        "prompt_cache_options": body.prompt_cache_options,
+        "reasoning.context": reasoning.context,
+        "reasoning.mode": reasoning.mode,
+        "truncation": body.truncation == "auto",
+    }
+    return [name for name, value in said.items() if value]
 
 
 class _Turns:

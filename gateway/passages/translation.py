@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from catalog.pricing import Usage
 from catalog.snapshot import Channel
 from gateway.asked import Attempt
@@ -48,7 +50,11 @@ class Translation(Remembering):
 
     def prepare(self, attempt: Attempt) -> Prepared:
         """See ``Passage.prepare``."""
-        return self._adapter.prepare(attempt.form, attempt)
+        prepared = self._adapter.prepare(attempt.form, attempt)
+        unsaid = attempt.form.unsaid
+        if unsaid:
+            return msgspec.structs.replace(prepared, dropped=(*prepared.dropped, *unsaid))
+        return prepared
 
     def answer(self, body: bytes, attempt: Attempt) -> Answer:
         """See ``Passage.answer``."""

@@ -359,3 +359,21 @@ def test_a_wrapped_seal_that_was_tampered_with_is_no_seal() -> None:
         (turn,) = form(input=[item]).messages
 
         assert turn.parts == [f.Thinking(id="rs_1")]
+
+
+def test_what_no_other_protocol_can_say_is_named() -> None:
+    made = form(
+        context_management=[{"type": "compaction"}],
+        prompt_cache_options={"ttl": "12h"},
+        reasoning={"effort": "low", "context": "all_turns", "mode": "pro"},
+        truncation="auto",
+    )
+
+    assert made.unsaid == [
+        "context_management",
+        "prompt_cache_options",
+        "reasoning.context",
+        "reasoning.mode",
+        "truncation",
+    ]
+    assert form(truncation="disabled").unsaid == []
