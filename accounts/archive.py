@@ -13,8 +13,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -27,9 +29,11 @@ Status = Literal["in_progress", "completed", "incomplete", "failed", "cancelled"
 
 MAX_BYTES = 4 * 1024 * 1024
 WAIT_S = 2.0
-# Half of the loaders' threads.
-MAX_LOADS = 4
+# Together half of the loaders' threads.
+READERS = WRITERS = 2
 MAX_WAITING = 1_000
+# Of these, reads of one organization.
+MAX_OF_ONE = 200
 # After so many waits in vain, one after the other, nobody waits for a moment.
 MAX_SILENT = 4
 REST_S = 1.0
@@ -102,55 +106,73 @@ class Archive:
         self.max_bytes = max_bytes
         self._loaders = loaders
         self._wait_s = wait_s
-        self._slots = asyncio.Semaphore(MAX_LOADS)
-        self._running: set[asyncio.Task[Any]] = set()
-        self._waiting_bytes = 0
-        self._silent = 0
-        self._rest_until = float("-inf")
+        # Whoever asks without end keeps no answer from being written.
+        self._reads = _Lane(READERS, wait_s)
+        self._writes = _Lane(WRITERS, wait_s)
 
     async def keep(self, kept: Kept) -> None:
         """Keep a response; after an ``ArchiveUnavailable`` it is not kept."""
         until = time.time() + self._wait_s
-        await self._ask(lambda: self._loaders.save(kept, until), size=len(kept.body))
+        await self._writes.pass_through(lambda: self._loaders.save(kept, until), size=len(kept.body))
 
     async def find(self, organization_id: str, response_id: str) -> Kept | None:
         """Return a response, unless it is unknown, expired, or belongs to someone else."""
-        return await self._ask(lambda: self._loaders.find(organization_id, response_id))
+        load = partial(self._loaders.find, organization_id, response_id)
+        return await self._reads.pass_through(load, who=organization_id)
 
     async def delete(self, organization_id: str, response_id: str) -> bool:
         """Delete a response and tell whether there was one; work on it ends."""
-        return await self._ask(lambda: self._loaders.delete(organization_id, response_id))
+        load = partial(self._loaders.delete, organization_id, response_id)
+        return await self._reads.pass_through(load, who=organization_id)
 
     async def cancel(self, organization_id: str, response_id: str) -> Kept | None:
         """Cancel a response that is worked on in the background, and return it; one that has ended stays."""
-        return await self._ask(lambda: self._loaders.cancel(organization_id, response_id))
+        load = partial(self._loaders.cancel, organization_id, response_id)
+        return await self._reads.pass_through(load, who=organization_id)
 
     async def finish(self, kept: Kept) -> bool:
         """Put an end to a response that was in progress; ``False`` where it was cancelled or deleted meanwhile."""
         until = time.time() + self._wait_s
-        return await self._ask(lambda: self._loaders.finish(kept, until), size=len(kept.body))
+        return await self._writes.pass_through(lambda: self._loaders.finish(kept, until), size=len(kept.body))
 
     async def renew(self, response_ids: Collection[str]) -> set[str]:
         """Renew the leases of responses in progress and return those that still are."""
-        return await self._ask(lambda: self._loaders.renew(list(response_ids)))
+        return await self._writes.pass_through(partial(self._loaders.renew, list(response_ids)))
 
-    async def _ask(self, load: Callable[[], Awaitable[T]], *, size: int = 0) -> T:
+
+class _Lane:
+    """A way to the store for a few at a time; those who wait are bounded in number, bytes and seconds."""
+
+    def __init__(self, slots: int, wait_s: float) -> None:
+        self._slots = asyncio.Semaphore(slots)
+        self._wait_s = wait_s
+        self._running: set[asyncio.Task[Any]] = set()
+        self._by_organization: Counter[str] = Counter()
+        self._waiting_bytes = 0
+        self._silent = 0
+        self._rest_until = float("-inf")
+
+    async def pass_through(self, load: Callable[[], Awaitable[T]], *, who: str = "", size: int = 0) -> T:
+        """Return what the store says; ``who`` has a share of the lane, where one is named."""
         now = time.monotonic()
-        if len(self._running) >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES:
+        if now < self._rest_until or self._is_full(who, size):
             raise ArchiveUnavailable
-        if now < self._rest_until:
-            raise ArchiveUnavailable
-        until = now + self._wait_s
-        task = asyncio.get_running_loop().create_task(self._load(load, until), name="archive")
+        task = asyncio.get_running_loop().create_task(self._load(load, now + self._wait_s), name="archive")
         self._running.add(task)
+        self._by_organization[who] += 1
         self._waiting_bytes += size
-        task.add_done_callback(lambda done: self._end(done, size))
+        task.add_done_callback(lambda done: self._end(done, who, size))
         # A thread cannot be stopped: its task keeps the slot until it ends, whoever has stopped waiting.
         await asyncio.wait({task}, timeout=self._wait_s)
         self._note_silence(is_silent=not task.done())
         if not task.done() or task.cancelled() or task.exception() is not None:
             raise ArchiveUnavailable
         return task.result()
+
+    def _is_full(self, who: str, size: int) -> bool:
+        if who and self._by_organization[who] >= MAX_OF_ONE:
+            return True
+        return len(self._running) >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES
 
     def _note_silence(self, *, is_silent: bool) -> None:
         self._silent = self._silent + 1 if is_silent else 0
@@ -163,9 +185,13 @@ class Archive:
                 raise ArchiveUnavailable
             return await load()
 
-    def _end(self, task: asyncio.Task[Any], size: int) -> None:
+    def _end(self, task: asyncio.Task[Any], who: str, size: int) -> None:
         self._running.discard(task)
+        self._by_organization[who] -= 1
+        if not self._by_organization[who]:
+            del self._by_organization[who]
         self._waiting_bytes -= size
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, ArchiveUnavailable):
             # The kind alone: a message of the store may quote what was to be kept.
             logger.error("archive.store_failed", extra={"error": type(error).__name__})

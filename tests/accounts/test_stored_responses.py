@@ -12,13 +12,14 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.contrib.admin import site
 from django.db import connection
 from django.utils import timezone
 from msgspec import Raw
 from pytest_django import Settings
 
 from accounts import organizations, stored_responses
-from accounts.archive import MAX_LOADS, MAX_SILENT, Archive, ArchiveUnavailable, Body, Kept, Loaders
+from accounts.archive import MAX_SILENT, READERS, Archive, ArchiveUnavailable, Body, Kept, Loaders
 from accounts.models import Organization, StoredResponse, User
 from accounts.stored_responses import TooLate, cancel, delete, expire, find, finish, renew, save
 from accounts.tasks import expire_responses
@@ -68,6 +69,10 @@ def test_nothing_that_was_said_lies_readable_in_the_table(organization: Organiza
 
     assert SECRET not in text
     assert SECRET.encode() not in bytes(sealed)
+
+
+def test_no_page_of_the_admin_shows_them() -> None:
+    assert not site.is_registered(StoredResponse)
 
 
 def test_a_row_copied_to_another_organization_does_not_open(organization: Organization, cleo: User) -> None:
@@ -280,7 +285,26 @@ async def test_a_hanging_store_occupies_a_few_threads_and_no_more() -> None:
     )
 
     assert all(isinstance(result, ArchiveUnavailable) for result in results)
-    assert asked == MAX_LOADS
+    assert asked == READERS
+
+
+async def test_whoever_reads_without_end_keeps_nobody_else_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("accounts.archive.MAX_OF_ONE", 5)
+
+    async def slow(*_: object) -> None:
+        await asyncio.sleep(0.01)
+
+    archive = _archive(slow, wait_s=0.5)
+    flood = [asyncio.create_task(archive.find("org_1", "resp_1")) for _ in range(50)]
+    await asyncio.sleep(0)
+
+    await archive.find("org_2", "resp_2")
+    await archive.keep(Kept("resp_1", "org_1", "key_1", "m", "completed", 0, b"x"))
+    results = await asyncio.gather(*flood, return_exceptions=True)
+
+    assert results.count(None) == 5
+    assert sum(isinstance(result, ArchiveUnavailable) for result in results) == 45
+    await archive.find("org_1", "resp_1")
 
 
 async def test_while_the_store_keeps_silent_hardly_anyone_waits(monkeypatch: pytest.MonkeyPatch) -> None:
