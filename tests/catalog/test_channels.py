@@ -23,7 +23,7 @@ from catalog.channels import (
     enable_channel,
     follow_catalog,
 )
-from catalog.credentials import BadCredential, open_credential
+from catalog.credentials import BadCredential, checked_credential, open_credential
 from catalog.environment import load_environment
 from catalog.models import Channel, Provider
 from tests.catalog.builders import BuildModel, build_model_of
@@ -65,6 +65,16 @@ def test_a_credential_that_cannot_stand_in_a_header_is_refused(acme: Provider, c
         _channel(acme, credential=credential)
 
     assert not Channel.objects.exists()
+
+
+def test_a_service_accounts_json_may_hold_spaces_and_stands_on_one_line() -> None:
+    pasted = '{\n  "private_key": "-----BEGIN PRIVATE KEY-----\\nabc\\n",\n  "client_email": "a@b"\n}\n'
+
+    assert checked_credential(pasted) == (
+        '{"private_key":"-----BEGIN PRIVATE KEY-----\\nabc\\n","client_email":"a@b"}'
+    )
+    with pytest.raises(BadCredential):
+        checked_credential("{broken")
 
 
 def test_a_channel_gets_routes_for_its_providers_models_under_their_own_names(
