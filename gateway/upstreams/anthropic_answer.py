@@ -132,8 +132,8 @@ def _call(block: _Block, names: Names) -> Text | ToolCall:
     arguments = bytes(block.input).decode()
     if names.is_answer(block.name):
         return Text(arguments)
-    original = names.original(block.name)
-    return ToolCall(block.id, original.name, arguments, namespace=original.namespace)
+    name, namespace = names.of(block.name)
+    return ToolCall(block.id, name, arguments, namespace=namespace)
 
 
 def _cited(citations: list[_Citation], start: int, end: int) -> list[Cited]:
@@ -223,10 +223,8 @@ class AnthropicReader:
             open_.is_answer = self._has_answer_tool = True
             return []
         open_.key, self._calls = self._calls, self._calls + 1
-        original = self._names.original(block.name)
-        events: list[Event] = [
-            ToolBegan(open_.key, block.id, original.name, namespace=original.namespace),
-        ]
+        name, namespace = self._names.of(block.name)
+        events: list[Event] = [ToolBegan(open_.key, block.id, name, namespace=namespace)]
         given = bytes(block.input).strip()
         if given not in {b"", b"{}", b"null"}:
             open_.has_arguments = True

@@ -11,7 +11,7 @@ from catalog.snapshot import Model
 from gateway.asked import Attempt
 from gateway.form import ForeignTool, Form, FunctionTool, ResponseFormat, Tool, ToolChoice, WebSearch
 from gateway.upstreams.anthropic_answer import ORIGIN
-from gateway.upstreams.anthropic_names import ANSWER_TOOL, Names, wire_name
+from gateway.upstreams.anthropic_names import ANSWER_TOOL
 from gateway.upstreams.anthropic_schema import enforceable
 from gateway.upstreams.anthropic_thinking import Thinking, thinking_of
 from gateway.upstreams.anthropic_turns import (
@@ -26,6 +26,7 @@ from gateway.upstreams.anthropic_turns import (
 from gateway.upstreams.anthropic_wire import ASSUMED_MAX_OUTPUT, MAX_SEARCHES
 from gateway.upstreams.base import CannotExpress
 from gateway.upstreams.tools import SEARCH, offer
+from gateway.upstreams.wire_names import wire_name
 
 MAX_BREAKPOINTS = 4
 _MAX_USER_ID = 256
@@ -51,7 +52,6 @@ def body_of(form: Form, attempt: Attempt) -> tuple[dict[str, Any], tuple[str, ..
     """Return the body and what was left out; raises ``CannotExpress``."""
     model = attempt.model
     _refuse(form)
-    Names(form).check(form)
     offered = offer(form, model.capabilities, protocol=ORIGIN, has_search=True)
     dropped = [name for name in _TUNING if getattr(form, name) not in (None, "", {})]
     dropped += [*offered.dropped, *strange_parts(form)]

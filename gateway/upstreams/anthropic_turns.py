@@ -14,9 +14,8 @@ import msgspec
 
 from gateway import form as f
 from gateway.upstreams.anthropic_answer import ORIGIN
-from gateway.upstreams.anthropic_names import wire_id, wire_name
 from gateway.upstreams.base import CannotExpress
-from gateway.upstreams.tools import wrapped
+from gateway.upstreams.wire_names import arguments, plain, wire_name
 
 Block = dict[str, Any]
 Turn = dict[str, Any]
@@ -151,21 +150,17 @@ def _thinking(part: f.Thinking) -> Block | None:
 
 
 def _call(part: f.ToolCall) -> Block:
-    try:
-        given: Any = msgspec.json.decode(wrapped(part) or "{}")
-    except (msgspec.DecodeError, RecursionError):
-        given = {}
     block = {
         "type": "tool_use",
-        "id": wire_id(part.id),
+        "id": plain(part.id),
         "name": wire_name(part.name, part.namespace),
-        "input": given if isinstance(given, dict) else {},
+        "input": arguments(part),
     }
     return _marked(block, part.cache)
 
 
 def _result(part: f.ToolResult) -> Block:
-    block: Block = {"type": "tool_result", "tool_use_id": wire_id(part.call_id)}
+    block: Block = {"type": "tool_result", "tool_use_id": plain(part.call_id)}
     content = [inner for each in part.parts if (inner := _block(each)) is not None]
     if len(content) == 1 and content[0].keys() == {"type", "text"}:
         block["content"] = content[0]["text"]

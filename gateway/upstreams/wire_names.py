@@ -1,6 +1,6 @@
-"""Names, ids and arguments of functions as Gemini and Amazon Bedrock take them, and the way back.
+"""Names, ids and arguments of functions as Anthropic, Gemini and Amazon Bedrock take them, and the way back.
 
-Neither knows namespaces; names and ids have 64 plain characters; arguments are objects.
+None knows namespaces; names and ids have 64 plain characters; arguments are objects.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def wire_name(name: str, namespace: str = "") -> str:
 
 
 def plain(full: str) -> str:
-    """Return a name or id that both take: the same one for the same text."""
+    """Return a name or id that all of them take: the same one for the same text."""
     if full and len(full) <= _MAX_NAME and not _UNFIT.search(full):
         return full
     mark = hashlib.blake2s(full.encode("utf-8", "replace"), digest_size=4).hexdigest()

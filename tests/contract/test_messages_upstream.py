@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from openai import BadRequestError, OpenAI
 
+from gateway.upstreams.wire_names import wire_name
 from tests.contract.conftest import Customer
 from tests.live.product import LiveProduct
 
@@ -65,9 +66,9 @@ def test_an_answer_is_counted_as_anthropic_counts_it(
 def test_tools_keep_their_names_and_calls_their_places(
     client: OpenAI, product: LiveProduct, *, is_stream: bool
 ) -> None:
-    nonce = f"chat-tools-{is_stream}"
+    nonce, name = f"chat-tools-{is_stream}", wire_name("get.weather")
     question = asked(
-        f'[[sandbox call=get_weather,get_weather text="Fine." nonce={nonce}]] Rome and Oslo?',
+        f'[[sandbox call={name},{name} text="Fine." nonce={nonce}]] Rome and Oslo?',
         tools=[WEATHER],
         tool_choice={"type": "function", "function": {"name": "get.weather"}},
         parallel_tool_calls=True,

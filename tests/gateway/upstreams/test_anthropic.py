@@ -29,6 +29,7 @@ from gateway.upstreams.anthropic import Anthropic
 from gateway.upstreams.anthropic_names import ANSWER_TOOL
 from gateway.upstreams.base import BadAnswer
 from gateway.upstreams.sse import EventSplitter
+from gateway.upstreams.wire_names import wire_name
 from tests.gateway.attempts import channel
 
 RECORDINGS = Path(__file__).resolve().parents[4] / "shared" / "recordings" / "anthropic"
@@ -197,7 +198,7 @@ def test_calls_are_counted_and_keep_the_names_that_the_caller_knows() -> None:
             *block(0, {"type": "text", "text": ""}, {"type": "text_delta", "text": "so"}),
             *block(
                 1,
-                {"type": "tool_use", "id": "t1", "name": "look_up", "input": {}},
+                {"type": "tool_use", "id": "t1", "name": wire_name("look.up"), "input": {}},
                 {"type": "input_json_delta", "partial_json": ""},
                 {"type": "input_json_delta", "partial_json": '{"a":'},
                 {"type": "input_json_delta", "partial_json": "1}"},

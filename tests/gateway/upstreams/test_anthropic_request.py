@@ -13,6 +13,7 @@ from gateway.formats.chat import Chat
 from gateway.upstreams.anthropic import Anthropic
 from gateway.upstreams.anthropic_names import ANSWER_TOOL
 from gateway.upstreams.base import CannotExpress, Prepared
+from gateway.upstreams.wire_names import plain, wire_name
 from tests.gateway.attempts import ask, attempt, channel, model
 
 _SHAPE = TypeAdapter(message_create_params.MessageCreateParamsNonStreaming)
@@ -78,7 +79,7 @@ def test_the_maximum_is_the_bound_or_the_models_own(bound: int | None, own: int,
 
 
 def test_turns_alternate_results_come_first_and_nothing_is_empty() -> None:
-    call = {"id": "call.1", "type": "function", "function": {"name": "look.up", "arguments": '{"a":'}}
+    call = {"id": "call.1", "type": "function", "function": {"name": "look.up", "arguments": ""}}
     other = {"id": "call_2", "type": "function", "function": {"name": "look", "arguments": '{"b":2}'}}
     written = body(
         chat(
@@ -101,11 +102,11 @@ def test_turns_alternate_results_come_first_and_nothing_is_empty() -> None:
         "user",
     ]
     assert written["messages"][3]["content"] == [
-        {"type": "tool_use", "id": "call_1", "name": "look_up", "input": {}},
+        {"type": "tool_use", "id": plain("call.1"), "name": wire_name("look.up"), "input": {}},
         {"type": "tool_use", "id": "call_2", "name": "look", "input": {"b": 2}},
     ]
     assert written["messages"][4]["content"] == [
-        {"type": "tool_result", "tool_use_id": "call_1", "content": "one"},
+        {"type": "tool_result", "tool_use_id": plain("call.1"), "content": "one"},
         {"type": "tool_result", "tool_use_id": "call_2"},
         {"type": "text", "text": "<system>\nHurry.\n</system>"},
     ]
@@ -166,10 +167,6 @@ def test_pictures_and_documents_keep_their_source() -> None:
                 tools=[f.WebSearch(allowed_domains=["a.example"], blocked_domains=["b.example"])],
             ),
             "web_search",
-        ),
-        (
-            f.Form([f.Message("user", [f.Text("hi")])], tools=[f.FunctionTool("a.b"), f.FunctionTool("a_b")]),
-            "tools",
         ),
     ],
 )
