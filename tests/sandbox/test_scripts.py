@@ -273,3 +273,12 @@ def test_a_script_that_ends_with_a_call_says_so() -> None:
     assert step_at("call:x", 1).text
     with pytest.raises(BadScript):
         step_at("shout:hello", 0)
+
+
+def test_the_log_shows_a_request_that_was_refused(sandbox: LiveSandbox) -> None:
+    content = {"model": "m", "input": "[[sandbox tokens=3 nonce=n1]] Hm?", "stop": ["x"]}
+
+    sandbox.http.post("/v1/responses", json=content)
+
+    (entry,) = sandbox.log("n1")
+    assert (entry["status"], entry["outcome"], entry["body"]) == (400, "refused", content)

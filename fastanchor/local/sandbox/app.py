@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -30,6 +31,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 _RESPONSE = "/v1/responses/"
+_NONCE = re.compile(rb"\[\[sandbox[^\]]*?\bnonce=(\w+)")
 
 
 class Failure(msgspec.Struct):
@@ -129,6 +131,7 @@ class Sandbox:
             work = self._work(dialect, http, scope, out)
         except (BadRequest, BadDirective) as exc:
             refused = exc if isinstance(exc, BadRequest) else BadRequest(str(exc))
+            self._log_refused(http, dialect.name, refused.status)
             await out.json(refused.status, dialect.error(refused))
             return
         if work is not None:
@@ -162,6 +165,16 @@ class Sandbox:
         entry = self._entry(http, asked.talk.model, order, dialect.name, is_stream=asked.talk.is_stream)
         call = Call(dialect, http, order, transport, entry)
         return entry, self._respond(call, out, lambda: self._play(call, asked, out))
+
+    def _log_refused(self, http: Http, protocol: str, status: int) -> None:
+        """Remember a request that could not be read, for whoever wonders what was wrong with it."""
+        nonce = _NONCE.search(http.body)
+        entry = Entry("", protocol, http.path, status=status, outcome="refused")
+        if nonce and http.headers.get("content-type", "").startswith("application/json"):
+            entry.nonce, entry.headers = nonce.group(1).decode(), dict(http.headers)
+            with contextlib.suppress(msgspec.DecodeError):
+                entry.body = msgspec.json.encode(msgspec.json.decode(http.body))
+        self._log.add(entry)
 
     def _entry(self, http: Http, model: str, order: Directive, protocol: str, *, is_stream: bool) -> Entry:
         entry = Entry(model, protocol, http.path, nonce=order.nonce, stream=is_stream, status=200)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastanchor.local.sandbox.answers import Choice
-from fastanchor.local.sandbox.chat import AskedChat, Chat, ChatVoice
+from fastanchor.local.sandbox.chat import AskedChat, Chat
 from fastanchor.local.sandbox.chat_request import ChatRequest, chat_conversation, read_chat, reasoning_tokens
 from fastanchor.local.sandbox.conversation import BadRequest, Count
 from fastanchor.local.sandbox.dialect import Asked, Http, Said, Voice
+from fastanchor.local.sandbox.thinking_chat import ThinkingChatVoice
 
 _MESSAGES = {
     401: "Authentication Fails, Your api key: ****ebug is invalid",
@@ -70,21 +70,12 @@ class DeepSeek(Chat):
         return BadRequest("Content Exists Risk")
 
 
-class DeepSeekVoice(ChatVoice):
+class DeepSeekVoice(ThinkingChatVoice):
     """Writes one answer of DeepSeek."""
 
     def marks(self) -> dict[str, Any]:
         """Return what stands in every answer beside the usual."""
         return {"system_fingerprint": "fp_sandbox_prod_kvcache"}
-
-    def first_delta(self) -> dict[str, Any]:
-        """Return the delta that begins a choice."""
-        thoughts = {"reasoning_content": ""} if self._said.answer.shows_thoughts else {}
-        return {"role": "assistant", "content": None if thoughts else "", **thoughts}
-
-    def pads(self) -> bool:
-        """No padding here."""
-        return False
 
     def finish_words(self) -> dict[str, str]:
         """Return what each end is called."""
@@ -101,17 +92,6 @@ class DeepSeekVoice(ChatVoice):
             "prompt_cache_hit_tokens": count.cached,
             "prompt_cache_miss_tokens": count.input - count.cached,
         }
-
-    def message(self, choice: Choice) -> dict[str, Any]:
-        """Return the message of an answer in one piece."""
-        message = super().message(choice)
-        del message["refusal"], message["annotations"]
-        message["content"] = choice.text
-        if self._said.answer.shows_thoughts:
-            message["reasoning_content"] = self._said.answer.thought
-        for number, call in enumerate(message.get("tool_calls", [])):
-            call["index"] = number
-        return message
 
 
 def _refuse_what_it_lacks(request: ChatRequest) -> None:

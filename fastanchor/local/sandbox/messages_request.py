@@ -77,17 +77,12 @@ def messages_conversation(request: MessagesRequest) -> Conversation:
     tools = request.tools or []
     has_search = any(str(tool.get("type", "")).startswith("web_search") for tool in tools)
     choice = request.tool_choice or {}
-    own = [
-        tool
-        for tool in tools
-        if tool.get("type", "custom") == "custom" or "computer" not in str(tool["type"])
-    ]
     return Conversation(
         model=request.model,
         turns=[*system, *map(_turn, request.messages)],
         is_stream=bool(request.stream),
         tools=[
-            Tool(str(tool["name"]), schema=tool.get("input_schema")) for tool in own if "input_schema" in tool
+            Tool(str(tool["name"]), schema=tool["input_schema"]) for tool in tools if "input_schema" in tool
         ],
         tools_bytes=len(msgspec.json.encode(tools)) if tools else 0,
         tool_choice=_choice(choice),

@@ -232,20 +232,25 @@ def _check_seals(number: int, blocks: list[dict[str, Any]]) -> None:
 
 
 def _check_last_turn(messages: list[dict[str, Any]]) -> None:
-    """Demand the thought before the calls whose results end the conversation."""
-    for number in range(len(messages) - 1, -1, -1):
-        blocks = _blocks(messages[number])
-        if messages[number]["role"] == "user" and any(block["type"] != "tool_result" for block in blocks):
-            if number + 1 < len(messages) or not any(block["type"] == "tool_result" for block in blocks):
-                return
-        elif messages[number]["role"] == "assistant":
-            _refuse(
-                any(block["type"] == "tool_use" for block in blocks) and blocks[0]["type"] not in _THOUGHTS,
-                f"messages.{number}.content.0.type: Expected `thinking` or `redacted_thinking`, but found "
-                f"`{blocks[0]['type']}`. When `thinking` is enabled, a final `assistant` message must start with a "
-                "thinking block (preceeding the lastmost set of `tool_use` and `tool_result` blocks). To avoid this "
-                "requirement, disable `thinking`.",
-            )
+    """Demand the thought that began the turn whose tool results end the conversation."""
+    number = len(messages)
+    # A turn goes on as long as the user's messages hold tool results.
+    while number and (messages[number - 1]["role"] == "assistant" or _has_results(messages[number - 1])):
+        number -= 1
+    turn = messages[number:]
+    if not turn or not _has_results(turn[-1]) or turn[0]["role"] != "assistant":
+        return
+    first = _blocks(turn[0])[0]["type"]
+    _refuse(
+        first not in _THOUGHTS,
+        f"messages.{number}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{first}`. When "
+        "`thinking` is enabled, a final `assistant` message must start with a thinking block (preceeding the lastmost "
+        "set of `tool_use` and `tool_result` blocks). To avoid this requirement, disable `thinking`.",
+    )
+
+
+def _has_results(message: dict[str, Any]) -> bool:
+    return any(block["type"] == "tool_result" for block in _blocks(message))
 
 
 def _marks(value: Any) -> int:

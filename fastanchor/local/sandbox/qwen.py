@@ -6,11 +6,11 @@ import re
 from typing import Any
 
 from fastanchor.lib.ids import random_base62
-from fastanchor.local.sandbox.answers import Choice
-from fastanchor.local.sandbox.chat import AskedChat, Chat, ChatVoice
+from fastanchor.local.sandbox.chat import AskedChat, Chat
 from fastanchor.local.sandbox.chat_request import ChatRequest, chat_conversation, read_chat, reasoning_tokens
 from fastanchor.local.sandbox.conversation import CACHE_FROM_TOKENS, BadRequest, Count
 from fastanchor.local.sandbox.dialect import Asked, Http, Said, Voice
+from fastanchor.local.sandbox.thinking_chat import ThinkingChatVoice
 
 # Open weights think by default; these cannot do otherwise.
 _THINKS_BY_DEFAULT = re.compile(r"qwen3-\d+b|qwq|thinking")
@@ -83,21 +83,12 @@ class Qwen(Chat):
         """Leave the marks of a request to ``QwenVoice.usage``."""
 
 
-class QwenVoice(ChatVoice):
+class QwenVoice(ThinkingChatVoice):
     """Writes one answer of Qwen."""
 
     def marks(self) -> dict[str, Any]:
         """Return what stands in every answer beside the usual."""
         return {"system_fingerprint": None}
-
-    def first_delta(self) -> dict[str, Any]:
-        """Return the delta that begins a choice."""
-        thoughts = {"reasoning_content": ""} if self._said.answer.shows_thoughts else {}
-        return {"role": "assistant", "content": None if thoughts else "", **thoughts}
-
-    def pads(self) -> bool:
-        """No padding here."""
-        return False
 
     def usage(self, count: Count) -> dict[str, Any]:
         """Return the usage object; a prompt with cache marks is written to the cache on its first use."""
@@ -120,17 +111,6 @@ class QwenVoice(ChatVoice):
             "prompt_tokens_details": details,
             "completion_tokens_details": {"reasoning_tokens": count.reasoning},
         }
-
-    def message(self, choice: Choice) -> dict[str, Any]:
-        """Return the message of an answer in one piece."""
-        message = super().message(choice)
-        del message["refusal"], message["annotations"]
-        message["content"] = choice.text
-        if self._said.answer.shows_thoughts:
-            message["reasoning_content"] = self._said.answer.thought
-        for number, call in enumerate(message.get("tool_calls", [])):
-            call["index"] = number
-        return message
 
 
 def _thinks(request: ChatRequest) -> bool:
