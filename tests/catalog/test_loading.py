@@ -537,7 +537,7 @@ def test_an_older_database_is_brought_up_to_date_and_nothing_stands_twice(db: No
     channels = {channel.name: (channel.adapter, channel.base_url) for channel in google.channels.all()}
     assert channels == {"environment": ("gemini", GOOGLE), "by-hand": ("openai", f"{GOOGLE}/openai")}
     model = CatalogModel.objects.get(pk="gemini-2.5-flash")
-    assert "web_search" in model.capabilities
+    assert "audio" in model.capabilities
     assert model.traits == ["thinks_by_default"]
     assert model.input_modalities == ["text", "image", "audio", "file"]
     assert model.prices.count() == 2
