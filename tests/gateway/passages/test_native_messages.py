@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,24 @@ def test_every_recorded_stream_passes_whole_under_our_name_of_the_model() -> Non
         got = [json.loads(line[5:]) for line in lines if line.startswith("data:")]
         assert got == sent, name
         assert [line[7:] for line in lines if line.startswith("event:")] == [event["type"] for event in sent]
+
+
+@needs_recordings
+@pytest.mark.parametrize("name", ["thinking-part-stream-0", "high-max-tokens-0"])
+def test_a_stream_cut_at_any_byte_never_ends_cleanly(name: str) -> None:
+    ((_, exchange),) = recorded(f"*{name}.stream.json")
+    whole: bytes = exchange["response"].encode().rstrip()
+    splitter, translator = EventSplitter(), stream()
+
+    for place in range(len(whole) - 1):
+        wire = b"".join(translator.feed(event) for event in splitter.feed(whole[place : place + 1]))
+        assert b"message_stop" not in wire
+        assert not translator.is_done, place
+        with contextlib.suppress(BadAnswer):
+            last = copy.deepcopy(translator)
+            for event in copy.deepcopy(splitter).finish():
+                last.feed(event)
+            assert not last.is_done, place
 
 
 def test_a_cut_stream_closes_its_block_and_a_broken_one_says_so() -> None:
