@@ -16,10 +16,10 @@ from gateway.upstreams.base import CannotExpress
 _GOOGLE_STORES = ("googleapis.com", "storage.cloud.google.com", "drive.google.com")
 
 
-def image_part(image: f.Image, *, needs_type: bool) -> dict[str, Any]:
-    """Return a picture; ``needs_type`` where an address alone does not do."""
+def image_part(image: f.Image) -> dict[str, Any]:
+    """Return a picture."""
     if image.url:
-        return _fetched(image.url, "", needs_type=needs_type)
+        return _fetched(image.url, "")
     return _inline(image.media_type, image.data)
 
 
@@ -28,10 +28,10 @@ def audio_part(audio: f.Audio) -> dict[str, Any]:
     return _inline(f"audio/{audio.format}", audio.data)
 
 
-def file_part(file: f.File, *, needs_type: bool) -> dict[str, Any]:
+def file_part(file: f.File) -> dict[str, Any]:
     """Return a document; plain text becomes text."""
     if file.url:
-        return _fetched(file.url, file.media_type, needs_type=needs_type)
+        return _fetched(file.url, file.media_type)
     if file.data:
         return _inline(file.media_type, file.data)
     title = f"{file.name}:\n" if file.name else ""
@@ -42,22 +42,23 @@ def _inline(media_type: str, data: str) -> dict[str, Any]:
     return {"inlineData": {"mimeType": media_type, "data": data}}
 
 
-def _fetched(url: str, media_type: str, *, needs_type: bool) -> dict[str, Any]:
+def _fetched(url: str, media_type: str) -> dict[str, Any]:
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").rstrip(".")
     except ValueError:
         parts, host = urlsplit(""), ""
-    if parts.scheme not in {"http", "https"} or not host or _is_googles(host):
+    if parts.scheme != "https" or not host or _is_googles(host):
         raise CannotExpress(
             "messages", "This model reads only public https addresses. Send the file itself as base64."
         )
-    kind = media_type or mimetypes.guess_type(parts.path)[0] or ""
-    if needs_type and not kind:
+    # Google does not look: what is not told is refused there.
+    kind = media_type or mimetypes.guess_type(parts.path)[0]
+    if not kind:
         raise CannotExpress(
             "messages", "This address does not tell what kind of file it is. Send the file itself as base64."
         )
-    return {"fileData": {"fileUri": url} | ({"mimeType": kind} if kind else {})}
+    return {"fileData": {"fileUri": url, "mimeType": kind}}
 
 
 def _is_googles(host: str) -> bool:

@@ -151,11 +151,11 @@ def _plain(part: f.Text | f.Refusal | f.Image | f.Audio | f.File, service: Servi
         case f.Refusal():
             return {"text": part.text}
         case f.Image():
-            return image_part(part, needs_type=service == "vertex")
+            return image_part(part)
         case f.Audio():
             return audio_part(part)
         case f.File():
-            return file_part(part, needs_type=service == "vertex")
+            return file_part(part)
 
 
 def _tools(offered: Offer, service: Service) -> dict[str, Any]:

@@ -149,7 +149,9 @@ def test_what_only_tunes_and_is_unknown_is_left_out_and_named() -> None:
             {"messages": [f.Message("user", [f.Image(url="https://x.GOOGLEAPIS.com./v1beta/files/1")])]},
             "messages",
         ),
-        ({"messages": [f.Message("user", [f.Image(url="http://[bad")])]}, "messages"),
+        ({"messages": [f.Message("user", [f.Image(url="https://[bad")])]}, "messages"),
+        ({"messages": [f.Message("user", [f.Image(url="http://a.example/b.png")])]}, "messages"),
+        ({"messages": [f.Message("user", [f.Image(url="https://a.example/pixel")])]}, "messages"),
         ({"messages": [f.Message("system", [f.Image(data="aa", media_type="image/png")])]}, "messages"),
         ({"messages": [f.Message("user", [f.ToolResult("lost", [f.Text("x")])])]}, "messages"),
         ({"messages": [f.Message("user", [f.Foreign("anthropic", "container", Raw(b"{}"))])]}, "messages"),
@@ -297,7 +299,7 @@ def test_pictures_recordings_and_documents_go_inline_or_by_public_address() -> N
         [
             f.Image(data="aa", media_type="image/png"),
             f.Image(url="https://a.example/b.webp?x=1"),
-            f.Image(url="https://a.example/pixel"),
+            f.File(url="https://a.example/report", media_type="application/pdf"),
             f.Audio("bb", "wav"),
             f.File(data="cc", media_type="application/pdf", name="a.pdf"),
             f.File(text="plain", name="a.txt"),
@@ -307,7 +309,7 @@ def test_pictures_recordings_and_documents_go_inline_or_by_public_address() -> N
     assert sent(form(messages=[message]))["contents"][0]["parts"] == [
         {"inlineData": {"mimeType": "image/png", "data": "aa"}},
         {"fileData": {"fileUri": "https://a.example/b.webp?x=1", "mimeType": "image/webp"}},
-        {"fileData": {"fileUri": "https://a.example/pixel"}},
+        {"fileData": {"fileUri": "https://a.example/report", "mimeType": "application/pdf"}},
         {"inlineData": {"mimeType": "audio/wav", "data": "bb"}},
         {"inlineData": {"mimeType": "application/pdf", "data": "cc"}},
         {"text": "a.txt:\nplain"},
