@@ -120,7 +120,8 @@ async def _fulfil(gateway: Gateway, call: Call, reply: Reply, headers: Headers) 
     finally:
         gateway.streams.discard(reply)
     settle(gateway, call, outcome)
-    if call.keeping is not None:
+    # A caller who left before the answer began never heard its id.
+    if call.keeping is not None and (reply.status or not reply.is_left):
         last = await keep(gateway, call, call.keeping, last, headers)
     if not reply.status:
         reply.begin(200, headers)

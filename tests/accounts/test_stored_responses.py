@@ -23,6 +23,7 @@ from accounts.archive import MAX_SILENT, READERS, Archive, ArchiveUnavailable, B
 from accounts.models import Organization, StoredResponse, User
 from accounts.stored_responses import TooLate, cancel, delete, expire, find, finish, renew, save
 from accounts.tasks import expire_responses
+from fastanchor.celery import app
 
 SECRET = "the launch code is 0000"
 RING = f"one:{'0a' * 32}"
@@ -129,6 +130,12 @@ def test_the_task_deletes_what_has_expired(organization: Organization) -> None:
     expire_responses()
 
     assert not StoredResponse.objects.exists()
+
+
+def test_everything_on_the_schedule_is_a_task(settings: Settings) -> None:
+    app.loader.import_default_modules()
+
+    assert {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()} <= set(app.tasks)
 
 
 def test_deleting_an_organization_deletes_its_responses(organization: Organization) -> None:

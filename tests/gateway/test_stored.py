@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -55,6 +57,12 @@ async def _stream(house: House, **fields: Any) -> tuple[Reply, list[dict[str, An
     await house.settled()
     events = [line.removeprefix(b"data: ") for line in body.split(b"\n") if line.startswith(b"data: {")]
     return reply, [json.loads(each) for each in events]
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110 - what is waited for knows no event
+            await asyncio.sleep(0.01)
 
 
 def _said(house: House) -> list[tuple[str, str]]:
@@ -141,6 +149,34 @@ async def test_a_conversation_goes_on_after_a_search(house: House) -> None:
     assert [text for _, text in _said(house)] == ["one", "found", "two"]
 
 
+async def test_items_of_kept_responses_may_be_named_by_their_ids(house: House) -> None:
+    _, first = await _answer(house, input="one")
+    named = {"type": "item_reference", "id": first["output"][0]["id"]}
+    _, second = await _answer(
+        house, input=[{"role": "user", "content": "one"}, named, {"role": "user", "content": "two"}]
+    )
+    latest = {"type": "item_reference", "id": second["output"][0]["id"]}
+    house.shelf.kept.pop(first["id"])
+
+    reply, _ = await _answer(house, input=[named, latest, {"role": "user", "content": "three"}])
+
+    assert reply.status == 200
+    assert _said(house) == [("assistant", "hello"), ("assistant", "hello"), ("user", "three")]
+
+
+async def test_items_of_strangers_and_of_nobody_are_refused_by_their_place(house: House) -> None:
+    _, answer = await _answer(house)
+    kept = house.shelf.kept[answer["id"]]
+    house.shelf.kept[answer["id"]] = replace(kept, organization_id="org_else")
+    text = {"role": "user", "content": "two"}
+
+    for name in (answer["output"][0]["id"], answer["output"][0]["id"][:-1] + "7", "msg_1"):
+        reply, refused = await _answer(house, input=[text, {"type": "item_reference", "id": name}])
+
+        assert (reply.status, refused["error"]["param"]) == (400, "input[1]")
+        assert name in refused["error"]["message"]
+
+
 async def test_a_branch_sees_its_own_past_only(house: House) -> None:
     _, first = await _answer(house, input="one")
     await _answer(house, input="two", previous_response_id=first["id"])
@@ -159,9 +195,9 @@ async def test_the_hold_covers_what_was_said_before(house: House) -> None:
     house.upstream.script = waits
     held = []
     for fields in ({}, {"previous_response_id": first["id"]}):
-        before = sum(house.holds.values())
+        before, asked = sum(house.holds.values()), len(house.upstream.bodies)
         reply = _ask(house, input="y", max_output_tokens=10, store=False, **fields)
-        await asyncio.sleep(0.2)
+        await _until(lambda asked=asked: len(house.upstream.bodies) > asked)  # type: ignore[misc]
         held.append(sum(house.holds.values()) - before)
         reply.leave()
 
@@ -263,7 +299,18 @@ async def test_a_stream_that_broke_is_not_kept(house: House) -> None:
     assert house.shelf.kept == {}
 
 
-async def test_an_answer_whose_caller_left_is_kept_all_the_same(house: House) -> None:
+async def test_a_whole_answer_whose_caller_left_is_not_kept(house: House) -> None:
+    house.upstream.script = house.upstream.says(b"", whole(completion()), pause_s=0.2)
+    reply = _ask(house)
+    await _until(lambda: bool(house.upstream.bodies))
+    reply.leave()
+    await house.settled()
+
+    assert [record.outcome for record in house.records(Usage)] == ["client_left"]
+    assert house.shelf.kept == {}
+
+
+async def test_a_stream_whose_caller_left_is_kept_all_the_same(house: House) -> None:
     house.upstream.script = house.upstream.says(
         SSE_HEAD, event("hel"), event("lo"), DONE, SSE_END, pause_s=0.05
     )
@@ -352,7 +399,7 @@ async def test_cancelled_work_ends_and_is_billed_as_if_its_caller_had_left(build
 
     house.upstream.script = waits
     begun = json.loads(await _read(house, _ask(house, background=True)))
-    await asyncio.sleep(0.1)
+    await _until(lambda: bool(house.upstream.bodies))
     cancelled = await house.gateway.archive.cancel(ORGANIZATION, begun["id"])
     assert cancelled is not None
 
@@ -377,9 +424,8 @@ async def test_a_missed_cancellation_is_learnt_at_the_next_renewal(build: Build)
     await house.gateway.archive.delete(ORGANIZATION, gone["id"])
 
     await background.renew(house.gateway)
-    await asyncio.sleep(0.4)
 
-    assert list(house.gateway.background) == [stays["id"]]
+    await _until(lambda: list(house.gateway.background) == [stays["id"]])
 
 
 async def test_background_work_that_cannot_be_kept_is_not_begun(house: House) -> None:
@@ -404,7 +450,8 @@ async def test_the_end_of_background_work_waits_for_the_store_to_come_back(house
     begun = json.loads(await _read(house, _ask(house, background=True)))
     house.shelf.answers.clear()
     may_answer.set()
-    await asyncio.sleep(0.5)
+    await _until(lambda: len(house.records(Usage)) == 1)
+    await asyncio.sleep(0.1)
     (record,) = house.records(Usage)
     assert list(house.holds.values()) == [record.cost_nano]
 
