@@ -21,6 +21,7 @@ from gateway.call import Call, Keeping
 from gateway.errors import InvalidRequest, NotFound, PreviousResponseNotFound, ServiceUnavailable
 from gateway.formats.responses import ResponsesAsked
 from gateway.formats.responses_body import Includable
+from gateway.formats.responses_ids import response_of
 from gateway.formats.responses_items import split_items
 from gateway.formats.responses_output import response_id
 from gateway.reply import Headers
@@ -36,6 +37,8 @@ _DATA, _BLANK = b"\ndata: ", b"\n\n"
 _TOO_LARGE, _UNAVAILABLE = "too_large", "unavailable"
 # Sent before a stream whose input alone is too large; of others only the last event can say it.
 NOT_STORED = ("x-fa-not-stored", _TOO_LARGE)
+# So many responses are looked into for the items of one request.
+_REFERRED_RESPONSES = 8
 _SEALS: Includable = "reasoning.encrypted_content"
 _AWAY = "Stored responses cannot be read right now. Try again soon."
 
@@ -47,6 +50,8 @@ async def recall(gateway: Gateway, caller: Caller, asked: Asked) -> Keeping | No
     """
     if not isinstance(asked, ResponsesAsked):
         return None
+    if asked.references:
+        asked.insert(await _referred(gateway, caller, asked.references))
     wishes = asked.body
     is_kept = wishes.store is not False
     if wishes.background:
@@ -93,6 +98,26 @@ async def earlier_items(gateway: Gateway, caller: Caller, name: str) -> list[Raw
         )
     body = kept.read()
     return [*body.input, *msgspec.json.decode(body.response, type=_Output).output]
+
+
+async def _referred(gateway: Gateway, caller: Caller, names: list[str]) -> dict[str, Raw]:
+    """Return those of the named items that are stored, by their ids.
+
+    The latest response holds what was said before it, so a whole conversation is mostly found in one.
+    """
+    items: dict[str, Raw] = {}
+    asked: set[str] = set()
+    for name in reversed(names):
+        response = response_of(name)
+        if name in items or response is None or response in asked or len(asked) == _REFERRED_RESPONSES:
+            continue
+        asked.add(response)
+        kept = await _find(gateway, caller, response)
+        if kept is not None and kept.status in _FINAL_STATUSES:
+            body = kept.read()
+            output = msgspec.json.decode(body.response, type=_Output).output
+            items = _by_id([*body.input, *output]) | items
+    return items
 
 
 async def found(gateway: Gateway, caller: Caller, name: str) -> Kept:
@@ -155,6 +180,18 @@ async def _find(gateway: Gateway, caller: Caller, name: str) -> Kept | None:
 
 class _Output(msgspec.Struct):
     output: list[Raw]
+
+
+class _Named(msgspec.Struct):
+    id: str | None = None
+
+
+_NAMED = msgspec.json.Decoder(_Named)
+
+
+def _by_id(items: list[Raw]) -> dict[str, Raw]:
+    named = [(_NAMED.decode(item).id, item) for item in items]
+    return {name: item for name, item in named if name}
 
 
 class _Head(msgspec.Struct):

@@ -75,7 +75,24 @@ class ResponsesAsked:
 
     def prepend(self, items: list[Raw]) -> None:
         """Put earlier items before the input: what came before it in the conversation."""
-        given = [*items, *i.split_items(self.body.input)]
+        self._become([*items, *i.split_items(self.body.input)])
+
+    @property
+    def references(self) -> list[str]:
+        """Return the ids by which items of stored responses are named."""
+        return [item.id for item in self._items if isinstance(item, i.Reference)]
+
+    def insert(self, found: Mapping[str, Raw]) -> None:
+        """Put items where they are named by their ids; raises ``InvalidRequest`` for one that was not found."""
+        given = i.split_items(self.body.input)
+        for place, item in enumerate(self._items):
+            if isinstance(item, i.Reference):
+                if item.id not in found:
+                    raise i.unknown_item(item.id, f"input[{place}]")
+                given[place] = found[item.id]
+        self._become(given)
+
+    def _become(self, given: list[Raw]) -> None:
         self.body = msgspec.structs.replace(self.body, input=Raw(b"[" + b",".join(map(bytes, given)) + b"]"))
         self._items = i.read_items(self.body.input)
         self._form = None

@@ -14,6 +14,7 @@ from msgspec import Meta, Raw
 
 from gateway.errors import InvalidRequest
 from gateway.formats.reading import read
+from gateway.formats.responses_ids import response_of
 
 
 class Breakpoint(msgspec.Struct):
@@ -130,6 +131,12 @@ class Reasoning(msgspec.Struct):
     id: str | None = None
 
 
+class Reference(msgspec.Struct):
+    """An item of a stored response, named by its id alone."""
+
+    id: str
+
+
 class ForeignItem(msgspec.Struct):
     """An item that only OpenAI's own protocol understands."""
 
@@ -137,7 +144,9 @@ class ForeignItem(msgspec.Struct):
     raw: Raw
 
 
-Item = MessageItem | FunctionCall | CustomCall | CallOutput | CustomOutput | Reasoning | ForeignItem
+Item = (
+    MessageItem | FunctionCall | CustomCall | CallOutput | CustomOutput | Reasoning | Reference | ForeignItem
+)
 
 
 class _Head(msgspec.Struct):
@@ -171,12 +180,13 @@ FOREIGN_TURN = frozenset(
         "mcp_call",
         "tool_search_call",
         "tool_search_output",
-        "compaction",
         "program",
     }
 )
 FOREIGN_REPLY = frozenset(
     {
+        # What it stands for cannot be done without, so that other protocols must refuse it like an answer.
+        "compaction",
         "local_shell_call_output",
         "shell_call_output",
         "apply_patch_call_output",
@@ -226,11 +236,18 @@ def read_item(raw: Raw, place: str) -> Item:
     if kind in FOREIGN_TURN or kind in FOREIGN_REPLY:
         return ForeignItem(kind, raw)
     if kind == "item_reference":
-        reason = (
-            "Items cannot be referred to by id here. Send the item itself, or use 'previous_response_id'."
-        )
-        raise InvalidRequest(reason, param=place)
+        if response_of(head.id or "") is None:
+            raise unknown_item(head.id or "", place)
+        return Reference(head.id or "")
     raise InvalidRequest(f"Items of the type '{kind}' are not understood here.", param=f"{place}.type")
+
+
+def unknown_item(name: str, place: str) -> InvalidRequest:
+    """Return the refusal for a reference to an item that is not stored."""
+    return InvalidRequest(
+        f"No item with id '{name[:100]}' is stored. Send the item itself, or let responses be stored.",
+        param=place,
+    )
 
 
 def _refuse_kept_files(item: Item, place: str) -> None:

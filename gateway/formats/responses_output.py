@@ -11,6 +11,7 @@ from catalog.pricing import Usage
 from gateway.asked import Attempt
 from gateway.events import Cited, FinishReason
 from gateway.formats.responses_body import SEALS, ResponsesRequest
+from gateway.formats.responses_ids import item_id
 from gateway.formats.responses_seals import Seal, wrap
 from gateway.formats.responses_tools import Namespaces
 
@@ -122,11 +123,11 @@ class Items:
     """Makes the items of one response; their ids are derived from the response's and their place in it."""
 
     def __init__(self, attempt: Attempt, namespaces: Namespaces) -> None:
-        self._suffix = attempt.request_id.removeprefix("req_")
+        self._request_id = attempt.request_id
         self._namespaces = namespaces
 
     def _id(self, prefix: str, index: int) -> str:
-        return f"{prefix}_{self._suffix}_{index}"
+        return item_id(prefix, self._request_id, index)
 
     def message(self, index: int, phase: str = "") -> dict[str, Any]:
         """Return a message that has begun."""

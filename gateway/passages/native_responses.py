@@ -17,6 +17,7 @@ from gateway.asked import Attempt
 from gateway.errors import GatewayError
 from gateway.formats import responses_output as out
 from gateway.formats.responses import ResponsesAsked
+from gateway.formats.responses_ids import adopted_id
 from gateway.formats.responses_writer import event as written, failed
 from gateway.metering import TextMeter
 from gateway.passages.base import Answer
@@ -90,7 +91,9 @@ class _Owner:
 
     def __init__(self, attempt: Attempt) -> None:
         self.id = out.response_id(attempt.request_id)
+        self._request_id = attempt.request_id
         body = cast("ResponsesAsked", attempt.asked).body
+        self._keeps_items = body.store is not False
         # Servers that tell less than OpenAI are completed from this.
         self.usual = out.snapshot(body, attempt, 0)
         names = ("id", "object", "model", "background", "metadata", "previous_response_id", "store")
@@ -99,6 +102,7 @@ class _Owner:
     def own(self, response: dict[str, Any]) -> dict[str, Any]:
         """Return a response as its caller sees it."""
         whole = self.usual | response | self._ours
+        whole["output"] = [self._adopt(item) for item in whole["output"]]
         for name in _PRIVATE:
             whole.pop(name, None)
         usage = whole["usage"]
@@ -110,6 +114,14 @@ class _Owner:
                 "output_tokens_details": {"reasoning_tokens": 0} | (usage.get("output_tokens_details") or {}),
             }
         return whole
+
+    def _adopt(self, item: dict[str, Any]) -> dict[str, Any]:
+        theirs = item.get("id")
+        return item | {"id": self.id_of(theirs)} if isinstance(theirs, str) else item
+
+    def id_of(self, theirs: str) -> str:
+        """Return the id under which the caller knows an item: one that is kept is found by it."""
+        return adopted_id(theirs, self._request_id) if self._keeps_items else theirs
 
 
 class _RawItem(msgspec.Struct):
@@ -165,7 +177,8 @@ class NativeResponsesStream:
         self._meter = TextMeter()
         self._owner = _Owner(attempt)
         self._response = self._owner.usual
-        self._their_id = self._our_id = b""
+        # What events name by ids of theirs, as they are written, and ours.
+        self._ids: dict[bytes, bytes] = {}
         self._items: dict[int, _Progress] = {}
         self._number = 0
         self._last: tuple[str, dict[str, Any]] | None = None
@@ -188,14 +201,21 @@ class NativeResponsesStream:
         has_number = read.sequence_number is not None
         number = self._number if read.sequence_number is None else read.sequence_number
         self._number = number + 1
-        self._note(read, event)
         if read.response is not None:
             return self._told(read, event, number)
-        if self._their_id and self._their_id in event:
-            event = event.replace(self._their_id, self._our_id)
+        event = self._with_our_ids(read, event)
+        self._note(read, event)
         if b"\n" in event or not has_number or _lacks_logprobs(read):
             event = _completed(read, event, number)
         return b"event: %b\ndata: %b\n\n" % (read.type.encode(), event)
+
+    def _with_our_ids(self, read: wire.StreamEvent, event: bytes) -> bytes:
+        if read.item is not None and read.item.id:
+            self._ids[_ENCODER.encode(read.item.id)] = _ENCODER.encode(self._owner.id_of(read.item.id))
+        for theirs, ours in self._ids.items():
+            if theirs in event:
+                event = event.replace(theirs, ours)
+        return event
 
     def _told(self, read: wire.StreamEvent, event: bytes, number: int) -> bytes:
         """Return an event that tells the whole response; the last one is kept for the closing."""
@@ -212,9 +232,9 @@ class NativeResponsesStream:
         return b""
 
     def _begin(self, response: wire.Response) -> None:
-        if response.id and not self._their_id:
+        if response.id and not self.upstream_id:
             self.upstream_id = response.id
-            self._their_id, self._our_id = _ENCODER.encode(response.id), _ENCODER.encode(self._owner.id)
+            self._ids[_ENCODER.encode(response.id)] = _ENCODER.encode(self._owner.id)
 
     def _note(self, read: wire.StreamEvent, event: bytes) -> None:
         if isinstance(read.delta, str):

@@ -11,6 +11,7 @@ from gateway.asked import Attempt
 from gateway.form import Form
 from gateway.formats.responses import ResponsesAsked
 from gateway.formats.responses_body import SEALS, ResponsesRequest, StreamOptions
+from gateway.formats.responses_ids import with_their_ids
 from gateway.formats.responses_items import split_items
 from gateway.formats.responses_seals import is_wrapped
 from gateway.formats.responses_tools import SEARCH_KINDS, read_choice
@@ -77,10 +78,12 @@ def _stream_options(request: ResponsesRequest, *, is_openai: bool) -> StreamOpti
 
 
 def _input(raw: Raw, *, is_openai: bool) -> Raw:
-    whole = bytes(raw)
+    whole = with_their_ids(bytes(raw))
     if b'"reasoning"' not in whole and b'"tool_search_output"' not in whole:
-        return raw
-    items = [written for item in split_items(raw) if (written := _item(bytes(item), is_openai=is_openai))]
+        return Raw(whole)
+    items = [
+        written for item in split_items(Raw(whole)) if (written := _item(bytes(item), is_openai=is_openai))
+    ]
     return Raw(b"[" + b",".join(items) + b"]")
 
 

@@ -41,7 +41,7 @@ def ask(format_: Format, body: dict[str, Any], headers: dict[str, str] | None = 
 
 
 def attempt(asked: Asked | None = None, **fields: Any) -> Attempt:
-    """Return an attempt at what was asked; ``channel``, ``model`` and ``upstream_model`` may be given."""
+    """Return an attempt at what was asked; ``channel``, ``model``, ``upstream_model`` and ``request_id`` may be given."""
     said = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
     asked = asked or ask(Chat(), said)
     to = fields.pop("channel", None) or channel()
@@ -49,7 +49,7 @@ def attempt(asked: Asked | None = None, **fields: Any) -> Attempt:
         asked=asked,
         model=fields.pop("model", None) or model(),
         route=Route(to, fields.pop("upstream_model", "upstream/name")),
-        request_id="req_test",
+        request_id=fields.pop("request_id", "req_test"),
         headers=fields.pop("headers", {}),
         **fields,
     )

@@ -11,6 +11,7 @@ from catalog.pricing import Usage
 from gateway.errors import UpstreamError
 from gateway.formats.chat import Chat
 from gateway.formats.responses import Responses
+from gateway.formats.responses_ids import adopted_id, response_of
 from gateway.formats.responses_seals import Seal, wrap
 from gateway.passages.native_chat import NativeChat
 from gateway.passages.native_responses import NativeResponses, NativeResponsesStream
@@ -98,6 +99,41 @@ def test_padding_is_asked_away_only_where_it_is_known() -> None:
     asked = {"stream": True, "stream_options": {"include_obfuscation": True}}
     assert sent(asked)["stream_options"] == {"include_obfuscation": True}
     assert "stream_options" not in sent({"stream": True}, "deepseek")
+
+
+REQUEST = "req_" + "0123456789" * 2 + "ab"
+
+
+def test_items_that_are_kept_tell_their_response_and_go_back_under_the_ids_they_came_with() -> None:
+    item = {"type": "message", "id": "msg_theirs", "role": "assistant", "content": [], "status": "completed"}
+    whole = json.dumps(response(status="completed", output=[item])).encode()
+    asked = attempt(ask(Responses(), HELLO | {"stream": True}), request_id=REQUEST)
+    translator = PASSAGE.stream(asked)
+
+    (answered,) = json.loads(PASSAGE.answer(whole, asked).body)["output"]
+    passed = translator.feed(event("output_item.added", output_index=0, sequence_number=0, item=item))
+    delta = event(
+        "output_text.delta", item_id="msg_theirs", sequence_number=1, delta="msg_theirs", logprobs=[]
+    )
+    passed += translator.feed(delta)
+
+    assert response_of(answered["id"]) == REQUEST.replace("req_", "resp_")
+    assert [each.get("item_id") or each["item"]["id"] for each in events_of(passed)] == [answered["id"]] * 2
+    assert sent({"input": [answered]})["input"] == [item]
+    assert PASSAGE.answer(
+        whole, attempt(ask(Responses(), HELLO | {"store": False}), request_id=REQUEST)
+    ).body.count(b'"msg_theirs"')
+
+
+def test_items_made_here_keep_their_ids() -> None:
+    made = {
+        "type": "message",
+        "id": f"msg_{REQUEST.removeprefix('req_')}_0",
+        "role": "assistant",
+        "content": [],
+    }
+
+    assert sent({"input": [made]})["input"] == [made]
 
 
 def test_seals_are_asked_only_of_models_that_reason() -> None:
@@ -409,7 +445,9 @@ def test_a_recorded_answer_passes_with_nothing_changed_but_names(recording: dict
 
     shown = json.loads(answer.body)
     check_response(shown)
-    assert shown["output"] == response["output"]
+    assert shown["output"] == [
+        item | {"id": adopted_id(item["id"], "req_test")} for item in response["output"]
+    ]
     assert json.dumps(response["id"]).encode() not in answer.body
     assert answer.usage is not None
     assert answer.usage.output_tokens == response["usage"]["output_tokens"]
