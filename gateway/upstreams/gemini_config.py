@@ -41,7 +41,7 @@ def generation_config(form: Form, attempt: Attempt, *, has_tools: bool) -> tuple
         # Google's seeds have 32 bits; equal seeds stay equal.
         config["seed"] = form.seed & 0x7FFF_FFFF
     if form.logprobs:
-        config |= {"responseLogprobs": True, "logprobs": form.top_logprobs or 0}
+        config |= {"responseLogprobs": True} | ({"logprobs": form.top_logprobs} if form.top_logprobs else {})
     config |= _shape(form, can_mix=not has_tools or "thinking_level" in model.traits)
     config |= _thinking(form.reasoning, model, dropped)
     return config, dropped
