@@ -67,7 +67,9 @@ def streamed(client: OpenAI, prompt: Any, model: str = GPT, **fields: Any) -> Re
     fields = {"model": model, "input": prompt} | fields
     with client.responses.create(**fields, stream=True) as stream:
         events = [event.to_dict(mode="json") for event in stream]
-    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    numbers = [event["sequence_number"] for event in events]
+    # A stream that is cut loses the event for which the money did not reach.
+    assert numbers == sorted(set(numbers))
     check_events(events)
     assert events[-1]["type"] in {"response.completed", "response.incomplete"}
     return Response.model_validate(events[-1]["response"])
@@ -302,3 +304,18 @@ def test_nothing_is_kept_upstream_and_ids_are_ours(client: OpenAI, product: Live
     assert "previous_response_id" not in body
     assert response.id.startswith("resp_")
     assert response.store is True  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("model", [GPT, CLAUDE])
+def test_a_stream_is_cut_where_the_money_ends_and_says_so(product: LiveProduct, model: str) -> None:
+    organization, key = product.new_customer(credit_cents=3)
+    with OpenAI(base_url=product.base_url, api_key=key, max_retries=0) as poor:
+        response = streamed(poor, "[[sandbox think=0 tokens=100000 ignore_max=1]] Go on.", model)
+
+    product.wait_settled(organization, rows=1)
+    (row,) = product.usage_rows(organization)
+    assert response.incomplete_details is not None
+    assert response.incomplete_details.reason == "max_output_tokens"
+    assert response.output_text
+    assert row["outcome"] == "cut"
+    assert product.balance(organization) >= 0
