@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from msgspec import UNSET
@@ -19,7 +18,8 @@ from msgspec import UNSET
 from catalog.snapshot import Route
 from gateway import door
 from gateway.call import Call, Request
-from gateway.errors import GatewayError, InternalError, InvalidRequest, MethodNotAllowed, RequestTooLarge
+from gateway.envelope import refusal_response
+from gateway.errors import GatewayError, InternalError, InvalidRequest
 from gateway.formats.messages import Messages, MessagesAsked
 from gateway.formats.messages_body import parse_messages
 from gateway.passages.native_messages import native_body
@@ -31,6 +31,7 @@ from gateway.upstreams import openai_wire
 from gateway.upstreams.anthropic_wire import TARGET, request_headers
 from gateway.upstreams.faults import UpstreamBroken, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
 from gateway.upstreams.origin import Origin
+from gateway.views import body_of
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class _Counted(msgspec.Struct):
 
 
 _FORMAT = _CountedMessages()
+_OUR_FAULT = InternalError("Something went wrong on our side. Try again.")
 _COUNTED = msgspec.json.Decoder(_Counted)
 
 
@@ -73,33 +75,15 @@ async def count_tokens(request: HttpRequest) -> HttpResponse:
     headers = {name.lower(): value for name, value in request.headers.items()}
     asked = Request(headers, b"", _FORMAT)
     try:
-        asked = msgspec.structs.replace(asked, body=_body(request))
+        asked = msgspec.structs.replace(asked, body=body_of(request))
         tokens, shown = await _count(door.current(), asked)
     except GatewayError as error:
-        return _refusal(error, asked)
+        return refusal_response(error, _FORMAT, asked.id)
     except Exception:
         logger.exception("gateway.count_tokens.failed", extra={"request": asked.id})
-        return _refusal(InternalError("Something went wrong on our side. Try again."), asked)
-    return _response(200, msgspec.json.encode({"input_tokens": tokens}), shown, asked)
-
-
-def _body(request: HttpRequest) -> bytes:
-    if request.method != "POST":
-        raise MethodNotAllowed("This path takes POST only.", headers=(("allow", "POST"),))
-    try:
-        return request.body
-    except RequestDataTooBig:
-        raise RequestTooLarge("The body is too large. Shorten it.") from None
-
-
-def _refusal(error: GatewayError, request: Request) -> HttpResponse:
-    status, body = _FORMAT.refusal(error, request.id)
-    return _response(status, body, error.headers(), request)
-
-
-def _response(status: int, body: bytes, headers: list[tuple[str, str]], request: Request) -> HttpResponse:
-    response = HttpResponse(body, status=status, content_type="application/json")
-    for name, value in (*headers, *_FORMAT.headers(request.id)):
+        return refusal_response(_OUR_FAULT, _FORMAT, asked.id)
+    response = HttpResponse(msgspec.json.encode({"input_tokens": tokens}), content_type="application/json")
+    for name, value in (*shown, *_FORMAT.headers(asked.id)):
         response[name] = value
     return response
 

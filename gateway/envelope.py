@@ -15,6 +15,7 @@ from gateway.errors import (
     PermissionDenied,
     RequestTooLarge,
 )
+from gateway.formats.base import Format
 
 _BY_STATUS: dict[int, GatewayError] = {
     400: InvalidRequest("The request could not be understood."),
@@ -29,6 +30,15 @@ def error_response(error: GatewayError) -> HttpResponse:
     """Write an error as a Django response."""
     response = HttpResponse(error.body(), status=error.status)
     for name, value in (*error.headers(), ("x-request-id", new_id("req"))):
+        response[name] = value
+    return response
+
+
+def refusal_response(error: GatewayError, format_: Format, request_id: str) -> HttpResponse:
+    """Write an error as a Django response in the format that its path speaks."""
+    status, body = format_.refusal(error, request_id)
+    response = HttpResponse(body, status=status)
+    for name, value in (*error.headers(), *format_.headers(request_id)):
         response[name] = value
     return response
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import msgspec
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -14,8 +15,8 @@ from django.views.decorators.csrf import csrf_exempt
 from gateway import door
 from gateway.call import Request
 from gateway.endpoints import ENDPOINTS
-from gateway.envelope import error_response
-from gateway.errors import MethodNotAllowed, NotFound, RequestTooLarge, ServiceUnavailable
+from gateway.envelope import error_response, refusal_response
+from gateway.errors import GatewayError, MethodNotAllowed, NotFound, RequestTooLarge
 from gateway.pipeline import serve
 from gateway.reply import Reply
 
@@ -24,18 +25,24 @@ from gateway.reply import Reply
 async def hot_endpoint(request: HttpRequest) -> HttpResponseBase:
     """POST to one of ``gateway.endpoints.ENDPOINTS``."""
     format_ = ENDPOINTS[request.path]
-    if request.method != "POST":
-        return error_response(MethodNotAllowed("This path takes POST only.", headers=(("allow", "POST"),)))
-    try:
-        body = request.body
-    except RequestDataTooBig:
-        return error_response(RequestTooLarge("The body is too large. Shorten it."))
     headers = {name.lower(): value for name, value in request.headers.items()}
+    asked = Request(headers, b"", format_)
     try:
+        asked = msgspec.structs.replace(asked, body=body_of(request))
         gateway = door.current()
-    except ServiceUnavailable as error:
-        return error_response(error)
-    return await _respond(serve(gateway, Request(headers, body, format_)))
+    except GatewayError as error:
+        return refusal_response(error, format_, asked.id)
+    return await _respond(serve(gateway, asked))
+
+
+def body_of(request: HttpRequest) -> bytes:
+    """Return the body of a POST; raises ``MethodNotAllowed`` and ``RequestTooLarge``."""
+    if request.method != "POST":
+        raise MethodNotAllowed("This path takes POST only.", headers=(("allow", "POST"),))
+    try:
+        return request.body
+    except RequestDataTooBig:
+        raise RequestTooLarge("The body is too large. Shorten it.") from None
 
 
 async def _respond(reply: Reply) -> HttpResponseBase:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import anthropic
+import httpx2
 import pytest
 from anthropic import Anthropic
 from anthropic.types import Message, MessageParam, TextBlock, ThinkingBlock, ToolParam, ToolUseBlock
@@ -354,3 +355,38 @@ def test_a_conversation_may_move_from_model_to_model(client: Anthropic) -> None:
         assert message is not None
         assert text_of(message) == "All fine.", model
         turns.append({"role": "user", "content": f"[[sandbox {order}]] And Oslo?"})
+
+
+def test_the_beta_surface_and_older_clients_are_served_alike(
+    client: Anthropic, product: LiveProduct, customer: Customer
+) -> None:
+    question = asked("[[sandbox text=Yes. nonce=beta]] Is it?")
+    message = client.beta.messages.create(**question, betas=["context-management-2025-06-27"])
+    older = {"x-api-key": customer.key, "anthropic-version": "2023-06-01"}
+    answer = httpx2.post(
+        f"{product.base_url}/messages", json=asked("[[sandbox text=Yes.]] Is it?"), headers=older
+    )
+
+    assert [block.text for block in message.content if block.type == "text"] == ["Yes."]
+    assert answer.json()["content"] == [{"type": "text", "text": "Yes."}]
+    assert answer.headers["request-id"] == answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("path", ["/messages", "/messages/count_tokens"])
+def test_what_is_no_message_is_refused_in_anthropics_shape(
+    product: LiveProduct, customer: Customer, path: str
+) -> None:
+    headers = {"x-api-key": customer.key, "content-type": "application/json"}
+    url = product.base_url + path
+    wrong_method = httpx2.get(url, headers=headers)
+    wrong_type = httpx2.post(url, content=b"x", headers=headers | {"content-type": "text/plain"})
+    no_key = httpx2.post(url, json={})
+
+    for answer, status, kind in (
+        (wrong_method, 405, "invalid_request_error"),
+        (wrong_type, 415, "invalid_request_error"),
+        (no_key, 401, "authentication_error"),
+    ):
+        assert answer.status_code == status
+        assert answer.json()["error"]["type"] == kind
+        assert answer.json()["request_id"] == answer.headers["request-id"]
