@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import pytest
-from openai import OpenAI
+from openai import BadRequestError, OpenAI
 from pydantic import BaseModel
 
 from tests.live.sandbox import LiveSandbox
@@ -219,3 +219,65 @@ def test_json_mode_answers_an_object(client: OpenAI) -> None:
 def test_the_eight_models_are_listed(client: OpenAI) -> None:
     assert "gemini-3.0-pro" in {model.id for model in client.models.list()}
     assert len(client.models.list().data) == 8
+
+
+def test_logprobs_come_for_each_token_when_asked_for(client: OpenAI) -> None:
+    reply = ask(client, "[[sandbox tokens=3]] Hm?", logprobs=True, top_logprobs=2)
+    chunks = list(ask(client, "[[sandbox tokens=3]] Hm?", logprobs=True, top_logprobs=2, stream=True))
+
+    whole = reply.choices[0].logprobs.content
+    streamed = [one for chunk in chunks if (found := chunk.choices[0].logprobs) for one in found.content]
+    assert [each.to_dict() for each in streamed] == [each.to_dict() for each in whole]
+    assert "".join(each.token for each in whole) == reply.choices[0].message.content
+    assert all(len(each.top_logprobs) == 2 for each in whole)
+
+
+def test_a_refusal_and_a_filter_have_places_of_their_own(client: OpenAI) -> None:
+    refused = ask(client, "[[sandbox refuse='No.']] Hm?").choices[0]
+    filtered = ask(client, "[[sandbox filtered tokens=3]] Hm?").choices[0]
+    chunks = list(ask(client, "[[sandbox refuse='No.']] Hm?", stream=True))
+
+    assert (refused.message.refusal, refused.message.content) == ("No.", None)
+    assert filtered.finish_reason == "content_filter"
+    assert "".join(chunk.choices[0].delta.refusal or "" for chunk in chunks) == "No."
+
+
+def test_a_blocked_prompt_is_a_400(client: OpenAI) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        ask(client, "[[sandbox blocked]] Hm?")
+
+    assert caught.value.code == "content_policy_violation"
+
+
+def test_a_search_is_cited(client: OpenAI) -> None:
+    message = ask(client, "Ledgers?", web_search_options={}).choices[0].message
+
+    assert message.annotations[0].url_citation.end_index == len(message.content)
+
+
+def test_what_other_servers_do_wrong_can_be_ordered(client: OpenAI) -> None:
+    order = "[[sandbox call=get_time no_index finish=stop]] Time?"
+    chunks = list(ask(client, order, tools=[CLOCK], stream=True))
+
+    pieces = [piece for chunk in chunks for piece in chunk.choices[0].delta.tool_calls or []]
+    assert pieces
+    assert all(piece.index is None for piece in pieces)
+    assert chunks[-1].choices[0].finish_reason == "stop"
+
+
+def test_json_can_be_ordered_without_a_format(client: OpenAI) -> None:
+    reply = ask(client, "[[sandbox json]] Time?", tools=[CLOCK])
+
+    assert json.loads(reply.choices[0].message.content)
+
+
+def test_calls_and_their_results_must_stand_together(client: OpenAI) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "get_time", "arguments": "{}"}}
+    called = {"role": "assistant", "content": None, "tool_calls": [call]}
+    result = {"role": "tool", "tool_call_id": "c1", "content": "noon"}
+    asked = {"role": "user", "content": "Time?"}
+
+    histories: list[list[Any]] = [[asked, called], [asked, result], [asked, called, asked, result]]
+    for broken in histories:
+        with pytest.raises(BadRequestError, match="tool_call"):
+            client.chat.completions.create(model="m", messages=broken)
