@@ -390,3 +390,27 @@ def test_what_is_no_message_is_refused_in_anthropics_shape(
         assert answer.status_code == status
         assert answer.json()["error"]["type"] == kind
         assert answer.json()["request_id"] == answer.headers["request-id"]
+
+
+def test_a_count_is_estimated_where_the_provider_gives_none(client: Anthropic, product: LiveProduct) -> None:
+    question: Any = {"model": CLAUDE, "messages": [{"role": "user", "content": "How long? " * 30}]}
+    exact = client.messages.count_tokens(**question).input_tokens
+    for sandbox in product.sandboxes:
+        sandbox.fail(500, count=-1)
+
+    guessed = client.messages.count_tokens(**question).input_tokens
+
+    assert guessed != exact
+    assert guessed == client.messages.count_tokens(**question | {"model": "gpt-4o"}).input_tokens
+
+
+def test_a_count_is_a_request_by_the_limits(product: LiveProduct, customer: Customer) -> None:
+    key = product.new_key(customer.organization, "--rpm=2")
+    question: Any = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi."}]}
+    with new_client(product, key) as client:
+        client.messages.count_tokens(**question)
+        client.messages.count_tokens(**question)
+        with pytest.raises(anthropic.RateLimitError) as refused:
+            client.messages.count_tokens(**question)
+
+    assert refused.value.response.headers["retry-after"]
