@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
-from typing import NoReturn
+from pathlib import Path
 
 import pytest
 
-from tests.clients.environments import CannotInstall
+from tests.clients.environments import CannotInstall, give_up
 from tests.clients.running import Report, report_of
 from tests.clients.table import CLIENTS, MODELS
 from tests.live.product import LiveProduct, live_product
+
+# What a plain test run neither installs nor drives, beside the clients that the table says so of.
+_WIDE = ("test_claude_code.py",)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,15 +22,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all-clients", action="store_true", help="Install and drive every client.")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what belongs to the whole matrix alone."""
+    return True if collection_path.name in _WIDE and not _is_wide(config) else None
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a test that reads a report that of each client, and a test with a model each model."""
     if "report" in metafunc.fixturenames:
-        is_wide = metafunc.config.getoption("--all-clients", default=False)
-        driven = [client for client in CLIENTS if client.is_everyday or is_wide]
+        driven = [client for client in CLIENTS if client.is_everyday or _is_wide(metafunc.config)]
         ids = [client.name for client in driven]
         metafunc.parametrize("report", driven, indirect=True, scope="session", ids=ids)
     if "model" in metafunc.fixturenames:
         metafunc.parametrize("model", MODELS)
+
+
+def _is_wide(config: pytest.Config) -> bool:
+    return bool(config.getoption("--all-clients", default=False))
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +52,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveProduct]:
 def report(
     request: pytest.FixtureRequest, product: LiveProduct, tmp_path_factory: pytest.TempPathFactory
 ) -> Report:
-    """Return what the client saw of every model and case."""
+    """Return what the client saw of every model and case; a failed test shows what was logged."""
     product.new_log_lines()
     try:
         return report_of(request.param, product, tmp_path_factory.mktemp(request.param.name))
@@ -50,10 +60,3 @@ def report(
         give_up(f"{request.param.name} is not tested: {exc}.")
     finally:
         sys.stdout.write(product.new_log_lines())
-
-
-def give_up(message: str) -> NoReturn:
-    """Skip for want of a tool, but never in CI."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(message)
-    pytest.skip(message)

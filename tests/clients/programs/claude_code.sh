@@ -1,6 +1,3 @@
-# Documented from here.
 export ANTHROPIC_BASE_URL=BASE_URL
 export ANTHROPIC_AUTH_TOKEN=API_KEY
 export ANTHROPIC_MODEL=MODEL ANTHROPIC_DEFAULT_HAIKU_MODEL=MODEL
-# Documented until here.
-exec "$@"
