@@ -282,3 +282,15 @@ def test_the_log_shows_a_request_that_was_refused(sandbox: LiveSandbox) -> None:
 
     (entry,) = sandbox.log("n1")
     assert (entry["status"], entry["outcome"], entry["body"]) == (400, "refused", content)
+
+
+def test_a_value_of_another_type_is_a_400_of_the_protocol(sandbox: LiveSandbox, protocol: Protocol) -> None:
+    content = protocol.body([protocol.user("Hm?")])
+    headers = {"authorization": "Bearer k", "anthropic-version": "2023-06-01"}
+
+    for name in content:
+        for junk in (1, [None], {"a": 1}, [[1]]):
+            reply = sandbox.http.post(protocol.path, json={**content, name: junk}, headers=headers)
+
+            assert reply.status_code in {200, 400, 422}
+            assert "error" in reply.json() or reply.status_code == 200

@@ -31,6 +31,9 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 _RESPONSE = "/v1/responses/"
+# What reading stumbles over where a value has another type than the protocol gives it.
+_MALFORMED = (AttributeError, IndexError, KeyError, TypeError)
+_BLOCKED = Answer((Choice((), (), "filter"),))
 _NONCE = re.compile(rb"\[\[sandbox[^\]]*?\bnonce=(\w+)")
 
 
@@ -129,8 +132,8 @@ class Sandbox:
         out.usual = dialect.headers()
         try:
             work = self._work(dialect, http, scope, out)
-        except (BadRequest, BadDirective) as exc:
-            refused = exc if isinstance(exc, BadRequest) else BadRequest(str(exc))
+        except (BadRequest, BadDirective, *_MALFORMED) as exc:
+            refused = exc if isinstance(exc, BadRequest) else BadRequest(str(exc) or "Malformed request.")
             self._log_refused(http, dialect.name, refused.status)
             await out.json(refused.status, dialect.error(refused))
             return
@@ -162,9 +165,10 @@ class Sandbox:
             return entry, self._respond(call, out, lambda: _send_count(counted, entry, out))
         asked = dialect.read(http)
         order = header or asked.talk.order()
+        answer = _BLOCKED if order.blocked else compose(asked.talk, order)
         entry = self._entry(http, asked.talk.model, order, dialect.name, is_stream=asked.talk.is_stream)
         call = Call(dialect, http, order, transport, entry)
-        return entry, self._respond(call, out, lambda: self._play(call, asked, out))
+        return entry, self._respond(call, out, lambda: self._play(call, asked, answer, out))
 
     def _log_refused(self, http: Http, protocol: str, status: int) -> None:
         """Remember a request that could not be read, for whoever wonders what was wrong with it."""
@@ -215,9 +219,8 @@ class Sandbox:
             return Failure(status=400), 400
         return None
 
-    async def _play(self, call: Call, asked: Asked, out: Outgoing) -> None:
+    async def _play(self, call: Call, asked: Asked, answer: Answer, out: Outgoing) -> None:
         order, talk = call.order, asked.talk
-        answer = _blocked_answer() if order.blocked else compose(talk, order)
         cached = call.dialect.cached(asked) or (self._prefixes.tokens_cached(talk), (0, 0))
         counted = count(answer, order, prompt=talk.tokens(), cached=cached[0], written=cached[1])
         call.entry.prompt_tokens = counted.input
@@ -252,10 +255,6 @@ def _words(call: Call, failure: Failure) -> BadRequest:
     if order.must_stream and not order.error and failure.status == 400:
         return BadRequest(ONLY_STREAMS)
     return refusal(failure.status)
-
-
-def _blocked_answer() -> Answer:
-    return Answer((Choice((), (), "filter"),))
 
 
 async def _play_extra(extra: extras.Extra, entry: Entry, out: Outgoing) -> None:
