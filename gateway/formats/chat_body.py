@@ -6,6 +6,7 @@ the price and another to the upstream. Messages, tools and formats are checked, 
 
 from __future__ import annotations
 
+import operator
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -44,6 +45,8 @@ THOUGHT_FIELDS = (
     "reasoning_effort", "thinking", "enable_thinking", "reasoning", "thinking_budget", "chat_template_kwargs",
     "reasoning_format", "include_reasoning", "clear_thinking",
 )  # fmt: skip
+_thoughts = operator.attrgetter(*THOUGHT_FIELDS)
+_NOTHING = (None,) * len(THOUGHT_FIELDS)
 _ROUTING = ("models", "plugins", "provider", "route", "transforms")
 
 
@@ -123,17 +126,7 @@ class ChatRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     @property
     def is_reasoned(self) -> bool:
         """Tell whether anything was said about thoughts."""
-        return not (
-            self.reasoning_effort is None
-            and self.thinking is None
-            and self.enable_thinking is None
-            and self.reasoning is None
-            and self.thinking_budget is None
-            and self.chat_template_kwargs is None
-            and self.reasoning_format is None
-            and self.include_reasoning is None
-            and self.clear_thinking is None
-        )
+        return _thoughts(self) != _NOTHING
 
     @property
     def hides_thoughts(self) -> bool:
@@ -341,6 +334,8 @@ def _refuse_unsupported(request: ChatRequest) -> None:
 
 
 def _refuse_routing(request: ChatRequest) -> None:
+    if request.models is request.plugins is request.provider is request.route is request.transforms is None:
+        return
     for name in _ROUTING:
         if getattr(request, name) is not None:
             raise InvalidRequest(

@@ -109,27 +109,19 @@ class NativeChat(Remembering):
         dialect = dialect_of(channel)
         if dialect.is_strict or attempt.remembered is not None or "streams_only" in attempt.model.traits:
             return self._adapter.prepare(attempt.form, attempt)
-        refuse_what_differs(dialect, choices=attempt.asked.choices, has_logprobs=bool(request.logprobs))
+        if not dialect.is_own:
+            refuse_what_differs(dialect, choices=attempt.asked.choices, has_logprobs=bool(request.logprobs))
         if attempt.asked.prompt.has_search and not dialect.search_field:
             raise CannotExpress("web_search", "This model's provider offers no web search on this path.")
         fields, dropped = adapted(request, dialect, attempt.model)
-        fields |= {
-            "model": route.upstream_model,
-            "metadata": None,
-            "service_tier": None,
-            "store": None,
-            "usage": None,
-        }
+        fields["model"] = route.upstream_model
         if request.stream:
             fields["stream_options"] = StreamOptions(
                 include_usage=True, include_obfuscation=False if dialect.has_padding else None
             )
-        if output_bound is not None or (request.explicit_max is not None and "*" not in dialect.vendor):
-            fields |= {
-                "max_tokens": None,
-                "max_completion_tokens": None,
-                dialect.bound_name: attempt.max_output,
-            }
+        if output_bound is not None or (not dialect.is_own and request.explicit_max is not None):
+            fields["max_tokens"] = fields["max_completion_tokens"] = None
+            fields[dialect.bound_name] = attempt.max_output
         body = _ENCODER.encode(msgspec.structs.replace(request, **fields))
         return Prepared(
             TARGET, openai_wire.headers(channel, is_stream=bool(request.stream)), body, tuple(dropped)
@@ -138,8 +130,7 @@ class NativeChat(Remembering):
     def answer(self, body: bytes, attempt: Attempt) -> Answer:
         """Read a whole answer; see ``Passage.answer``."""
         dialect = dialect_of(attempt.route.channel)
-        is_openai = dialect is OPENAI
-        if is_stream(body) or not dialect.has_plain_answers:
+        if not dialect.has_plain_answers or (body[:1] != b"{" and is_stream(body)):
             return self._translation.answer(body, attempt)
         try:
             raw: Any = msgspec.json.decode(body)
@@ -150,14 +141,13 @@ class NativeChat(Remembering):
             raise BadAnswer("an error with status 200")
         raw["model"] = attempt.model.id
         raw["object"] = "chat.completion"
-        _hide_costs(raw.get("usage"))
+        if not dialect.is_own:
+            _hide_costs(raw.get("usage"))
         meter = TextMeter()
         for choice, shown in zip(completion.choices, raw["choices"], strict=True):
             _count_message(meter, choice.message)
-            if choice.finish_reason and not (is_openai or choice.finish_reason == "function_call"):
-                shown["finish_reason"] = plain_reason(
-                    choice.finish_reason, has_calls=bool(choice.message.tool_calls)
-                )
+            if dialect is not OPENAI and not (dialect.is_own and choice.finish_reason in REASONS):
+                _complete(shown, choice)
         return Answer(
             body=_ENCODER.encode(raw),
             usage=openai_wire.usage_of(completion.usage, has_search=attempt.asked.prompt.has_search),
@@ -165,7 +155,7 @@ class NativeChat(Remembering):
             has_output=meter.has_output,
             finish_reason=raw["choices"][0].get("finish_reason") or "",
             upstream_id=completion.id or "",
-            keepsake=self._keepsake(body, attempt),
+            keepsake=self._keepsake(body, attempt) if attempt.asked.prompt.has_tools else [],
         )
 
     def _keepsake(self, body: bytes, attempt: Attempt) -> Keepsake:
@@ -198,6 +188,17 @@ class NativeChat(Remembering):
     def complaint(self, body: bytes, channel: Channel) -> tuple[str, str | None]:
         """See ``Passage.complaint``."""
         return openai_wire.complaint(body, channel)
+
+
+def _complete(shown: dict[str, Any], choice: _Choice) -> None:
+    """Add what OpenAI's clients expect and other servers leave out."""
+    if choice.finish_reason != "function_call":
+        shown["finish_reason"] = plain_reason(
+            choice.finish_reason or "stop", has_calls=bool(choice.message.tool_calls)
+        )
+    shown.setdefault("logprobs", None)
+    for name in ("content", "refusal"):
+        shown["message"].setdefault(name, None)
 
 
 def _hide_costs(usage: Any) -> None:

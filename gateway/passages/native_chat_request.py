@@ -9,40 +9,33 @@ import msgspec
 from catalog.snapshot import Model
 from gateway.formats.chat_body import THOUGHT_FIELDS, ChatRequest
 from gateway.formats.chat_form import reasoning_of
-from gateway.upstreams.openai_chat_dialect import Dialect
+from gateway.upstreams.openai_chat_dialect import SAMPLING, Dialect
 
 _ENCODER = msgspec.json.Encoder()
-_SAMPLING = ("temperature", "top_p", "top_k")
-_TUNING = (
-    *_SAMPLING, "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty", "seed", "logit_bias",
-    "verbosity", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
-)  # fmt: skip
 
 
 def adapted(request: ChatRequest, dialect: Dialect, model: Model) -> tuple[dict[str, Any], list[str]]:
     """Return what must be sent otherwise than it was written, and the names of what is left out."""
-    dropped = [name for name in _TUNING if getattr(request, name) is not None and name not in dialect.takes]
+    dropped = [name for name in dialect.refuses if getattr(request, name) is not None]
     if "no_sampling" in model.traits:
-        dropped += [name for name in _SAMPLING if name not in dropped and getattr(request, name) is not None]
-    fields: dict[str, Any] = dict.fromkeys(dropped)
+        dropped += [name for name in SAMPLING if name not in dropped and getattr(request, name) is not None]
+    fields: dict[str, Any] = {"metadata": None, "service_tier": None, "store": None, "usage": None}
+    for name in dropped:
+        fields[name] = None
     if request.metadata is not None:
         dropped.append("metadata")
     if request.is_reasoned:
         written, left_out = _thoughts(request, dialect, model)
         fields |= written
         dropped += left_out
-    if (
-        dialect.thoughts_field != "reasoning_content"
-        and "*" not in dialect.vendor
-        and _shows_thoughts(request)
-    ):
+    if not dialect.is_own and dialect.thoughts_field != "reasoning_content" and _shows_thoughts(request):
         fields["messages"] = _without_thoughts(request.messages)
     return fields, dropped
 
 
 def _thoughts(request: ChatRequest, dialect: Dialect, model: Model) -> tuple[dict[str, Any], list[str]]:
     """Return what the caller said of thoughts in the server's own words; a server of someone's own gets theirs."""
-    if "*" in dialect.vendor and "reasoning" in model.capabilities:
+    if dialect.is_own and "reasoning" in model.capabilities:
         return {}, []
     written = dialect.reasoning(reasoning_of(request), model)
     fields: dict[str, Any] = dict.fromkeys(name for name in THOUGHT_FIELDS if name not in dialect.vendor)

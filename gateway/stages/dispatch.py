@@ -19,7 +19,7 @@ from catalog.snapshot import Route
 from gateway.asked import Attempt
 from gateway.call import Call
 from gateway.errors import GatewayError, InvalidRequest, RequestTooLarge, ServiceUnavailable, UpstreamError
-from gateway.keepsakes import Keepsake, Remembering
+from gateway.keepsakes import Keepsake, Need, Remembering
 from gateway.passages.base import Answer, Passage, StreamTranslator
 from gateway.passages.table import passage_for
 from gateway.reply import Reply
@@ -172,7 +172,9 @@ def _verdict(failures: list[AttemptFailed]) -> AllAttemptsFailed:
 
 async def _attempt(gateway: Gateway, call: Call, route: Route) -> Answer | Stream:
     passage = _passage(call, route)
-    attempt = await _remembered(gateway, call, passage, call.attempt(route))
+    attempt = call.attempt(route)
+    if isinstance(passage, Remembering) and (need := passage.need(attempt)):
+        attempt = await _remembered(gateway, call, attempt, need)
     prepared = _prepare(call, passage, attempt)
     call.attempts += 1
     call.channel, call.dropped = route.channel, prepared.dropped
@@ -215,9 +217,9 @@ def _inexpressible(call: Call, exc: CannotExpress) -> Inexpressible:
     return Inexpressible(InvalidRequest(exc.reason, param=call.request.format.param(exc.field)))
 
 
-async def _remembered(gateway: Gateway, call: Call, passage: Passage, attempt: Attempt) -> Attempt:
+async def _remembered(gateway: Gateway, call: Call, attempt: Attempt, need: Need) -> Attempt:
     """Return an attempt with the thoughts that its upstream wants back and the caller did not send."""
-    if gateway.memory is None or not isinstance(passage, Remembering) or not (need := passage.need(attempt)):
+    if gateway.memory is None:
         return attempt
     form = attempt.form
     remembered = await gateway.memory.recall(call.caller.organization_id, form, need)

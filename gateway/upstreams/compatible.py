@@ -17,7 +17,7 @@ _BASIC = frozenset({"temperature", "top_p", "frequency_penalty", "presence_penal
 
 _OPENAI_ONLY = frozenset({"verbosity", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"})
 
-PLAIN = Dialect(takes=COMMON | _OPENAI_ONLY, vendor=frozenset({"*"}))
+PLAIN = Dialect(takes=COMMON | _OPENAI_ONLY, is_own=True)
 
 OPENAI = Dialect(
     bound_name="max_completion_tokens",

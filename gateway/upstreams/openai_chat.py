@@ -19,19 +19,14 @@ from gateway.keepsakes import Need, Remembering
 from gateway.upstreams import openai_wire
 from gateway.upstreams.base import BadAnswer, CannotExpress, Prepared, Splitter
 from gateway.upstreams.compatible import dialect_of
-from gateway.upstreams.openai_chat_dialect import Dialect
+from gateway.upstreams.openai_chat_dialect import SAMPLING, TUNING, Dialect
 from gateway.upstreams.openai_chat_messages import MessagesWriter, write_tools
 from gateway.upstreams.openai_chat_reader import ChatReader
 from gateway.upstreams.sse import EventSplitter
 
 TARGET = "/chat/completions"
 _ENCODER = msgspec.json.Encoder()
-_SAMPLING = ("temperature", "top_p", "top_k")
-_TUNING = (
-    *_SAMPLING, "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty", "seed", "logit_bias",
-    "verbosity", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "parallel_tool_calls",
-    "metadata", "max_tool_calls", "cache",
-)  # fmt: skip
+_TUNING = (*TUNING, "metadata", "max_tool_calls", "cache")
 
 
 class OpenAIChat(Remembering):
@@ -129,12 +124,12 @@ def _tuning(form: Form, model: Model, dialect: Dialect) -> tuple[dict[str, Any],
             continue
         if name == "parallel_tool_calls" and not form.tools:
             continue
-        if name not in dialect.takes or (name in _SAMPLING and "no_sampling" in model.traits):
+        if name not in dialect.takes or (name in SAMPLING and "no_sampling" in model.traits):
             dropped.append(name)
         else:
             fields[dialect.names.get(name, name)] = value
     for name, given in form.vendor.items():
-        if name in dialect.vendor or "*" in dialect.vendor:
+        if dialect.is_own or name in dialect.vendor:
             fields[name] = given
         elif name != "chat_template_kwargs":
             # What a template is told of thoughts is said in ``reasoning``, too.

@@ -18,6 +18,12 @@ COMMON = frozenset(
     }
 )  # fmt: skip
 
+SAMPLING = ("temperature", "top_p", "top_k")
+TUNING = (
+    *SAMPLING, "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty", "seed", "logit_bias",
+    "verbosity", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "parallel_tool_calls",
+)  # fmt: skip
+
 # Changes the fields of a request in place, as the last step; raises ``CannotExpress``.
 Amend = Callable[[dict[str, Any], Form, Model], None]
 
@@ -83,7 +89,9 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     # Which fields that only tune are known; and their names where they differ.
     takes: frozenset[str] = COMMON
     names: dict[str, str] = {}
-    # Its own fields beyond those of OpenAI, passed on as the caller wrote them; ``*`` stands for all.
+    # A server of someone's own, which gets what the caller wrote.
+    is_own: bool = False
+    # Its own fields beyond those of OpenAI, passed on as the caller wrote them.
     vendor: frozenset[str] = frozenset()
     # Unknown fields of a message are refused, so even a chat client's request is written anew.
     is_strict: bool = False
@@ -115,3 +123,10 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     call_id_size: int = 0
     reasoning: WriteReasoning = plain_effort
     amend: Amend = leave
+    # Made from ``takes``: the fields that tune and must be left out.
+    refuses: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Make ``refuses``, because most requests name none of these."""
+        refused = tuple(name for name in TUNING if name not in self.takes)
+        msgspec.structs.force_setattr(self, "refuses", refused)

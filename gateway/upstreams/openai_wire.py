@@ -57,10 +57,6 @@ class ReportedUsage(msgspec.Struct):
     server_tool_use_details: _ServerTools | None = None
 
 
-_NO_INPUT = _InputDetails()
-_NO_OUTPUT = _OutputDetails()
-
-
 def usage_of(reported: ReportedUsage | None, *, has_search: bool = False) -> Usage | None:
     """Return a report in our own terms; ``None`` for one that is absent or beyond any model.
 
@@ -68,25 +64,35 @@ def usage_of(reported: ReportedUsage | None, *, has_search: bool = False) -> Usa
     """
     if reported is None:
         return None
-    details, output = (
-        reported.prompt_tokens_details or _NO_INPUT,
-        reported.completion_tokens_details or _NO_OUTPUT,
-    )
-    tools = reported.server_tool_use_details
+    details, output = reported.prompt_tokens_details, reported.completion_tokens_details
     prompt, completion = reported.prompt_tokens or 0, reported.completion_tokens or 0
-    return sane(
-        Usage(
-            prompt,
-            details.cached_tokens or reported.prompt_cache_hit_tokens or reported.cached_tokens or 0,
-            details.cache_write_tokens or details.cache_creation_input_tokens or 0,
-            # Gemini's compatible endpoint leaves its thoughts out of completion_tokens, but not out of the total.
-            max(completion, (reported.total_tokens or 0) - prompt),
-            output.reasoning_tokens or 0,
-            audio_input_tokens=details.audio_tokens or 0,
-            audio_output_tokens=output.audio_tokens or 0,
-            image_input_tokens=details.image_tokens or 0,
-            searches=(tools.web_search_requests or 0) if tools else int(has_search),
-        )
+    counts = (
+        prompt,
+        (details and details.cached_tokens)
+        or reported.prompt_cache_hit_tokens
+        or reported.cached_tokens
+        or 0,
+        (details and (details.cache_write_tokens or details.cache_creation_input_tokens)) or 0,
+        # Gemini's compatible endpoint leaves its thoughts out of completion_tokens, but not out of the total.
+        max(completion, (reported.total_tokens or 0) - prompt),
+        (output and output.reasoning_tokens) or 0,
+    )
+    if min(counts) < 0 or max(counts) > MAX_TOKENS:
+        return None
+    if details is None and output is None and not has_search and reported.server_tool_use_details is None:
+        return Usage(*counts)
+    return sane(_with_other_units(Usage(*counts), reported, has_search=has_search))
+
+
+def _with_other_units(usage: Usage, reported: ReportedUsage, *, has_search: bool) -> Usage:
+    details, output = reported.prompt_tokens_details, reported.completion_tokens_details
+    tools = reported.server_tool_use_details
+    return msgspec.structs.replace(
+        usage,
+        audio_input_tokens=(details and details.audio_tokens) or 0,
+        audio_output_tokens=(output and output.audio_tokens) or 0,
+        image_input_tokens=(details and details.image_tokens) or 0,
+        searches=(tools.web_search_requests or 0) if tools else int(has_search),
     )
 
 
