@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from catalog.channels import add_channel, follow_catalog
+from catalog.channels import SANDBOX_PATHS, add_channel, follow_catalog
 from catalog.environment import load_environment
 from catalog.models import Channel, Provider, Route
 from tests.catalog.builders import build_model_of
+from tests.live.sandbox import PATHS
 
 URL = {"FASTANCHOR_SANDBOX_URL": "http://127.0.0.1:8001/v1/"}
 
@@ -104,3 +105,7 @@ def test_a_channel_takes_its_providers_new_protocol(acme: Provider) -> None:
     load_environment({"ACME_API_KEY": "sk-acme-0123456789"})
 
     assert Channel.objects.get().adapter == "anthropic"
+
+
+def test_the_tests_know_the_same_addresses() -> None:
+    assert PATHS == SANDBOX_PATHS

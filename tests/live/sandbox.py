@@ -12,7 +12,7 @@ from tests.live.programs import Program, wait_until
 
 _SERVING = re.compile(r"serving on (http://\S+/v1)")
 # Where each protocol stands below the sandbox's address, as the base URL of a channel that speaks it.
-_PATHS = {
+PATHS = {
     "openai": "/v1",
     "openai_responses": "/v1",
     "anthropic": "/anthropic/v1",
@@ -35,7 +35,7 @@ class LiveSandbox:
 
     def base_url_of(self, adapter: str) -> str:
         """Return the base URL of a channel that speaks an adapter's protocol."""
-        return self.base_url.removesuffix("/v1") + _PATHS[adapter]
+        return self.base_url.removesuffix("/v1") + PATHS[adapter]
 
     def log(self, nonce: str | None = None) -> list[dict[str, Any]]:
         """Return what it was asked, oldest first; with ``nonce`` also bodies and headers."""

@@ -257,7 +257,9 @@ def _marks(value: Any) -> int:
     if isinstance(value, list):
         return sum(map(_marks, value))
     if isinstance(value, dict):
-        return (1 if value.get("cache_control") else 0) + _marks(value.get("content"))
+        mark = value.get("cache_control")
+        _refuse(not isinstance(mark, dict | None), "cache_control: Input should be a valid dictionary")
+        return (1 if mark else 0) + _marks(value.get("content"))
     return 0
 
 
