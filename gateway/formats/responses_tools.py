@@ -7,7 +7,7 @@ two would be the same, the namespace is put in front. ``Namespaces`` remembers w
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
@@ -35,8 +35,6 @@ FOREIGN_KINDS = frozenset(
         "programmatic_tool_calling",
     }
 )
-# A union of ``Raw`` and ``None`` would take nothing but null.
-_NULL = Raw(b"null")
 _Name = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
 
 
@@ -55,10 +53,23 @@ class _Parameters(msgspec.Struct):
     parameters: Raw
 
 
+class _Grammar(msgspec.Struct, tag_field="type", tag="grammar"):
+    syntax: Literal["lark", "regex"]
+    definition: str
+
+
+class _FreeText(msgspec.Struct, tag_field="type", tag="text"):
+    pass
+
+
 class _Custom(msgspec.Struct):
     name: _Name
     description: str | None = None
-    format: Raw = _NULL
+    format: _Grammar | _FreeText | None = None
+
+
+class _Format(msgspec.Struct):
+    format: Raw
 
 
 class _Namespace(msgspec.Struct):
@@ -83,6 +94,7 @@ _HEAD = msgspec.json.Decoder(_Head)
 _FUNCTION = msgspec.json.Decoder(_Function)
 _PARAMETERS = msgspec.json.Decoder(_Parameters)
 _CUSTOM = msgspec.json.Decoder(_Custom)
+_FORMAT = msgspec.json.Decoder(_Format)
 _NAMESPACE = msgspec.json.Decoder(_Namespace)
 _SEARCH = msgspec.json.Decoder(_Search)
 
@@ -137,7 +149,7 @@ def _read_tool(raw: Raw, place: str, namespace: str) -> list[f.Tool]:
         return [_function(raw, place, namespace)]
     if kind == "custom":
         custom = read(_CUSTOM, raw, place)
-        grammar = None if bytes(custom.format) == b"null" else custom.format
+        grammar = _FORMAT.decode(raw).format if custom.format is not None else None
         return [f.CustomTool(custom.name, custom.description or "", grammar, namespace)]
     if kind == "namespace" and not namespace:
         group = read(_NAMESPACE, raw, place)
@@ -199,11 +211,13 @@ def read_choice(raw: Raw | UnsetType, namespaces: Namespaces) -> f.ToolChoice:
 
 
 def _named(choice: object, namespaces: Namespaces) -> str:
-    kind = choice.get("type") if isinstance(choice, dict) else None
-    if isinstance(choice, dict) and kind in {"function", "custom"} and isinstance(choice.get("name"), str):
-        return namespaces.offered(str(choice.get("namespace") or ""), choice["name"])
-    if kind in SEARCH_KINDS:
-        return "web_search"
-    if kind in FOREIGN_KINDS:
-        return str(kind)
+    given = choice if isinstance(choice, dict) else {}
+    kind, name = given.get("type"), given.get("name")
+    if isinstance(kind, str):
+        if kind in {"function", "custom"} and isinstance(name, str):
+            return namespaces.offered(str(given.get("namespace") or ""), name)
+        if kind in SEARCH_KINDS:
+            return "web_search"
+        if kind in FOREIGN_KINDS:
+            return kind
     raise InvalidRequest("'tool_choice' must name a tool by its type and name.", param="tool_choice")

@@ -149,7 +149,7 @@ def is_search(item: Item) -> bool:
     if item.type != "web_search_call":
         return False
     kind = item.action.get("type") if isinstance(item.action, dict) else None
-    return kind in {None, "search"}
+    return kind is None or kind == "search"
 
 
 def query_of(item: Item) -> str:

@@ -8,12 +8,19 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
 from msgspec import Raw
 
 from gateway import form as f
 from gateway.errors import InvalidRequest
+from gateway.events import Began
 from gateway.formats.responses import Responses, ResponsesAsked
-from tests.gateway.attempts import ask
+from gateway.passages.native_responses import NativeResponses
+from gateway.upstreams.base import CannotExpress
+from gateway.upstreams.openai_chat import OpenAIChat
+from gateway.upstreams.openai_responses import OpenAIResponses
+from tests.gateway.attempts import ask, attempt, channel
+from tests.gateway.junk import spoilt
 
 RESPONSES = Responses()
 PIXEL = base64.b64encode(b"pixel").decode()
@@ -377,3 +384,38 @@ def test_what_no_other_protocol_can_say_is_named() -> None:
         "truncation",
     ]
     assert form(truncation="disabled").unsaid == []
+
+
+WHOLE: dict[str, Any] = {
+    "model": "m",
+    "instructions": "Be kind.",
+    "input": [
+        {"role": "user", "content": [{"type": "input_text", "text": "Look."}]},
+        {"type": "reasoning", "id": "rs_1", "summary": [{"text": "hm"}], "encrypted_content": "x"},
+        {"role": "assistant", "content": [{"type": "output_text", "text": "So."}], "phase": "commentary"},
+        {"type": "function_call", "call_id": "c1", "name": "look", "arguments": "{}", "namespace": "web"},
+        {"type": "function_call_output", "call_id": "c1", "output": [{"type": "input_text", "text": "x"}]},
+        {"type": "web_search_call", "id": "ws_1", "action": {"type": "search"}},
+        {"role": "user", "content": [{"type": "input_image", "image_url": f"data:image/png;base64,{PIXEL}"}]},
+    ],
+    "tools": TOOLS,
+    "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "look"}]},
+    "text": {"format": {"type": "json_schema", "name": "n", "schema": SCHEMA}, "verbosity": "low"},
+    "reasoning": {"effort": "low", "summary": "auto"},
+    "include": ["reasoning.encrypted_content"],
+    "metadata": {"a": "b"},
+}
+
+
+@settings(max_examples=200, deadline=None)
+@given(spoilt(WHOLE))
+def test_a_body_that_is_wrong_somewhere_is_refused_or_served(body: Any) -> None:
+    try:
+        made = RESPONSES.parse(json.dumps(body).encode(), {})
+        at = attempt(made, channel=channel("openai", "openai_responses"))
+        RESPONSES.writer(at).write([Began()])
+        for adapter in (OpenAIResponses(), OpenAIChat()):
+            adapter.prepare(made.form(), at)
+        NativeResponses().prepare(at)
+    except (InvalidRequest, CannotExpress):
+        pass

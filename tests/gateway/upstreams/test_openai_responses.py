@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
 from msgspec import Raw
 
 from catalog.pricing import Usage
 from gateway import form as f
-from gateway.errors import InvalidRequest
+from gateway.errors import InvalidRequest, UpstreamError
 from gateway.events import (
     Began,
     Cited,
@@ -27,9 +29,12 @@ from gateway.events import (
     ToolDelta,
 )
 from gateway.formats.responses import Responses
+from gateway.passages.native_responses import NativeResponses
+from gateway.passages.translation import Translation
 from gateway.upstreams.base import BadAnswer, CannotExpress
 from gateway.upstreams.openai_responses import OpenAIResponses
 from tests.gateway.attempts import ask, attempt, channel, model
+from tests.gateway.junk import spoilt
 from tests.gateway.upstreams import recordings
 
 ADAPTER = OpenAIResponses()
@@ -559,3 +564,105 @@ def test_a_recorded_request_is_written_back_with_the_same_meaning(recording: dic
     provider = "deepseek" if "deepseek" in recording["endpoint"] else "openai"
 
     assert meaning(sent(ask(Responses(), request).form(), provider)) == meaning(request)
+
+
+OUTPUT: list[dict[str, Any]] = [
+    {
+        "type": "reasoning",
+        "id": "rs_1",
+        "summary": [{"type": "summary_text", "text": "hm"}],
+        "encrypted_content": "x",
+    },
+    {
+        "type": "web_search_call",
+        "id": "ws_1",
+        "status": "completed",
+        "action": {"type": "search", "queries": ["q"]},
+    },
+    {
+        "type": "message",
+        "id": "msg_1",
+        "role": "assistant",
+        "status": "completed",
+        "content": [
+            {
+                "type": "output_text",
+                "text": "So.",
+                "annotations": [
+                    {"type": "url_citation", "url": "u", "title": "t", "start_index": 0, "end_index": 1}
+                ],
+                "logprobs": [{"token": "So", "logprob": -1, "bytes": [1], "top_logprobs": []}],
+            }
+        ],
+    },
+    {
+        "type": "function_call",
+        "id": "fc_1",
+        "call_id": "c1",
+        "name": "look",
+        "arguments": "{}",
+        "status": "completed",
+    },
+    {"type": "custom_tool_call", "id": "ctc_1", "call_id": "c2", "name": "patch", "input": "x"},
+]
+WHOLE: dict[str, Any] = {
+    "id": "resp_1",
+    "object": "response",
+    "created_at": 7,
+    "status": "completed",
+    "model": "m",
+    "output": OUTPUT,
+    "usage": {
+        "input_tokens": 9,
+        "output_tokens": 5,
+        "total_tokens": 14,
+        "input_tokens_details": {"cached_tokens": 4},
+        "output_tokens_details": {"reasoning_tokens": 3},
+    },
+}
+TEXT = {"output_index": 2, "content_index": 0, "item_id": "msg_1"}
+STREAM: list[dict[str, Any]] = [
+    {"type": "response.created", "response": WHOLE | {"output": [], "usage": None, "status": "in_progress"}},
+    *(
+        {"type": f"response.output_item.{when}", "output_index": place, "item": item}
+        for when in ("added", "done")
+        for place, item in enumerate(OUTPUT)
+    ),
+    {"type": "response.output_text.delta", "delta": "So.", "logprobs": [], **TEXT},
+    {
+        "type": "response.output_text.annotation.added",
+        "annotation": OUTPUT[2]["content"][0]["annotations"][0],
+        **TEXT,
+    },
+    {"type": "response.function_call_arguments.delta", "output_index": 3, "item_id": "fc_1", "delta": "{}"},
+    {"type": "response.reasoning_summary_text.delta", "output_index": 0, "summary_index": 0, "delta": "hm"},
+    {"type": "response.completed", "response": WHOLE},
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(spoilt(WHOLE))
+def test_an_answer_that_is_wrong_somewhere_is_read_or_noticed(body: Any) -> None:
+    at = attempt(ask(Responses(), {"model": "m", "input": "hi"}))
+    raw = json.dumps(body).encode()
+    for read_it in (
+        lambda: Responses().render(ADAPTER.answer(raw, EMPTY), Usage(1, 0, 0, 1, 0), at),
+        lambda: NativeResponses().answer(raw, at),
+    ):
+        with contextlib.suppress(BadAnswer):
+            read_it()
+
+
+@settings(max_examples=200, deadline=None)
+@given(spoilt(STREAM))
+def test_a_stream_that_is_wrong_somewhere_is_read_or_noticed(events: Any) -> None:
+    at = attempt(ask(Responses(), {"model": "m", "input": "hi", "stream": True}))
+    for stream in (NativeResponses().stream(at), Translation(Responses(), ADAPTER).stream(at)):
+        with contextlib.suppress(BadAnswer):
+            for event in events if isinstance(events, list) else [events]:
+                stream.feed(json.dumps(event).encode())
+        if stream.is_done:
+            stream.closing(Usage(1, 0, 0, 1, 0))
+        else:
+            stream.cut(Usage(1, 0, 0, 1, 0))
+        stream.failure(UpstreamError("broke"))
