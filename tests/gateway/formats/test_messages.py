@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, strategies as st
 
 from gateway import form as f
 from gateway.errors import (
@@ -19,7 +21,9 @@ from gateway.errors import (
 )
 from gateway.formats.messages import Messages, MessagesAsked
 from gateway.formats.messages_seals import Seal, unwrap, wrap
+from gateway.passages.native_messages import NativeMessages
 from gateway.upstreams.anthropic import Anthropic
+from gateway.upstreams.base import CannotExpress
 from tests.gateway.attempts import ask, attempt, channel, model
 
 RECORDINGS = Path(__file__).resolve().parents[4] / "shared" / "recordings" / "anthropic"
@@ -321,3 +325,47 @@ def _without_nothing(value: Any) -> Any:
             del kept["is_error"]
         return kept
     return [_without_nothing(each) for each in value] if isinstance(value, list) else value
+
+
+BLOCKS = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(
+            ["text", "image", "document", "tool_use", "tool_result", "thinking", "redacted_thinking", "x"]
+        )
+    },
+    optional={
+        "text": st.text(max_size=3),
+        "source": st.sampled_from(
+            [
+                {"type": "url", "url": "u"},
+                {"type": "content", "content": 5},
+                {"type": "text", "data": "d"},
+                "s",
+            ]
+        ),
+        "id": st.just("t"),
+        "name": st.just("n"),
+        "input": st.just({}),
+        "tool_use_id": st.just("t"),
+        "content": st.sampled_from(
+            ["", [], [{"type": "text", "text": "a"}], [{"type": "tool_reference"}], 5, None]
+        ),
+        "thinking": st.text(max_size=3),
+        "signature": st.sampled_from(["", "s", "fa1.W10=", "fa1.%", wrap(Seal("call", "x", call_id="t"))]),
+        "data": st.sampled_from(["", "d", "fa1.W10="]),
+    },
+)
+TURNS = st.builds(
+    lambda role, content: {"role": role, "content": content},
+    st.sampled_from(["user", "assistant", "system"]),
+    st.text(max_size=3) | st.lists(BLOCKS, max_size=4),
+)
+
+
+@given(st.lists(TURNS, min_size=1, max_size=4))
+def test_whatever_is_sent_is_passed_on_or_refused(turns: list[dict[str, Any]]) -> None:
+    with contextlib.suppress(InvalidRequest, CannotExpress):
+        asked = parse(*turns)
+        to = attempt(asked, model=model("claude"), channel=channel("anthropic"))
+        assert json.loads(NativeMessages().prepare(to).body)["max_tokens"] == 100
+        assert json.loads(Anthropic().prepare(asked.form(), to).body)["messages"]
