@@ -111,6 +111,13 @@ def test_thoughts_come_sealed_and_must_come_back_so(client: OpenAI) -> None:
     assert "required 'reasoning' item" in refused(client, [question, call, result], **fields).message
     without_id = {key: value for key, value in call.items() if key != "id"}
     assert ask(client, [question, without_id, result], **fields).output_text
+    nameless, forged = (
+        {key: value for key, value in each.items() if key != "id"} for each in (thought, other)
+    )
+    assert ask(client, [question, nameless, without_id, result], **fields).output_text
+    assert (
+        refused(client, [question, forged, without_id, result], **fields).code == "invalid_encrypted_content"
+    )
 
 
 def test_calls_and_results_belong_together(client: OpenAI) -> None:

@@ -11,7 +11,7 @@ from fastanchor.local.sandbox.answers import answer_schema
 from fastanchor.local.sandbox.chat_request import field_in, reasoning_tokens, text_of
 from fastanchor.local.sandbox.conversation import BadRequest, Conversation, Tool, ToolChoice, Turn
 from fastanchor.local.sandbox.responses_memory import Memory
-from fastanchor.local.sandbox.seals import is_intact
+from fastanchor.local.sandbox.seals import is_intact, is_of
 
 _UNKNOWN = re.compile(r"unknown field `(\w+)`")
 _SEARCHES = ("web_search", "web_search_preview")
@@ -221,7 +221,8 @@ def _check_thought(id_: str, item: dict[str, Any], memory: Memory) -> None:
                 "with `store` set to true, or remove this item from your input."
             )
             raise BadRequest(message, "input", status=404)
-    elif not is_intact(str(sealed), "responses", id_):
+    # Agents leave the id out; then nothing is left to compare the seal with.
+    elif not (is_intact(str(sealed), "responses", id_) if id_ else is_of(str(sealed), "responses")):
         message = f"The encrypted content for item {id_} could not be verified."
         raise BadRequest(message, kind="invalid_encrypted_content")
 

@@ -23,6 +23,15 @@ def is_intact(sealed: str, kind: str, content: str) -> bool:
     return hmac.compare_digest(usual.encode("utf-8", "replace"), seal(kind, content).encode())
 
 
+def is_of(sealed: str, kind: str) -> bool:
+    """Tell whether ``sealed`` is a signature of the protocol ``kind``, whatever it signs."""
+    try:
+        packed = base64.urlsafe_b64decode(sealed)
+    except ValueError:
+        return False
+    return len(packed) == len(kind) + 1 + _DIGEST_BYTES and packed.startswith(kind.encode() + b"\x00")
+
+
 def enclose(kind: str, content: str) -> str:
     """Return ``content`` itself in a form that only the protocol ``kind`` can open."""
     return base64.urlsafe_b64encode(_tag(kind, content) + content.encode("utf-8", "replace")).decode()
