@@ -326,7 +326,8 @@ class _Collector:
     def _add(self, part: Text | Refusal | Thinking | ToolCall | Searched, place: int) -> None:
         match part:
             case Text():
-                self._add_text(part, is_last=place == self._last_text)
+                if part.text or part.signature:
+                    self._add_text(part, is_last=place == self._last_text)
             case Refusal():
                 content = [{"type": "refusal", "refusal": part.text}]
                 self.output.append(self._items.message(len(self.output)) | {"content": content})

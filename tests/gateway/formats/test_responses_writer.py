@@ -319,6 +319,14 @@ def test_a_whole_answer_says_the_same_as_a_stream_of_it() -> None:
     assert whole.keys() == streamed.keys()
 
 
+def test_a_text_of_nothing_is_no_message() -> None:
+    result = Result([Choice([Text(""), ToolCall("c0", "look", "{}")], "tool_calls")], USAGE)
+
+    (call,) = json.loads(RESPONSES.render(result, USAGE, at()))["output"]
+
+    assert call["type"] == "function_call"
+
+
 def test_an_answer_goes_back_in_as_it_came_out() -> None:
     said: list[Any] = [
         Thinking("hm", "sig", origin="anthropic"),
