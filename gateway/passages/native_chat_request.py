@@ -16,7 +16,9 @@ _ENCODER = msgspec.json.Encoder()
 
 def adapted(request: ChatRequest, dialect: Dialect, model: Model) -> tuple[dict[str, Any], list[str]]:
     """Return what must be sent otherwise than it was written, and the names of what is left out."""
-    dropped = [name for name in dialect.refuses if getattr(request, name) is not None]
+    dropped: list[str] = []
+    if dialect.refuses:
+        dropped = [name for name in dialect.refuses if getattr(request, name) is not None]
     if "no_sampling" in model.traits:
         dropped += [name for name in SAMPLING if name not in dropped and getattr(request, name) is not None]
     fields: dict[str, Any] = {"metadata": None, "service_tier": None, "store": None, "usage": None}

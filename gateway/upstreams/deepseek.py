@@ -46,8 +46,6 @@ DEEPSEEK = Dialect(
     takes=frozenset({"temperature", "top_p", "frequency_penalty", "presence_penalty"}),
     is_strict=True,
     max_choices=1,
-    # Its strict mode is a beta under another address.
-    has_strict_tools=False,
     has_text_parts=False,
     thoughts_field="reasoning_content",
     needs_thoughts=True,

@@ -104,7 +104,6 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     has_padding: bool = False
     has_custom_tools: bool = False
     has_allowed_tools: bool = False
-    has_strict_tools: bool = True
     has_files: bool = False
     has_refusals: bool = False
     has_names: bool = True

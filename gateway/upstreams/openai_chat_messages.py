@@ -242,7 +242,7 @@ def _tool(tool: f.FunctionTool | f.CustomTool, dialect: Dialect) -> dict[str, An
         return {"type": "custom", "custom": described | _grammar(tool.format)}
     if tool.parameters is not None:
         described["parameters"] = tool.parameters
-    if tool.strict is not None and dialect.has_strict_tools:
+    if tool.strict is not None:
         described["strict"] = tool.strict
     written: dict[str, Any] = {"type": "function", "function": described}
     if tool.cache and dialect.has_cache_control:
