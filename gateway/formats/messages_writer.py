@@ -109,7 +109,7 @@ def _blocks(part: AnswerPart) -> list[dict[str, Any]]:
 
 
 def _thinking(text: str, seal: str, origin: str, id_: str, *, is_redacted: bool = False) -> dict[str, Any]:
-    signature = wrap(Seal(origin, seal, id_)) if seal else ""
+    signature = wrap(Seal(origin, seal, is_redacted=is_redacted, id=id_)) if seal else ""
     if is_redacted:
         return {"type": "redacted_thinking", "data": signature}
     return {"type": "thinking", "thinking": text, "signature": signature}

@@ -195,7 +195,7 @@ def test_seals_of_others_come_back_to_what_they_belong_to() -> None:
 
     form = parse(
         answer(
-            thought(Seal("responses", "enc", "rs_1"), "hm"),
+            thought(Seal("responses", "enc", id="rs_1"), "hm"),
             {"type": "redacted_thinking", "data": wrap(Seal("responses", "all"))},
             {"type": "thinking", "thinking": "nobody's", "signature": ""},
             {"type": "text", "text": "so"},
