@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-# One model of each provider format, and who serves it.
-MODELS = {
-    "gpt-4o": "openai",
-    "claude-sonnet-4-20250514": "anthropic",
-    "gemini-3.0-pro": "google",
-    "deepseek-v4-flash": "deepseek",
-    "qwen-3.7-max": "alibaba",
-}
+# One model of each provider's format, and for the thoughts that OpenAI seals one that always has them.
+MODELS = (
+    "gpt-4o",
+    "gpt-5",
+    "claude-sonnet-4-20250514",
+    "gemini-3.0-pro",
+    "deepseek-v4-flash",
+    "qwen-3.7-max",
+)
 FEATURED_MODEL = "claude-sonnet-4-20250514"
 
 Wire = Literal["chat", "responses", "messages"]
