@@ -53,7 +53,9 @@ def sent_on(raw: bytes) -> list[Any]:
 
 def stream(*, wants_usage: bool = False) -> NativeChatStream:
     options = {"stream": True, "stream_options": {"include_usage": wants_usage}}
-    return PASSAGE.stream(attempt(ask(Chat(), HELLO | options)))
+    translator = PASSAGE.stream(attempt(ask(Chat(), HELLO | options)))
+    assert isinstance(translator, NativeChatStream)
+    return translator
 
 
 def test_the_upstream_gets_its_own_model_name_and_none_of_our_private_fields() -> None:
@@ -330,3 +332,64 @@ def test_every_recorded_stream_of_openais_format_is_read_to_its_end_or_its_error
 )
 def test_an_empty_account_of_ours_is_told_from_a_callers_mistake(error: Any, *, is_ours: bool) -> None:
     assert PASSAGE.blames_our_account(json.dumps({"error": error}).encode()) is is_ours
+
+
+def through(*deltas: dict[str, Any], provider: str = "own", finish: str = "stop") -> tuple[list[Any], str]:
+    """Return what a client gets of a stream that ends with a reason, and the reason that is kept."""
+    translator = PASSAGE.stream(attempt(ask(Chat(), HELLO | {"stream": True}), channel=channel(provider)))
+    told = b"".join([translator.feed(chunk(each)) for each in deltas]) + translator.feed(chunk({}, finish))
+    return [event["choices"][0] for event in sent_on(told)], translator.finish_reason
+
+
+def call(name: str, **index: int) -> dict[str, Any]:
+    return {"tool_calls": [{"id": f"id_{name}", "function": {"name": name, "arguments": "{}"}, **index}]}
+
+
+@pytest.mark.parametrize("index", [{}, {"index": 0}])
+def test_calls_that_are_numbered_alike_or_not_at_all_are_told_apart(index: dict[str, int]) -> None:
+    choices, reason = through(call("a", **index), call("b", **index))
+
+    assert [each["delta"]["tool_calls"][0]["index"] for each in choices[:2]] == [0, 1]
+    assert (choices[-1]["finish_reason"], reason) == ("tool_calls", "tool_calls")
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [("eos", "stop"), ("model_length", "length"), ("sensitive", "content_filter")]
+)
+def test_a_reason_to_end_in_other_words_becomes_openais(said: str, meant: str) -> None:
+    choices, reason = through({"content": "a"}, finish=said)
+
+    assert (choices[-1]["finish_reason"], reason) == (meant, meant)
+
+
+def test_openais_own_words_stay() -> None:
+    choices, _ = through(call("a", index=0), provider="openai")
+
+    assert choices[-1]["finish_reason"] == "stop"
+
+
+def test_a_reason_that_means_failure_is_no_end() -> None:
+    with pytest.raises(BadAnswer):
+        through({"content": "a"}, finish="insufficient_system_resource")
+
+
+def test_what_another_gateway_charges_us_is_not_shown() -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5, "cost": 0.1, "cost_details": {}}
+    body = {"id": "c", "choices": [{"message": {"content": "x"}, "finish_reason": "stop"}], "usage": usage}
+
+    answer = PASSAGE.answer(json.dumps(body).encode(), attempt(channel=channel("openrouter")))
+
+    assert json.loads(answer.body)["usage"] == {key: usage[key] for key in list(usage)[:3]}
+
+
+def test_mistrals_thoughts_reach_a_client_as_text() -> None:
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "hmm"}]}]
+    said = HELLO | {"stream": True}
+    translator = PASSAGE.stream(attempt(ask(Chat(), said), channel=channel("mistral")))
+
+    told = sent_on(
+        translator.feed(chunk({"content": parts})) + translator.feed(chunk({"content": "yes"}, "stop"))
+    )
+
+    assert told[0]["choices"][0]["delta"]["reasoning_content"] == "hmm"
+    assert told[1]["choices"][0]["delta"]["content"] == "yes"
