@@ -29,6 +29,7 @@ def test_codex_finishes_a_task(product: LiveProduct, model: str, tmp_path: Path)
         *("exec", "--json", "--skip-git-repo-check", "--sandbox", "danger-full-access"),
         # It is to speak to the product and to nobody else.
         *("-c", "check_for_update_on_startup=false", "-c", "analytics.enabled=false"),
+        *("-c", "features.plugins=false"),
         task("exec_command", cmd=COMMAND),
     ]
 
