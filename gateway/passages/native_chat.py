@@ -18,6 +18,7 @@ from gateway.formats.chat_body import StreamOptions
 from gateway.keepsakes import Keeper, Keepsake, Need, Remembering, keepsake_of
 from gateway.metering import TextMeter
 from gateway.passages.base import Answer, RememberingStream
+from gateway.passages.native_chat_repairs import complete, hide_costs, tell_parts
 from gateway.passages.native_chat_request import adapted
 from gateway.passages.translation import TranslatedStream, Translation
 from gateway.upstreams import openai_wire
@@ -141,13 +142,15 @@ class NativeChat(Remembering):
             raise BadAnswer("an error with status 200")
         raw["model"] = attempt.model.id
         raw["object"] = "chat.completion"
-        if not dialect.is_own:
-            _hide_costs(raw.get("usage"))
+        if dialect is not OPENAI:
+            # Other servers' tiers are none of OpenAI's words.
+            raw.pop("service_tier", None)
+            hide_costs(raw.get("usage"))
         meter = TextMeter()
         for choice, shown in zip(completion.choices, raw["choices"], strict=True):
             _count_message(meter, choice.message)
-            if dialect is not OPENAI and not (dialect.is_own and choice.finish_reason in REASONS):
-                _complete(shown, choice)
+            if dialect is not OPENAI:
+                complete(shown, choice.finish_reason)
         return Answer(
             body=_ENCODER.encode(raw),
             usage=openai_wire.usage_of(completion.usage, has_search=attempt.asked.prompt.has_search),
@@ -188,24 +191,6 @@ class NativeChat(Remembering):
     def complaint(self, body: bytes, channel: Channel) -> tuple[str, str | None]:
         """See ``Passage.complaint``."""
         return openai_wire.complaint(body, channel)
-
-
-def _complete(shown: dict[str, Any], choice: _Choice) -> None:
-    """Add what OpenAI's clients expect and other servers leave out."""
-    if choice.finish_reason != "function_call":
-        shown["finish_reason"] = plain_reason(
-            choice.finish_reason or "stop", has_calls=bool(choice.message.tool_calls)
-        )
-    shown.setdefault("logprobs", None)
-    for name in ("content", "refusal"):
-        shown["message"].setdefault(name, None)
-
-
-def _hide_costs(usage: Any) -> None:
-    """Leave out what another gateway charges us: it is not what the caller pays."""
-    if isinstance(usage, dict):
-        for name in ("cost", "cost_details", "is_byok"):
-            usage.pop(name, None)
 
 
 def _count_message(meter: TextMeter, message: _Message) -> None:
@@ -274,7 +259,7 @@ class NativeChatStream(RememberingStream):
         if not self._has_begun:
             self._begin(event, chunk)
         self._numbered.clear()
-        if not self._note(chunk):
+        if not self._note(chunk) or (chunk.choices and b'"finish_reason"' not in event):
             event = self._repaired(event)
         if chunk.usage is not None:
             return self._without_usage(event, chunk)
@@ -311,6 +296,7 @@ class NativeChatStream(RememberingStream):
                 text = delta.content or delta.reasoning_content or delta.reasoning or delta.refusal
                 if text:
                     self._meter.count(text if isinstance(text, str) else _ENCODER.encode(text).decode())
+                    is_plain = is_plain and isinstance(text, str)
                 if delta.tool_calls:
                     is_plain = self._count_calls(choice.index, delta.tool_calls) and is_plain
                 elif delta.function_call:
@@ -352,13 +338,16 @@ class NativeChatStream(RememberingStream):
         return plain_reason(said, has_calls=choice in self._numbers)
 
     def _repaired(self, event: bytes) -> bytes:
-        """Write an event with numbered calls and OpenAI's own finish reasons, without which SDKs fail."""
+        """Write an event with numbered calls, plain texts and OpenAI's own finish reasons, or SDKs fail."""
         raw: dict[str, Any] = msgspec.json.decode(event)
         numbered = iter(self._numbered)
         for choice in raw["choices"]:
-            for call in (choice.get("delta") or {}).get("tool_calls") or ():
+            delta = choice.get("delta") or {}
+            if isinstance(delta.get("content"), list):
+                tell_parts(delta)
+            for call in delta.get("tool_calls") or ():
                 call["index"] = next(numbered)
-            if choice.get("finish_reason"):
+            if choice.setdefault("finish_reason", None):
                 choice["finish_reason"] = self._reason(choice["finish_reason"], choice.get("index", 0))
         return _ENCODER.encode(raw)
 
@@ -367,7 +356,7 @@ class NativeChatStream(RememberingStream):
         raw: dict[str, Any] = msgspec.json.decode(event)
         self.usage = openai_wire.usage_of(chunk.usage, has_search=self._has_search)
         self._usage_details = raw.pop("usage")
-        _hide_costs(self._usage_details)
+        hide_costs(self._usage_details)
         if not chunk.choices:
             return b""
         return _event(raw | {"model": self._model_id})

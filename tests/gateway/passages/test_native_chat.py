@@ -282,12 +282,12 @@ def test_an_empty_delta_beside_the_usage_does_not_open_an_ended_choice_again() -
     assert translator.usage == Usage(3, 0, 0, 2, 0)
 
 
-def test_thinking_in_parts_passes_as_it_came() -> None:
+def test_thinking_in_parts_becomes_text() -> None:
     parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "hmm"}]}]
 
     (event,) = sent_on(stream().feed(chunk({"content": parts})))
 
-    assert event["choices"][0]["delta"]["content"] == parts
+    assert event["choices"][0]["delta"] == {"content": "", "reasoning_content": "hmm"}
 
 
 # Recorded traffic of real providers, where it lies beside the checkout.
