@@ -87,9 +87,12 @@ SECTIONS = (
         "Vercel AI SDK",
         "npm install ai @ai-sdk/openai-compatible @ai-sdk/openai @ai-sdk/anthropic",
         ("ai_sdk_compatible.mjs", "ai_sdk_openai.mjs", "ai_sdk_anthropic.mjs"),
-        tuple(
-            (name, "ai-sdk")
-            for name in ("ai", "@ai-sdk/openai-compatible", "@ai-sdk/openai", "@ai-sdk/anthropic")
+        (
+            ("ai", "ai-sdk"),
+            ("@ai-sdk/openai-compatible", "ai-sdk"),
+            ("@ai-sdk/openai", "ai-sdk"),
+            ("@ai-sdk/anthropic", "ai-sdk"),
+            ("ai", "ai-sdk-6"),
         ),
         "One of the three is enough: `@ai-sdk/openai-compatible` speaks chat completions, `@ai-sdk/openai` Responses "
         "(`fastanchor.chat(...)` chat completions), `@ai-sdk/anthropic` Messages.",

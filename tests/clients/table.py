@@ -67,6 +67,9 @@ CLIENTS = (
     Client("ai-sdk-openai-chat", "ai-sdk", "ai_sdk_openai_chat.mjs", "chat", _AI_SDK, is_everyday=True),
     Client("ai-sdk-compatible", "ai-sdk", "ai_sdk_compatible.mjs", "chat", _AI_SDK, is_everyday=True),
     Client("ai-sdk-anthropic", "ai-sdk", "ai_sdk_anthropic.mjs", "messages", _AI_SDK, is_everyday=True),
+    Client("ai-sdk-6-openai", "ai-sdk-6", "ai_sdk_openai.mjs", "responses", _AI_SDK),
+    Client("ai-sdk-6-compatible", "ai-sdk-6", "ai_sdk_compatible.mjs", "chat", _AI_SDK),
+    Client("ai-sdk-6-anthropic", "ai-sdk-6", "ai_sdk_anthropic.mjs", "messages", _AI_SDK),
     Client("langchain", "frameworks", "langchain_openai_chat.py", "chat", _LANGCHAIN),
     Client(
         "langchain-responses",
