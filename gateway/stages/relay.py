@@ -51,8 +51,10 @@ async def relay(gateway: Gateway, call: Call, stream: Stream, reply: Reply) -> t
     progress = _Progress(passed_on=translator.output_tokens, checked_at=time.monotonic())
     reply.send(stream.opening)
     error: GatewayError | None = None
+    is_whole = False
     try:
         await _pass_on(gateway, call, stream, reply, progress)
+        is_whole = True
     except _OutOfCredit:
         if not reply.is_left:
             usage = estimated_usage(call, progress.passed_on)
@@ -71,7 +73,9 @@ async def relay(gateway: Gateway, call: Call, stream: Stream, reply: Reply) -> t
         _let_go(gateway, call, stream)
     if error is not None and not reply.is_left:
         return _died(call, translator, progress, error), translator.failure(error)
-    return _finished(call, translator, progress, reply)
+    outcome = _finished(call, translator, progress, reply)
+    # What has no end gets none, or it would be kept as if it were complete.
+    return outcome, translator.closing(outcome.usage) if is_whole and outcome.usage is not None else b""
 
 
 def _let_go(gateway: Gateway, call: Call, stream: Stream) -> None:
@@ -181,16 +185,14 @@ def _died(call: Call, translator: StreamTranslator, progress: _Progress, error: 
     )
 
 
-def _finished(
-    call: Call, translator: StreamTranslator, progress: _Progress, reply: Reply
-) -> tuple[Outcome, bytes]:
+def _finished(call: Call, translator: StreamTranslator, progress: _Progress, reply: Reply) -> Outcome:
     usage = translator.usage
     is_estimated = usage is None
     if usage is None:
         usage = estimated_usage(call, progress.passed_on)
     is_free = not translator.has_output and not usage.output_tokens
     name = "client_left" if reply.is_left else "free" if is_free else "completed"
-    outcome = Outcome(
+    return Outcome(
         name,
         200,
         usage,
@@ -199,7 +201,6 @@ def _finished(
         finish_reason=translator.finish_reason,
         upstream_id=translator.upstream_id,
     )
-    return outcome, translator.closing(usage)
 
 
 def left_unfinished(call: Call) -> Outcome:
