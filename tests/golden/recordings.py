@@ -1,0 +1,86 @@
+"""Recorded exchanges with real providers, kept beside the project and not in it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "recordings"
+# What each folder's provider speaks; DeepSeek's has two protocols.
+ADAPTER_OF = {
+    "anthropic": "anthropic",
+    "compatible": "openai",
+    "deepseek": "deepseek",
+    "gemini": "gemini",
+    "openai-chat": "openai",
+    "openai-responses": "openai_responses",
+}
+# By the host of a recorded exchange: the provider, as the catalog calls it.
+PROVIDER_OF = {
+    "api.anthropic.com": "anthropic",
+    "api.cerebras.ai": "cerebras",
+    "api.deepseek.com": "deepseek",
+    "api.groq.com": "groq",
+    "api.mistral.ai": "mistral",
+    "api.openai.com": "openai",
+    "api.z.ai": "zai",
+}
+FORMAT_OF = {"anthropic": "messages", "gemini": "gemini", "openai_responses": "responses"}
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One exchange: a parsed request, and the answer as JSON or as the text of its stream."""
+
+    name: str
+    adapter: str
+    provider: str
+    is_stream: bool
+    status: int
+    request: Any
+    response: Any
+
+    @property
+    def dialect(self) -> str:
+        """Return which of the shapes in ``facts`` its request and answer have."""
+        return FORMAT_OF.get(self.adapter, "chat")
+
+    @property
+    def body(self) -> bytes:
+        """Return the answer as it came over the wire."""
+        return (
+            self.response.encode() if isinstance(self.response, str) else json.dumps(self.response).encode()
+        )
+
+
+def recordings() -> list[Recording]:
+    """Return all recorded exchanges."""
+    return [_read(path) for path in sorted(FOLDER.glob("*/*.json"))]
+
+
+def _read(path: Path) -> Recording:
+    told = json.loads(path.read_text(encoding="utf-8"))
+    adapter = ADAPTER_OF[path.parent.name]
+    if told["endpoint"].endswith("/responses"):
+        adapter = "openai_responses"
+    return Recording(
+        name=f"{path.parent.name}/{path.name.split('.')[0]}",
+        adapter=adapter,
+        # A host that the catalog does not know is someone's own server.
+        provider=PROVIDER_OF.get(told["endpoint"].split("/")[0], "own"),
+        is_stream=path.name.endswith(".stream.json"),
+        status=told["status"],
+        request=told["request"],
+        response=told["response"],
+    )
+
+
+def params(chosen: list[Recording]) -> list[Any]:
+    """Return test parameters, or one that skips where there are no recordings."""
+    if not chosen:
+        return [pytest.param(None, marks=pytest.mark.skip(reason="recordings are not beside the project"))]
+    return [pytest.param(each, id=each.name) for each in chosen]
