@@ -17,11 +17,13 @@ thin adapters that hand over a ``Request`` and send the ``Reply``.
 from __future__ import annotations
 
 import logging
+import re
 import time
+from collections.abc import Iterable
 
 from gateway import background
 from gateway.call import Call, Outcome, Request
-from gateway.errors import GatewayError, InternalError
+from gateway.errors import GatewayError, InternalError, InvalidRequest
 from gateway.passages.base import Answer
 from gateway.reply import Headers, Reply
 from gateway.runtime import Gateway
@@ -60,6 +62,9 @@ async def _serve(gateway: Gateway, request: Request, reply: Reply) -> None:
             await _fulfil(gateway, call, reply, headers)
     except GatewayError as error:
         reply.fail(error, headers)
+    except RecursionError:
+        # Schemas are read again by whoever writes them, with less of the stack left than at first.
+        reply.fail(_TOO_DEEP, headers)
     except Exception:
         logger.exception("gateway.serve.failed", extra={"request": request.id})
         reply.fail(_OUR_FAULT, headers)
@@ -133,7 +138,7 @@ async def _deliver(gateway: Gateway, call: Call, reply: Reply, headers: Headers)
     """Return the outcome and what is still to be sent once it is settled: the whole answer, or a stream's end."""
     served = await dispatch(gateway, call, reply)
     if call.dropped:
-        headers.append(("x-fa-dropped", ", ".join(map(call.request.format.param, call.dropped))))
+        headers.append(("x-fa-dropped", _listed(map(call.request.format.param, call.dropped))))
     if isinstance(served, Answer):
         headers.append(("content-type", served.content_type))
         return answered(call, served, reply), served.body
@@ -142,6 +147,14 @@ async def _deliver(gateway: Gateway, call: Call, reply: Reply, headers: Headers)
     return await relay(gateway, call, served, reply)
 
 
+def _listed(names: Iterable[str]) -> str:
+    """Return names as a header's value; some hold a word of the caller's, which may be anything."""
+    return ", ".join(_UNFIT.sub("?", name) for name in names)[:_MAX_LISTED]
+
+
+_UNFIT = re.compile(r"[^\w.\[\]-]", re.ASCII)
+_MAX_LISTED = 1_000
+_TOO_DEEP = InvalidRequest("The body is nested too deeply.", should_retry=False)
 _OUR_FAULT = InternalError("Something went wrong on our side. You were not charged. Try again.")
 _STREAM_HEADERS: Headers = [
     ("content-type", "text/event-stream; charset=utf-8"),

@@ -155,9 +155,13 @@ def _messages(messages: list[_Message]) -> list[f.Message]:
 
 def _result_turn(turns: list[f.Message]) -> list[f.Part]:
     """Return the parts of the turn that collects neighbouring tool results."""
-    if not turns or turns[-1].role != "user" or not isinstance(turns[-1].parts[-1], f.ToolResult):
+    if not turns or turns[-1].role != "user" or not isinstance(_last(turns[-1]), f.ToolResult):
         turns.append(f.Message("user", []))
     return turns[-1].parts
+
+
+def _last(turn: f.Message) -> f.Part | None:
+    return turn.parts[-1] if turn.parts else None
 
 
 def _parts(message: _Message, place: int) -> list[f.Part]:
@@ -276,7 +280,9 @@ def _search(options: SearchOptions) -> f.WebSearch:
 def _grammar(raw: Raw) -> Raw | None:
     """Return a custom tool's format; a grammar stands in an object of its own only here."""
     given: Any = msgspec.json.decode(raw)
-    if not isinstance(given, dict) or not isinstance(given.get("grammar"), dict):
+    if given is not None and not isinstance(given, dict):
+        raise InvalidRequest("The 'format' of a custom tool must be an object.", param="tools")
+    if given is None or not isinstance(given.get("grammar"), dict):
         return _given(raw)
     return Raw(msgspec.json.encode({"type": "grammar"} | given["grammar"]))
 

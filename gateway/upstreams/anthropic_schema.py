@@ -56,7 +56,7 @@ def _inner(name: str, value: Any) -> Any:
 
 def _is_kept(name: str, value: Any) -> bool:
     if name == "format":
-        return value in _FORMATS
+        return isinstance(value, str) and value in _FORMATS
     if name == "minItems":
-        return value in {0, 1}
+        return isinstance(value, int) and value in {0, 1}
     return name in _KEPT or name == "required"

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from msgspec import Raw
 
 from gateway.events import (
     Began,
@@ -46,18 +45,8 @@ class _Delta(msgspec.Struct):
     function_call: FunctionDelta | None = None
 
 
-class _Alternative(msgspec.Struct):
-    token: str
-    logprob: float
-    bytes: list[int] | None = None
-
-
-class _Token(_Alternative):
-    top_logprobs: list[_Alternative] | None = []
-
-
 class _Logprobs(msgspec.Struct):
-    content: list[_Token] | None = None
+    content: list[openai_wire.Token] | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -192,19 +181,12 @@ def _said(said: _Delta, choice: _Choice) -> Iterator[Event]:
     if isinstance(said.content, list):
         yield from _parts(said.content, index)
     elif said.content:
-        yield TextDelta(said.content, index, _logprobs(choice.logprobs))
+        told = choice.logprobs.content if choice.logprobs else None
+        yield TextDelta(said.content, index, openai_wire.logprobs_of(told))
     if said.refusal:
         yield RefusalDelta(said.refusal, index)
     for annotation in said.annotations or ():
         yield from _cited(annotation, index)
-
-
-def _logprobs(logprobs: _Logprobs | None) -> Raw | None:
-    if logprobs is None or logprobs.content is None:
-        return None
-    for token in logprobs.content:
-        token.top_logprobs = token.top_logprobs or []
-    return Raw(msgspec.json.encode(logprobs.content))
 
 
 def _parts(parts: list[Any], index: int) -> Iterator[Event]:

@@ -29,9 +29,11 @@ from gateway.form import Refusal, Text, Thinking, ToolCall
 from gateway.upstreams import openai_responses_wire as wire
 from gateway.upstreams.base import BadAnswer
 from gateway.upstreams.openai_responses_request import PROTOCOL
+from gateway.upstreams.openai_wire import Token, logprobs_of
 
 _EVENT = msgspec.json.Decoder(wire.StreamEvent)
 _RESPONSE = msgspec.json.Decoder(wire.Response)
+_TOKENS = msgspec.json.Decoder(list[Token])
 _DONE = b"[DONE]"
 
 
@@ -265,7 +267,13 @@ def _arguments_of(item: wire.Item) -> str:
 
 
 def _given(raw: Raw | UnsetType) -> Raw | None:
-    return None if raw is UNSET or bytes(raw) in {b"[]", b"null"} else raw
+    """Return log probabilities in chat's shape; ``None`` for a list that is empty or holds something else."""
+    if raw is UNSET or bytes(raw) in {b"[]", b"null"}:
+        return None
+    try:
+        return logprobs_of(_TOKENS.decode(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _source(annotation: wire.Annotation | None, offset: int) -> Cited | None:

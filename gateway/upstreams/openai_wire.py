@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 import msgspec
+from msgspec import Raw
 
 from catalog.pricing import Usage
 from catalog.snapshot import Channel
@@ -55,6 +56,29 @@ class ReportedUsage(msgspec.Struct):
     prompt_cache_hit_tokens: int | None = None
     cached_tokens: int | None = None
     server_tool_use_details: _ServerTools | None = None
+
+
+class Alternative(msgspec.Struct):
+    """A token that the model could have said, and how likely it was."""
+
+    token: str
+    logprob: float
+    bytes: list[int] | None = None
+
+
+class Token(Alternative):
+    """A token that was said, and its rivals."""
+
+    top_logprobs: list[Alternative] | None = []
+
+
+def logprobs_of(tokens: list[Token] | None) -> Raw | None:
+    """Return log probabilities in chat's shape; ``None`` where there are none."""
+    if not tokens:
+        return None
+    for token in tokens:
+        token.top_logprobs = token.top_logprobs or []
+    return Raw(msgspec.json.encode(tokens))
 
 
 def usage_of(reported: ReportedUsage | None, *, has_search: bool = False) -> Usage | None:
