@@ -23,7 +23,11 @@ def text(model: str, prompt: str) -> Seen:
     if RESPONSES:
         return _seen([_chat(model).invoke(prompt)])
     # Documented from here.
-    chat = ChatOpenAI(base_url=BASE_URL, api_key=API_KEY, model=model)
+    chat = ChatOpenAI(
+        base_url=BASE_URL,
+        api_key=API_KEY,
+        model=model,
+    )
     reply = chat.invoke(prompt)
     print(reply.text)
     # Documented until here.
