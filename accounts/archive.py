@@ -46,6 +46,10 @@ class ArchiveUnavailable(Exception):
     """The store does not answer now."""
 
 
+class ArchiveFull(Exception):
+    """The organization keeps as much as it may."""
+
+
 class Body(msgspec.Struct):
     """What is sealed: the response as its format writes it, and every item that came before its output."""
 
@@ -111,7 +115,7 @@ class Archive:
         self._writes = _Lane(WRITERS, wait_s)
 
     async def keep(self, kept: Kept) -> None:
-        """Keep a response; after an ``ArchiveUnavailable`` it is not kept."""
+        """Keep a response; after an ``ArchiveUnavailable`` or ``ArchiveFull`` it is not kept."""
         until = time.time() + self._wait_s
         await self._writes.pass_through(lambda: self._loaders.save(kept, until), size=len(kept.body))
 
@@ -165,8 +169,10 @@ class _Lane:
         # A thread cannot be stopped: its task keeps the slot until it ends, whoever has stopped waiting.
         await asyncio.wait({task}, timeout=self._wait_s)
         self._note_silence(is_silent=not task.done())
-        if not task.done() or task.cancelled() or task.exception() is not None:
+        if not task.done() or task.cancelled():
             raise ArchiveUnavailable
+        if (error := task.exception()) is not None:
+            raise ArchiveFull if isinstance(error, ArchiveFull) else ArchiveUnavailable
         return task.result()
 
     def _is_full(self, who: str, size: int) -> bool:
@@ -192,6 +198,6 @@ class _Lane:
             del self._by_organization[who]
         self._waiting_bytes -= size
         error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, ArchiveUnavailable):
+        if error is not None and not isinstance(error, ArchiveUnavailable | ArchiveFull):
             # The kind alone: a message of the store may quote what was to be kept.
             logger.error("archive.store_failed", extra={"error": type(error).__name__})

@@ -14,16 +14,17 @@ import logging
 import time
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Sum
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from accounts.archive import LEASE_S, Kept, Status
+from accounts.archive import LEASE_S, ArchiveFull, Kept, Status
 from accounts.models import StoredResponse
 from fastanchor.lib import changes
 from fastanchor.lib.crypto import CannotUnseal, seal_bytes, unseal_bytes
@@ -34,6 +35,9 @@ logger = logging.getLogger(__name__)
 # Announced with the id of a response on which no work is wanted any more.
 TOPIC = "responses"
 EXPIRY_BATCH = 500
+# How long a process trusts its count of what an organization keeps, and of how many it remembers one.
+COUNT_EVERY_S = 30.0
+MOST_ROOMS = 10_000
 # What one run deletes at most; the next goes on.
 EXPIRY_BATCHES = 200
 _PROCESS_DIED = {"code": "server_error", "message": "The work on this response broke off. Ask again."}
@@ -44,9 +48,10 @@ class TooLate(Exception):
 
 
 def save(kept: Kept, until: float) -> None:
-    """Keep a new response; raises ``TooLate`` when it is not written by ``until`` (unix seconds)."""
+    """Keep a new response; raises ``TooLate`` when it is not written by ``until`` (unix seconds), and ``ArchiveFull``."""
     created_at = datetime.fromtimestamp(kept.created_at, UTC)
     with _written_by(until):
+        _make_room(kept.organization_id, len(kept.body))
         StoredResponse.objects.create(
             id=kept.id,
             organization_id=kept.organization_id,
@@ -85,6 +90,8 @@ def delete(organization_id: str, response_id: str) -> bool:
         deleted, _ = rows.delete()
         if deleted and status == "in_progress":
             transaction.on_commit(partial(_announce, response_id))
+    if deleted:
+        _rooms.pop(organization_id, None)
     return bool(deleted)
 
 
@@ -135,6 +142,31 @@ def expire() -> int:
         if len(batch) < EXPIRY_BATCH:
             break
     return deleted
+
+
+@dataclass(slots=True)
+class _Room:
+    """What an organization keeps: as PostgreSQL counted it, and what this process has added since."""
+
+    counted_at: float
+    used: int
+
+
+_rooms: dict[str, _Room] = {}
+
+
+def _make_room(organization_id: str, size: int) -> None:
+    """Refuse what goes beyond the organization's share; counted now and then, so that a full one is nearly exact."""
+    room = _rooms.get(organization_id)
+    if room is None or time.monotonic() - room.counted_at > COUNT_EVERY_S:
+        rows = StoredResponse.objects.filter(organization_id=organization_id)
+        room = _Room(time.monotonic(), rows.aggregate(used=Sum("size"))["used"] or 0)
+        if len(_rooms) >= MOST_ROOMS:
+            _rooms.clear()
+        _rooms[organization_id] = room
+    if room.used + size > settings.RESPONSES_QUOTA_BYTES:
+        raise ArchiveFull
+    room.used += size
 
 
 def _live(organization_id: str, response_id: str) -> QuerySet[StoredResponse]:

@@ -213,10 +213,11 @@ VALKEY_TIMEOUT_S = env_int("FASTANCHOR_VALKEY_TIMEOUT_MS", 100) / 1000
 # Seconds between the loss of Valkey's memory and new holds: every shipper reports its open holds meanwhile.
 HOLD_REBUILD_GRACE_S = env_int("FASTANCHOR_HOLD_REBUILD_GRACE_MS", 2000) / 1000
 
-# Stored responses: how long they are kept, how large one may be with all that came before it, and how long an answer
-# waits for them.
+# Stored responses: how long they are kept, how large one may be with all that came before it, how much one organization
+# may keep in all, and how long an answer waits for them.
 RESPONSES_DAYS = env_int("FASTANCHOR_RESPONSES_DAYS", 30)
 RESPONSES_MAX_BYTES = env_int("FASTANCHOR_RESPONSES_MAX_BYTES", 4 * 1024 * 1024)
+RESPONSES_QUOTA_BYTES = env_int("FASTANCHOR_RESPONSES_QUOTA_BYTES", 1024 * 1024 * 1024)
 ARCHIVE_WAIT_S = env_int("FASTANCHOR_ARCHIVE_WAIT_MS", 2000) / 1000
 
 # Celery: tasks only trigger work that is safe to run twice; the truth is in PostgreSQL.

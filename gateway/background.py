@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from accounts.archive import LEASE_S, ArchiveUnavailable, Kept
+from accounts.archive import LEASE_S, ArchiveFull, ArchiveUnavailable, Kept
 from gateway.call import Call
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.events import Began
@@ -44,6 +44,12 @@ async def begin(gateway: Gateway, call: Call, reply: Reply, headers: Headers) ->
     response = _in_progress(call)
     try:
         await gateway.archive.keep(entry(call, call.keeping, response))
+    except ArchiveFull as exc:
+        raise InvalidRequest(
+            "Your organization stores as many responses as it may, so none can be worked on in the background. "
+            "Delete some, or wait until they expire.",
+            param="background",
+        ) from exc
     except ArchiveUnavailable as exc:
         raise archive_away() from exc
     unread = Reply(call.request.format, call.request.id)

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from accounts.archive import ArchiveUnavailable, Body, Kept, Status
+from accounts.archive import ArchiveFull, ArchiveUnavailable, Body, Kept, Status
 from accounts.keyring import Caller
 from gateway.asked import Asked
 from gateway.call import Call, Keeping
@@ -34,7 +34,7 @@ _FINAL_STATUSES: tuple[Status, ...] = ("completed", "incomplete")
 _STATUSES: tuple[Status, ...] = (*_FINAL_STATUSES, "in_progress")
 _FINAL_EVENTS = (b"event: response.completed\n", b"event: response.incomplete\n")
 _DATA, _BLANK = b"\ndata: ", b"\n\n"
-_TOO_LARGE, _UNAVAILABLE = "too_large", "unavailable"
+_TOO_LARGE, _FULL, _UNAVAILABLE = "too_large", "full", "unavailable"
 # Sent before a stream whose input alone is too large; of others only the last event can say it.
 NOT_STORED = ("x-fa-not-stored", _TOO_LARGE)
 # So many responses are looked into for the items of one request.
@@ -222,6 +222,8 @@ async def _kept_or_why_not(gateway: Gateway, call: Call, keeping: Keeping, respo
         return _TOO_LARGE
     try:
         await gateway.archive.keep(entry(call, keeping, response))
+    except ArchiveFull:
+        return _FULL
     except ArchiveUnavailable:
         logger.warning("gateway.stored.not_kept", extra={"request": call.request.id})
         return _UNAVAILABLE

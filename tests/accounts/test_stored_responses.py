@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 
 import psycopg
 import pytest
@@ -19,7 +20,16 @@ from msgspec import Raw
 from pytest_django import Settings
 
 from accounts import organizations, stored_responses
-from accounts.archive import MAX_SILENT, READERS, Archive, ArchiveUnavailable, Body, Kept, Loaders
+from accounts.archive import (
+    MAX_SILENT,
+    READERS,
+    Archive,
+    ArchiveFull,
+    ArchiveUnavailable,
+    Body,
+    Kept,
+    Loaders,
+)
 from accounts.models import Organization, StoredResponse, User
 from accounts.stored_responses import TooLate, cancel, delete, expire, find, finish, renew, save
 from accounts.tasks import expire_responses
@@ -348,3 +358,37 @@ async def test_what_waits_for_the_store_is_bounded_in_bytes(monkeypatch: pytest.
 
     assert first is None
     assert isinstance(second, ArchiveUnavailable)
+
+
+def test_an_organization_keeps_no_more_than_its_share(
+    organization: Organization, cleo: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = _kept(organization)
+    settings.RESPONSES_QUOTA_BYTES = 2 * len(kept.body)
+    for name in ("resp_1", "resp_2"):
+        save(replace(kept, id=name), _later())
+
+    with pytest.raises(ArchiveFull):
+        save(replace(kept, id="resp_3"), _later())
+    stranger = organizations.of_user(cleo)
+    save(_kept(stranger, id="resp_4"), _later())
+
+    # The count of a process is corrected by what it deletes at once, by what others do after a while.
+    assert delete(organization.pk, "resp_1")
+    save(replace(kept, id="resp_5"), _later())
+    StoredResponse.objects.filter(pk="resp_5").delete()
+    with pytest.raises(ArchiveFull):
+        save(replace(kept, id="resp_6"), _later())
+    monkeypatch.setattr(stored_responses, "COUNT_EVERY_S", -1)
+    save(replace(kept, id="resp_6"), _later())
+
+
+async def test_a_full_store_is_no_silent_one(organization: Organization) -> None:
+    async def full(_kept: Kept, _until: float) -> None:
+        raise ArchiveFull
+
+    archive = Archive(Loaders(full, *[AsyncMock()] * 5))
+
+    for _ in range(2 * MAX_SILENT):
+        with pytest.raises(ArchiveFull):
+            await archive.keep(_kept(organization))
