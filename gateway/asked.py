@@ -24,9 +24,20 @@ class Prompt(msgspec.Struct, frozen=True):
     has_tools: bool = False
     # The provider is asked to search the web.
     has_search: bool = False
+    # What the provider reads and no bytes of the prompt tell: pages that it fetches, answers of servers, packed silence.
+    fetches: int = 0
+    # Text that the caller foretells of the answer; what does not come true is billed as output.
+    predicted_bytes: int = 0
+
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether any model can read it: text alone, and nothing to call."""
+        return not (self.images or self.audios or self.files or self.has_tools or self.has_search)
 
 
 NO_UNITS = Usage(0, 0, 0, 0, 0)
+# The most searches of one answer where the caller names no limit: so many are held for, and no more are ordered.
+MOST_SEARCHES = 10
 
 
 class Asked(Protocol):

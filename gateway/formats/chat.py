@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from catalog.pricing import Usage
-from gateway.asked import NO_UNITS, Attempt, Prompt
+from gateway.asked import MOST_SEARCHES, NO_UNITS, Attempt, Prompt
 from gateway.errors import GatewayError
 from gateway.events import Result
 from gateway.form import Form
@@ -23,43 +23,24 @@ _PARAMS = {
     "web_search": "web_search_options",
 }
 
-_ONE_SEARCH = msgspec.structs.replace(NO_UNITS, searches=1)
+# OpenAI's own models search once here; others search as often as they like, within what they are told.
+_SEARCHES = msgspec.structs.replace(NO_UNITS, searches=MOST_SEARCHES)
 
 
 class ChatAsked:
     """A chat completion that was asked; see ``Asked``."""
 
-    __slots__ = ("_form", "body", "prompt")
+    __slots__ = ("_form", "body", "choices", "explicit_max", "is_stream", "model", "most_units", "prompt")
 
     def __init__(self, body: ChatRequest, prompt: Prompt) -> None:
         self.body = body
         self.prompt = prompt
+        self.model = body.model
+        self.is_stream = bool(body.stream)
+        self.choices = body.n or 1
+        self.explicit_max = body.explicit_max
+        self.most_units: Usage = _SEARCHES if prompt.has_search else NO_UNITS
         self._form: Form | None = None
-
-    @property
-    def model(self) -> str:
-        """See ``Asked``."""
-        return self.body.model
-
-    @property
-    def is_stream(self) -> bool:
-        """See ``Asked``."""
-        return bool(self.body.stream)
-
-    @property
-    def choices(self) -> int:
-        """See ``Asked``."""
-        return self.body.n or 1
-
-    @property
-    def explicit_max(self) -> int | None:
-        """See ``Asked``."""
-        return self.body.explicit_max
-
-    @property
-    def most_units(self) -> Usage:
-        """See ``Asked``."""
-        return _ONE_SEARCH if self.prompt.has_search else NO_UNITS
 
     @property
     def wants_usage(self) -> bool:

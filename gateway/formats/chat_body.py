@@ -15,6 +15,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from gateway.asked import Prompt
 from gateway.errors import InvalidRequest
 from gateway.formats.reading import read
+from gateway.formats.recordings import is_dense
 
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -348,7 +349,7 @@ def _weigh(request: ChatRequest, messages: list[Any]) -> Prompt:
     size = len(bytes(request.messages))
     for extra in (request.tools, request.functions, request.response_format):
         size += len(bytes(extra)) if extra is not UNSET else 0
-    images = audios = files = audio_bytes = 0
+    images = audios = files = audio_bytes = fetches = 0
     for message in messages:
         content = message.content
         if type(content) is not list:
@@ -360,7 +361,9 @@ def _weigh(request: ChatRequest, messages: list[Any]) -> Prompt:
             elif type(part) is _AudioPart:
                 audios += 1
                 audio_bytes += len(part.input_audio.data)
+                fetches += is_dense(part.input_audio.data, part.input_audio.format)
             elif type(part) is _FilePart:
+                _refuse_kept_file(part.file)
                 files += 1
     return Prompt(
         text_bytes=max(0, size - audio_bytes),
@@ -370,4 +373,14 @@ def _weigh(request: ChatRequest, messages: list[Any]) -> Prompt:
         audio_bytes=audio_bytes,
         has_tools=request.tools is not UNSET or request.functions is not UNSET,
         has_search=request.web_search_options is not UNSET,
+        fetches=fetches,
+        predicted_bytes=0 if request.prediction is UNSET else len(bytes(request.prediction)),
     )
+
+
+def _refuse_kept_file(file: _File) -> None:
+    # An id would name a file in our own account at a provider.
+    if file.file_id:
+        raise InvalidRequest(
+            "Files are not kept here: send the file itself as 'file_data'.", param="messages.file.file_id"
+        )

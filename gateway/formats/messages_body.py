@@ -12,13 +12,13 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from catalog.pricing import Usage
-from gateway.asked import Prompt
+from gateway.asked import MOST_SEARCHES, Prompt
 from gateway.errors import InvalidRequest
 from gateway.formats.messages_seals import is_wrapped
 from gateway.formats.reading import read
 
-# The most searches of one answer where the caller names no limit.
-MAX_SEARCHES = 10
+# The most pages that are fetched for one answer where the caller names no limit, and questions to one server.
+MOST_FETCHES = 5
 
 Count = Annotated[int, Meta(ge=1, le=10_000_000)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -129,6 +129,18 @@ class Tool(msgspec.Struct):
         """Tell whether it is the provider's search, which is billed by the use."""
         return bool(self.type and self.type.startswith("web_search_"))
 
+    @property
+    def is_fetch(self) -> bool:
+        """Tell whether it fetches pages, which are billed as input."""
+        return bool(self.type and self.type.startswith("web_fetch_"))
+
+    @property
+    def most_uses(self) -> int | None:
+        """Return the limit that is set where the caller names none, if one is needed."""
+        if self.max_uses is not None:
+            return None
+        return MOST_SEARCHES if self.is_search else MOST_FETCHES if self.is_fetch else None
+
 
 class Thinking(msgspec.Struct):
     """How the model is to think."""
@@ -232,8 +244,8 @@ class Read(msgspec.Struct):
     units: Usage
     # Some thoughts are not Anthropic's, so it must not see them.
     has_strange_thoughts: bool = False
-    # Some search has no limit of its own.
-    has_endless_search: bool = False
+    # Some search or fetch has no limit of its own.
+    has_endless_tool: bool = False
 
 
 def parse_messages(body: bytes, *, needs_maximum: bool = True) -> Read:
@@ -259,11 +271,24 @@ def parse_messages(body: bytes, *, needs_maximum: bool = True) -> Read:
     searches = [tool.max_uses for tool in tools if tool.is_search]
     return Read(
         request,
-        weight.prompt(request, has_tools=bool(tools), has_search=bool(searches)),
-        Usage(0, 0, 0, 0, 0, searches=sum(most or MAX_SEARCHES for most in searches)),
+        msgspec.structs.replace(
+            weight.prompt(request, has_tools=bool(tools), has_search=bool(searches)),
+            fetches=_fetches(request, tools),
+        ),
+        Usage(0, 0, 0, 0, 0, searches=sum(most or MOST_SEARCHES for most in searches)),
         has_strange_thoughts=weight.has_strange_thoughts,
-        has_endless_search=None in searches,
+        has_endless_tool=any(tool.most_uses for tool in tools),
     )
+
+
+def _fetches(request: MessagesRequest, tools: list[Tool]) -> int:
+    """Return how much Anthropic may read beside the prompt: pages, answers of servers, all of it once more."""
+    pages = sum(tool.max_uses or MOST_FETCHES for tool in tools if tool.is_fetch)
+    servers = _ANY_LIST.decode(request.mcp_servers) if isinstance(request.mcp_servers, Raw) else []
+    rereads = request.compaction is not UNSET or (
+        isinstance(request.context_management, Raw) and b"compact" in bytes(request.context_management)
+    )
+    return pages + MOST_FETCHES * len(servers) + rereads
 
 
 def _refuse_unsupported(request: MessagesRequest) -> None:
@@ -300,6 +325,20 @@ def _check_thinking(request: MessagesRequest) -> None:
         )
 
 
+def _refuse_kept_file(kind: object, place: str) -> None:
+    # It would be one in our own account.
+    if kind == "file":
+        raise InvalidRequest(
+            "Files are not kept here: send the file itself, or its URL.", param=f"{place}.source.type"
+        )
+
+
+def _refuse_incomplete(block: Block, place: str) -> None:
+    for name in _NEEDED.get(block.type, ()):
+        if getattr(block, name) is UNSET:
+            raise InvalidRequest(f"Missing required parameter: '{place}.{name}'.", param=f"{place}.{name}")
+
+
 class _Weight:
     """Counts what a prompt holds, and checks its blocks on the way."""
 
@@ -315,15 +354,13 @@ class _Weight:
             self._take(block, f"{place}[{index}]")
 
     def _take(self, block: Block, place: str) -> None:
-        for name in _NEEDED.get(block.type, ()):
-            if getattr(block, name) is UNSET:
-                raise InvalidRequest(
-                    f"Missing required parameter: '{place}.{name}'.", param=f"{place}.{name}"
-                )
+        _refuse_incomplete(block, place)
         if block.type in {"image", "document"}:
             self._take_medium(block, place)
         elif block.type == "tool_result" and isinstance(block.content, Raw):
             self.take(read(CONTENT, block.content, f"{place}.content"), f"{place}.content")
+        elif isinstance(block.content, Raw) and b'"source"' in bytes(block.content):
+            self._take_hidden(msgspec.json.decode(block.content), place)
         elif block.type == "thinking":
             self.has_strange_thoughts |= not block.signature or is_wrapped(str(block.signature))
         elif block.type == "redacted_thinking":
@@ -335,15 +372,28 @@ class _Weight:
         source = block.source
         if not isinstance(source, Source):
             raise InvalidRequest(f"Invalid value for '{place}.source'.", param=f"{place}.source")
-        if source.type == "file":
-            raise InvalidRequest(
-                "Files are not kept here: send the file itself, or its URL.", param=f"{place}.source.type"
-            )
+        _refuse_kept_file(source.type, place)
+        if source.type == "content" and bytes(source.content):
+            self.take(read(CONTENT, source.content, f"{place}.source.content"), f"{place}.source.content")
         if block.type == "image":
             self.images += 1
             self.media_bytes += len(source.data)
         elif source.type in {"base64", "url"}:
             self.files += 1
+
+    def _take_hidden(self, value: Any, place: str) -> None:
+        """Count the media in what a tool of Anthropic's gave, whatever its shape."""
+        if isinstance(value, list):
+            for each in value:
+                self._take_hidden(each, place)
+        elif isinstance(value, dict):
+            source = value.get("source")
+            if isinstance(source, dict):
+                _refuse_kept_file(source.get("type"), place)
+                self.images += value.get("type") == "image"
+                self.files += value.get("type") == "document" and source.get("type") != "text"
+            for each in value.values():
+                self._take_hidden(each, place)
 
     def prompt(self, request: MessagesRequest, *, has_tools: bool, has_search: bool) -> Prompt:
         """Return what the whole prompt holds."""

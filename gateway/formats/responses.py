@@ -9,10 +9,11 @@ from msgspec import UNSET, Raw
 
 from catalog.pricing import Usage
 from gateway import form as f
-from gateway.asked import NO_UNITS, Attempt, Prompt
+from gateway.asked import MOST_SEARCHES, NO_UNITS, Attempt, Prompt
 from gateway.errors import GatewayError
 from gateway.events import Result
 from gateway.formats import responses_items as i
+from gateway.formats.recordings import is_dense
 from gateway.formats.responses_body import ResponsesRequest, read_body
 from gateway.formats.responses_form import form_of
 from gateway.formats.responses_tools import Namespaces, read_choice, read_tools
@@ -27,8 +28,6 @@ _PARAMS = {
     "logprobs": "top_logprobs",
     "web_search": "tools",
 }
-# So many searches are held for where the caller sets no maximum.
-SEARCHES_HELD = 8
 
 
 class ResponsesAsked:
@@ -40,7 +39,7 @@ class ResponsesAsked:
         self.body = body
         self._items = i.read_items(body.input)
         # Under their own names; what the offered ones stand for.
-        self.tools = read_tools(body.tools)
+        self.tools = [_bounded(tool, body.max_tool_calls) for tool in read_tools(body.tools)]
         self.namespaces = Namespaces(self.tools)
         self._form: f.Form | None = None
         choice = read_choice(body.tool_choice, self.namespaces)
@@ -71,7 +70,7 @@ class ResponsesAsked:
         """See ``Asked``."""
         if not any(isinstance(tool, f.WebSearch) for tool in self.tools):
             return NO_UNITS
-        return msgspec.structs.replace(NO_UNITS, searches=self.body.max_tool_calls or SEARCHES_HELD)
+        return msgspec.structs.replace(NO_UNITS, searches=self.body.max_tool_calls or MOST_SEARCHES)
 
     def prepend(self, items: list[Raw]) -> None:
         """Put earlier items before the input: what came before it in the conversation."""
@@ -138,11 +137,15 @@ class Responses:
         return [("x-request-id", request_id)]
 
 
+def _bounded(tool: f.Tool, most: int | None) -> f.Tool:
+    return msgspec.structs.replace(tool, max_uses=most) if isinstance(tool, f.WebSearch) else tool
+
+
 def _weigh(body: ResponsesRequest, items: list[i.Item], tools: list[f.Tool], choice: f.ToolChoice) -> Prompt:
     size = len(bytes(body.input)) + len(body.instructions or "")
     size += len(bytes(body.tools)) if body.tools is not UNSET else 0
     size += len(bytes(body.text.format)) if body.text and body.text.format is not UNSET else 0
-    images = audios = files = audio_bytes = 0
+    images = audios = files = audio_bytes = fetches = 0
     for item in items:
         for part in i.contents_of(item):
             if isinstance(part, i.ImageContent):
@@ -151,6 +154,7 @@ def _weigh(body: ResponsesRequest, items: list[i.Item], tools: list[f.Tool], cho
             elif isinstance(part, i.AudioContent):
                 audios += 1
                 audio_bytes += len(part.input_audio.data)
+                fetches += is_dense(part.input_audio.data, part.input_audio.format)
             elif isinstance(part, i.FileContent):
                 files += 1
     return Prompt(
@@ -161,6 +165,8 @@ def _weigh(body: ResponsesRequest, items: list[i.Item], tools: list[f.Tool], cho
         audio_bytes=audio_bytes,
         has_tools=any(isinstance(tool, f.FunctionTool | f.CustomTool) for tool in tools),
         has_search=_needs_search(tools, choice),
+        # A compaction reads all of it once more.
+        fetches=fetches + bool(body.context_management),
     )
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import wave
 from collections.abc import Mapping
-from io import BytesIO
 from typing import Annotated, Literal
 
 import msgspec
@@ -17,10 +14,9 @@ from gateway.asked import NO_UNITS, Prompt
 from gateway.errors import InvalidRequest
 from gateway.formats.passed_on import OpenAiManners, PassedOn
 from gateway.formats.reading import explain
+from gateway.formats.recordings import seconds_of
 
 MOST_FIELDS = 64
-# Speech codecs do not go below about 16 kbit/s; a file without a header that tells its length is taken to last this long.
-_SLOWEST_BYTES_PER_SECOND = 2_000
 # What a second of speech can become when it is written down, with time for a fast speaker.
 _TOKENS_PER_SECOND = 10
 _LEAST_TOKENS = 512
@@ -177,14 +173,3 @@ def _text(field: FormField) -> str:
         return field.data.decode()
     except UnicodeDecodeError:
         raise InvalidRequest(f"'{field.name}' is not UTF-8 text.", param=field.name) from None
-
-
-def seconds_of(recording: bytes) -> int:
-    """Return how long a recording lasts at most, in begun seconds, judged by its size and, for WAV, its byte rate."""
-    rate = _SLOWEST_BYTES_PER_SECOND
-    if recording[:4] == b"RIFF":
-        # What a header says of the number of frames is not trusted: the upstream hears all that is there.
-        with contextlib.suppress(wave.Error, EOFError), wave.open(BytesIO(recording)) as sound:
-            declared = sound.getframerate() * sound.getsampwidth() * sound.getnchannels()
-            rate = max(_SLOWEST_BYTES_PER_SECOND, declared)
-    return len(recording) // rate + 1

@@ -25,7 +25,6 @@ from gateway.passages.base import Answer
 from gateway.upstreams import openai_wire
 from gateway.upstreams.anthropic_request import most_output
 from gateway.upstreams.anthropic_wire import (
-    MAX_SEARCHES,
     TARGET,
     ReportedUsage,
     finish_reason,
@@ -100,7 +99,7 @@ def native_body(asked: MessagesAsked, attempt: Attempt, fields: dict[str, Any]) 
     }
     if asked.read.has_strange_thoughts:
         fields["messages"] = _without_strange_thoughts(body.messages)
-    if asked.read.has_endless_search and isinstance(body.tools, Raw):
+    if asked.read.has_endless_tool and isinstance(body.tools, Raw):
         fields["tools"] = _with_limits(body.tools)
     return _ENCODER.encode(msgspec.structs.replace(body, **fields))
 
@@ -127,12 +126,12 @@ def _is_strange(block: dict[str, Raw]) -> bool:
 
 
 def _with_limits(tools: Raw) -> Raw:
-    """Return the tools with a limit on each search, because that many are held for."""
+    """Return the tools with a limit on each search and fetch, because that many are held for."""
     limited = []
     shapes = body_shapes.TOOLS.decode(tools)
     for shape, tool in zip(shapes, _BLOCK_LISTS.decode(tools), strict=True):
-        is_endless = shape.is_search and shape.max_uses is None
-        limited.append(tool | {"max_uses": MAX_SEARCHES} if is_endless else tool)
+        most: Any = shape.most_uses
+        limited.append(tool | {"max_uses": most} if most else tool)
     return Raw(_ENCODER.encode(limited))
 
 

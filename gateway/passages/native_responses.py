@@ -30,6 +30,8 @@ from gateway.upstreams.sse import EventSplitter
 _ENCODER = msgspec.json.Encoder()
 # What an upstream tells of its own books.
 _PRIVATE = ("billing", "content_filters", "conversation")
+# What is ours to tell, or what the upstream was told otherwise.
+_OURS = ("id", "object", "model", "background", "max_tool_calls", "metadata", "previous_response_id", "store")
 # What counts as output once it begins, or only when it is done: a thought that is not shown may yet fail.
 _COUNTED_BEGUN = wire.CALLS | {"web_search_call"}
 _COUNTED_DONE = frozenset({"reasoning"})
@@ -96,8 +98,7 @@ class _Owner:
         self._keeps_items = body.store is not False
         # Servers that tell less than OpenAI are completed from this.
         self.usual = out.snapshot(body, attempt, 0)
-        names = ("id", "object", "model", "background", "metadata", "previous_response_id", "store")
-        self._ours = {name: self.usual[name] for name in names}
+        self._ours = {name: self.usual[name] for name in _OURS}
 
     def own(self, response: dict[str, Any]) -> dict[str, Any]:
         """Return a response as its caller sees it."""

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from gateway.asked import Attempt
-from gateway.form import Form
+from gateway.asked import MOST_SEARCHES, Attempt
+from gateway.form import Form, WebSearch
 from gateway.formats.responses import ResponsesAsked
 from gateway.formats.responses_body import SEALS, ResponsesRequest, StreamOptions
 from gateway.formats.responses_ids import with_their_ids
@@ -59,10 +59,21 @@ def write_request(attempt: Attempt) -> tuple[bytes, tuple[str, ...]]:
     }
     if attempt.output_bound is not None:
         fields["max_output_tokens"] = attempt.output_bound
+    if (
+        channel.provider in {"openai", "azure"}
+        and request.max_tool_calls is None
+        and _searches(attempt.asked, dropped)
+    ):
+        # No more than are held for.
+        fields["max_tool_calls"] = MOST_SEARCHES
     if "no_sampling" in model.traits:
         dropped += [name for name in _SAMPLING if getattr(request, name) is not None]
         fields |= dict.fromkeys(_SAMPLING)
     return _ENCODER.encode(msgspec.structs.replace(request, **fields)), tuple(dropped)
+
+
+def _searches(asked: ResponsesAsked, dropped: list[str]) -> bool:
+    return f"tools.{SEARCH}" not in dropped and any(isinstance(tool, WebSearch) for tool in asked.tools)
 
 
 def _include(request: ResponsesRequest, *, reasons: bool) -> list[str] | None:
@@ -121,6 +132,9 @@ def _tools(asked: ResponsesAsked, attempt: Attempt) -> tuple[Raw | UnsetType, Ra
         return UNSET, request.tool_choice, []
     tools: list[dict[str, Any]] = msgspec.json.decode(request.tools)
     _refuse_unpriced(tools, "tools")
+    told = request.tool_choice
+    if attempt.route.channel.provider == "openai":
+        tools, told = [_priced(tool) for tool in tools], _priced_choice(told)
     choice = read_choice(request.tool_choice, asked.namespaces)
     offered = offer(
         Form([], tools=asked.tools, tool_choice=choice),
@@ -130,11 +144,25 @@ def _tools(asked: ResponsesAsked, attempt: Attempt) -> tuple[Raw | UnsetType, Ra
         has_custom=True,
     )
     if not offered.dropped:
-        return Raw(_ENCODER.encode(tools)), request.tool_choice, []
+        return Raw(_ENCODER.encode(tools)), told, []
     left = [tool for tool in tools if tool["type"] not in SEARCH_KINDS]
     if not left:
         return UNSET, UNSET, list(offered.dropped)
-    return Raw(_ENCODER.encode(left)), _without_search(request.tool_choice), list(offered.dropped)
+    return Raw(_ENCODER.encode(left)), _without_search(told), list(offered.dropped)
+
+
+def _priced(tool: dict[str, Any]) -> dict[str, Any]:
+    # OpenAI charges for its older search more than twice as much where a model does not reason.
+    return tool | {"type": SEARCH} if tool.get("type") in SEARCH_KINDS else tool
+
+
+def _priced_choice(raw: Raw | UnsetType) -> Raw | UnsetType:
+    choice = None if raw is UNSET or b"web_search_preview" not in bytes(raw) else msgspec.json.decode(raw)
+    if not isinstance(choice, dict):
+        return raw
+    if isinstance(choice.get("tools"), list):
+        choice["tools"] = [_priced(tool) for tool in choice["tools"]]
+    return Raw(_ENCODER.encode(_priced(choice)))
 
 
 def _without_search(raw: Raw | UnsetType) -> Raw | UnsetType:

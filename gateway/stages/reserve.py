@@ -13,13 +13,14 @@ from billing.holds import Ask, HoldsUnavailable, InsufficientCredit, Limits, Rat
 from billing.spool import Intent, SpoolFull
 from catalog.pricing import Usage, cost_picos, dearest, units_picos
 from fastanchor.lib.money import exact_usd, round_picos
+from gateway.asked import NO_UNITS
 from gateway.call import Call
 from gateway.errors import GatewayError, InsufficientQuota, RateLimit, ServiceUnavailable
 from gateway.runtime import Gateway
 
 STREAM_STEP = 2_048
 LEAST_WHOLE_OUTPUT = 256
-# Where the catalog knows no maximum of a model.
+# Where the catalog knows neither a maximum of a model nor how much it holds.
 ASSUMED_MAX_OUTPUT = 16_384
 
 
@@ -89,11 +90,13 @@ def estimated_cost(call: Call, output_tokens: int) -> int:
 
 def max_output(call: Call) -> int:
     """Return the most output tokens of the call's model, over all choices."""
-    return (call.model.max_output or ASSUMED_MAX_OUTPUT) * (call.asked.choices)
+    most = call.model.max_output or call.model.context_window or ASSUMED_MAX_OUTPUT
+    return most * call.asked.choices
 
 
 def _ask(call: Call) -> Ask:
     caller, prompt, choices = call.caller, call.asked.prompt, call.asked.choices
+    units = call.asked.most_units
     # A file may be a recording, too.
     rates = dearest(call.price, has_sound=bool(prompt.audios or prompt.audio_bytes or prompt.files))
     explicit = call.asked.explicit_max
@@ -115,7 +118,9 @@ def _ask(call: Call) -> Ask:
         budget_total_nano=caller.budget_total_nano,
         budget_month_nano=caller.budget_month_nano,
         input_tokens=call.estimate.fair,
-        input_cost_picos=call.estimate.most * rates.input + units_picos(rates, call.asked.most_units),
+        input_cost_picos=call.estimate.most * rates.input
+        + -(-prompt.predicted_bytes // 2) * choices * rates.output
+        + (0 if units is NO_UNITS else units_picos(rates, units)),
         output_rate_picos=rates.output,
         output_tokens=wanted,
         least_output_tokens=least,

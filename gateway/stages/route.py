@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+import msgspec
+
 from accounts.keyring import Caller
 from catalog.snapshot import CatalogUnavailable, Model, Route
 from gateway.asked import Asked, Prompt
@@ -14,6 +16,10 @@ from gateway.runtime import Gateway
 
 # Upper bounds: what providers document for a picture, and what surrounds the messages of a prompt.
 TOKENS_PER_IMAGE = 4_000
+# A document says little of its length by its bytes, and its address nothing: a hundred pages are taken to be in it. A
+# search brings pages, too; OpenAI's fixed block for one is as large.
+TOKENS_PER_DOCUMENT = 200_000
+TOKENS_PER_SEARCH = 8_000
 TOKENS_PER_MESSAGE_FRAME = 16
 # Sound in base64 for one token: of the usual encodings, and of the densest at the provider that counts most.
 FAIR_AUDIO_BYTES = 400
@@ -45,7 +51,7 @@ def route(gateway: Gateway, request: Request, caller: Caller, asked: Asked) -> C
         model=model,
         price=price,
         candidates=_in_order(model.routes),
-        estimate=estimate(asked.prompt),
+        estimate=_with_what_is_read(estimate(asked.prompt), model, asked),
     )
 
 
@@ -61,6 +67,17 @@ def estimate(prompt: Prompt) -> Estimate:
         + TOKENS_PER_MESSAGE_FRAME,
         audio=audio,
     )
+
+
+def _with_what_is_read(prompt: Estimate, model: Model, asked: Asked) -> Estimate:
+    """Add what is billed as input beside the bytes of the prompt: documents, pages, what searches find."""
+    searches = asked.most_units.searches if "web_search" in model.capabilities else 0
+    read = (asked.prompt.files + asked.prompt.fetches) * TOKENS_PER_DOCUMENT
+    if not (searches or read):
+        return prompt
+    window = max(model.context_window, TOKENS_PER_DOCUMENT)
+    most = max(prompt.most, min(window, prompt.most + read)) + searches * TOKENS_PER_SEARCH
+    return msgspec.structs.replace(prompt, most=most)
 
 
 _PATHS = {
@@ -81,6 +98,8 @@ def _check_kind(model: Model, request: Request) -> None:
 
 
 def _check_capabilities(model: Model, prompt: Prompt, param: Callable[[str], str]) -> None:
+    if prompt.is_plain:
+        return
     for count, modality, what in (
         (prompt.images, "image", "images"),
         (prompt.audios, "audio", "audio"),

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from catalog.snapshot import Model
-from gateway.asked import Attempt
+from gateway.asked import MOST_SEARCHES, Attempt
 from gateway.form import ForeignTool, Form, FunctionTool, ResponseFormat, Tool, ToolChoice, WebSearch
 from gateway.upstreams.anthropic_answer import ORIGIN
 from gateway.upstreams.anthropic_names import ANSWER_TOOL
@@ -23,7 +23,7 @@ from gateway.upstreams.anthropic_turns import (
     lacks_thoughts,
     strange_parts,
 )
-from gateway.upstreams.anthropic_wire import ASSUMED_MAX_OUTPUT, MAX_SEARCHES
+from gateway.upstreams.anthropic_wire import ASSUMED_MAX_OUTPUT
 from gateway.upstreams.base import CannotExpress
 from gateway.upstreams.tools import SEARCH, offer
 from gateway.upstreams.wire_names import wire_name
@@ -164,7 +164,7 @@ def _search(tool: WebSearch) -> dict[str, Any]:
     written: dict[str, Any] = {
         "type": "web_search_20250305",
         "name": SEARCH,
-        "max_uses": tool.max_uses or MAX_SEARCHES,
+        "max_uses": tool.max_uses or MOST_SEARCHES,
     }
     if tool.allowed_domains:
         written["allowed_domains"] = tool.allowed_domains

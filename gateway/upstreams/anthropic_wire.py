@@ -19,8 +19,6 @@ TARGET = "/messages"
 MAX_TOKENS = 1_000_000_000
 # Where neither the caller nor the catalog knows a maximum; the protocol demands one.
 ASSUMED_MAX_OUTPUT = 16_384
-# The most searches of one answer where the caller names no limit; holds count on it.
-MAX_SEARCHES = 10
 
 _STOP_REASONS: dict[str, FinishReason] = {
     "max_tokens": "length",

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from gateway import form as f
-from gateway.asked import Attempt
+from gateway.asked import MOST_SEARCHES, Attempt
 from gateway.upstreams.base import CannotExpress
 from gateway.upstreams.tools import Offer, offer
 
@@ -86,6 +86,10 @@ class Request:
         for name in ("parallel_tool_calls", "max_tool_calls"):
             if getattr(form, name) is not None:
                 self.body[name] = getattr(form, name)
+        searches = [tool.max_uses or MOST_SEARCHES for tool in offered.tools if isinstance(tool, f.WebSearch)]
+        if searches and self._is_openai:
+            # No more than are held for.
+            self.body.setdefault("max_tool_calls", sum(searches))
 
     def _write_text(self) -> None:
         text = _format_of(self._form.response_format)

@@ -140,8 +140,9 @@ def test_every_recorded_request_passes_unchanged_or_is_refused() -> None:
             )
             sent = json.loads(NativeMessages().prepare(to).body)
             for tool in said.get("tools", ()):
-                if tool.get("type", "").startswith("web_search"):
-                    tool["max_uses"] = tool["max_uses"] or 10
+                for kind, most in (("web_search", 10), ("web_fetch", 5)):
+                    if tool.get("type", "").startswith(kind):
+                        tool["max_uses"] = tool.get("max_uses") or most
             if not said["stream"]:
                 sent.pop("stream", None)
                 said.pop("stream")

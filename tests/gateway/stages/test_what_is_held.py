@@ -1,0 +1,240 @@
+"""What no byte of a prompt tells is held for all the same, and no more is ordered than is held for."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import wave
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from accounts.keyring import Caller
+from catalog.pricing import Usage, cost_picos
+from catalog.snapshot import Model, Price, Rates, Route, Tier
+from gateway.call import Call, Request
+from gateway.endpoints import ENDPOINTS
+from gateway.errors import InvalidRequest
+from gateway.formats.recordings import seconds_of
+from gateway.passages.table import passage_for
+from gateway.runtime import Gateway
+from gateway.stages.reserve import _ask
+from gateway.stages.route import TOKENS_PER_SEARCH, route
+from tests.gateway.attempts import channel, model
+
+CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
+WINDOW = 1_000_000
+RATES = Rates(input=2, cached_input=1, cache_write=2, output=8, search=10_000, audio_input=4)
+SEARCH = {"type": "web_search_20250305", "name": "web_search"}
+
+
+def call(path: str, to: Model | None = None, **fields: Any) -> Call:
+    """Route a request to a model with a large window."""
+    sold = to or model("m", context_window=WINDOW, prices=(Price("price_1", 0, (Tier(0, RATES),)),))
+    gateway = SimpleNamespace(catalog=SimpleNamespace(current=SimpleNamespace(models={"m": sold})))
+    usual: dict[str, Any] = {"model": "m"}
+    if path == MESSAGES:
+        usual["max_tokens"] = 10
+    format_ = ENDPOINTS[path]
+    body = json.dumps(usual | fields).encode()
+    caller = Caller(
+        key_id="key_1", organization_id="org_1", plan="payg", requests_per_minute=9, tokens_per_minute=9, concurrency=9
+    )  # fmt: skip
+    return route(cast("Gateway", gateway), Request({}, body, format_), caller, format_.parse(body, {}))
+
+
+def user(*parts: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": [{"type": "text", "text": "hi"}, *parts]}]
+
+
+def ordered(one: Call, provider: str, adapter: str) -> dict[str, Any]:
+    """Return the body that an upstream would get."""
+    to = Route(channel(provider, adapter), "upstream/name")
+    body: dict[str, Any] = json.loads(
+        passage_for(one.request.format, to, one.model).prepare(one.attempt(to)).body
+    )
+    return body
+
+
+PDF = base64.b64encode(b"%PDF-1.7 a few bytes, a hundred pages").decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        (CHAT, {"messages": user({"type": "file", "file": {"file_data": f"data:application/pdf;base64,{PDF}"}})}),
+        (RESPONSES, {"input": [{"role": "user", "content": [{"type": "input_file", "file_url": "https://x.example/a.pdf"}]}]}),
+        (
+            MESSAGES,
+            {"messages": user({"type": "document", "source": {"type": "url", "url": "https://x.example/a"}})},
+        ),
+        (MESSAGES, {"messages": user(), "tools": [{"type": "web_fetch_20250910", "name": "web_fetch", "max_uses": 1}]}),
+        (MESSAGES, {"messages": user(), "mcp_servers": [{"type": "url", "url": "https://x.example", "name": "x"}]}),
+        (MESSAGES, {"messages": user(), "context_management": {"edits": [{"type": "compact_20260112"}]}}),
+        (RESPONSES, {"input": "hi", "context_management": [{"type": "compaction", "compact_threshold": 9}]}),
+    ],
+)  # fmt: skip
+def test_what_has_no_length_is_held_as_a_long_document(path: str, fields: dict[str, Any]) -> None:
+    one = call(path, **fields)
+
+    assert one.estimate.most >= 200_000
+    assert _ask(one).input_cost_picos >= 200_000 * RATES.input
+
+
+def test_a_document_is_never_held_beyond_what_a_model_reads() -> None:
+    small = model("m", context_window=128_000)
+    part = {"type": "input_file", "file_url": "https://x.example/a.pdf"}
+
+    one = call(RESPONSES, small, input=[{"role": "user", "content": [part] * 50}])
+
+    assert 128_000 <= one.estimate.most <= 200_000
+
+
+def test_pictures_and_documents_inside_others_are_found() -> None:
+    picture = {"type": "image", "source": {"type": "url", "url": "https://x.example/a.png"}}
+    inside = {"type": "document", "source": {"type": "content", "content": [picture] * 30}}
+    fetched = {
+        "type": "web_fetch_tool_result",
+        "tool_use_id": "srvtoolu_1",
+        "content": {"type": "web_fetch_result", "content": {"type": "document", "source": {"type": "url"}}},
+    }
+
+    assert call(MESSAGES, messages=user(inside)).asked.prompt.images == 30
+    assert call(MESSAGES, messages=user(fetched)).asked.prompt.files == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "parts"),
+    [
+        (CHAT, {"type": "file", "file": {"file_id": "file-ours"}}),
+        (
+            MESSAGES,
+            {
+                "type": "document",
+                "source": {
+                    "type": "content",
+                    "content": [{"type": "image", "source": {"type": "file", "file_id": "file_ours"}}],
+                },
+            },
+        ),
+        (
+            MESSAGES,
+            {
+                "type": "web_fetch_tool_result",
+                "tool_use_id": "srvtoolu_1",
+                "content": {"content": {"type": "document", "source": {"type": "file", "file_id": "file_ours"}}},
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_no_body_names_a_file_in_our_own_account(path: str, parts: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match="Files are not kept here"):
+        call(path, messages=user(parts))
+
+
+def test_a_foretold_answer_that_does_not_come_true_is_held_as_output() -> None:
+    told = {"type": "content", "content": "x" * 10_000}
+
+    plain = _ask(call(CHAT, messages=user(), max_tokens=1))
+    foretold = _ask(call(CHAT, messages=user(), max_tokens=1, prediction=told))
+
+    assert foretold.input_cost_picos - plain.input_cost_picos >= 5_000 * RATES.output
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "provider", "adapter", "most"),
+    [
+        (CHAT, {"messages": user(), "web_search_options": {}}, "anthropic", "anthropic", 10),
+        (CHAT, {"messages": user(), "web_search_options": {}}, "openai", "openai_responses", 10),
+        (MESSAGES, {"messages": user(), "tools": [SEARCH]}, "anthropic", "anthropic", 10),
+        (MESSAGES, {"messages": user(), "tools": [SEARCH | {"max_uses": 3}]}, "anthropic", "anthropic", 3),
+        (
+            MESSAGES,
+            {"messages": user(), "tools": [SEARCH | {"max_uses": 3}]},
+            "openai",
+            "openai_responses",
+            3,
+        ),
+        (RESPONSES, {"input": "hi", "tools": [{"type": "web_search"}]}, "openai", "openai_responses", 10),
+        (RESPONSES, {"input": "hi", "tools": [{"type": "web_search"}]}, "anthropic", "anthropic", 10),
+        (
+            RESPONSES,
+            {"input": "hi", "tools": [{"type": "web_search"}], "max_tool_calls": 2},
+            "anthropic",
+            "anthropic",
+            2,
+        ),
+    ],
+)
+def test_no_more_searches_are_ordered_than_are_held_for(
+    path: str, fields: dict[str, Any], provider: str, adapter: str, most: int
+) -> None:
+    traits = frozenset({"responses_only"}) if adapter == "openai_responses" else frozenset()
+    sold = model("m", context_window=WINDOW, prices=(Price("p", 0, (Tier(0, RATES),)),), traits=traits)
+    one = call(path, sold, **fields)
+
+    body = ordered(one, provider, adapter)
+
+    said = body["tools"][0]["max_uses"] if adapter == "anthropic" else body["max_tool_calls"]
+    assert said == most
+    # What a search finds is input, too.
+    used = Usage(most * TOKENS_PER_SEARCH, 0, 0, 0, 0, searches=most)
+    assert _ask(one).input_cost_picos >= cost_picos(one.price, used)
+
+
+def test_openais_dearer_search_is_never_ordered() -> None:
+    tools = [{"type": "web_search_preview", "search_context_size": "low"}]
+    one = call(RESPONSES, input="hi", tools=tools, tool_choice={"type": "web_search_preview"})
+
+    body = ordered(one, "openai", "openai_responses")
+
+    assert body["tools"] == [{"type": "web_search", "search_context_size": "low"}]
+    assert body["tool_choice"] == {"type": "web_search"}
+
+
+def test_the_whole_window_is_held_where_no_maximum_of_a_model_is_known() -> None:
+    unknown = model("m", context_window=40_000, max_output=0, prices=(Price("p", 0, (Tier(0, RATES),)),))
+
+    assert _ask(call(CHAT, unknown, messages=user())).output_tokens == 40_000
+
+
+def wav(rate: int, frames: bytes) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(1)
+        sound.setframerate(rate)
+        sound.writeframes(frames)
+    return file.getvalue()
+
+
+def flac(frames: int, *, longest: int = 65_535, rate: int = 8_000) -> bytes:
+    """Return silence: each frame of it takes a few bytes, and the header tells no length."""
+    told = (rate << 44 | 15 << 36).to_bytes(8)
+    header = b"fLaC\x80\0\0\x22" + longest.to_bytes(2) * 2 + bytes(6) + told + bytes(16)
+    return header + b"\xff\xf8\x74\x08\0\xff\xfe\0\0\0\0\0\0\0" * frames
+
+
+def test_packed_silence_is_as_long_as_it_sounds() -> None:
+    # Eight seconds in fourteen bytes.
+    assert seconds_of(flac(100)) >= 100 * 65_535 // 8_000
+    assert seconds_of(flac(100, longest=4_096, rate=16_000)) < 100
+    assert seconds_of(b"fLaC") == 1
+    # A byte a second, and a rate that nobody hears by.
+    assert seconds_of(wav(1, bytes(1_000))) >= 1_000
+    assert seconds_of(wav(2_000_000_000, bytes(10_000))) >= 10
+
+
+@pytest.mark.parametrize(
+    ("sound", "kind"), [(flac(9), "flac"), (wav(1, bytes(500)), "wav"), (b"RIFF", "wav")]
+)
+def test_packed_sound_in_a_chat_is_held_as_a_long_document(sound: bytes, kind: str) -> None:
+    def most(data: bytes, kind: str) -> int:
+        heard = {"data": base64.b64encode(data).decode(), "format": kind}
+        return call(CHAT, messages=user({"type": "input_audio", "input_audio": heard})).estimate.most
+
+    assert most(sound, kind) >= 200_000
+    assert most(wav(8_000, bytes(8_000)), "wav") < 1_000
+    assert most(bytes(1_000), "mp3") < 1_000
