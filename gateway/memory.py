@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections import Counter
 
 import msgspec
 
@@ -20,6 +22,10 @@ logger = logging.getLogger(__name__)
 
 TTL_S = 3600
 MAX_BYTES = 64 * 1024
+# What one process keeps within the time to live, of one organization and in all: Valkey throws nothing away, and the
+# holds are in it, too.
+SHARE_BYTES = 16 * 1024 * 1024
+MOST_BYTES = 256 * 1024 * 1024
 _KEEP = Script('return redis.call("SET", KEYS[1], ARGV[1], "EX", ARGV[2])')
 # A conversation that goes on keeps its thoughts for another hour.
 _RECALL = Script(
@@ -37,6 +43,8 @@ class Memory:
         self._pipeline = pipeline
         self._ring = ring
         self._ttl_s = ttl_s
+        self._kept: Counter[str] = Counter()
+        self._counted_until = float("-inf")
 
     def keep(self, organization_id: str, form: Form, keepsake: Keepsake) -> None:
         """Send what an answer thought on its way to Valkey; nobody waits for it."""
@@ -45,8 +53,19 @@ class Memory:
             return
         key = _key(organization_id, name_of(form, call))
         sealed = seal_bytes(msgspec.msgpack.encode(keepsake), ring=self._ring, aad=key)
-        if len(sealed) <= MAX_BYTES:
+        if len(sealed) <= MAX_BYTES and self._has_room(organization_id, len(sealed)):
             self._pipeline.submit(_KEEP, [key], [sealed, self._ttl_s]).add_done_callback(_forget)
+
+    def _has_room(self, organization_id: str, size: int) -> bool:
+        now = time.monotonic()
+        if now >= self._counted_until:
+            self._kept.clear()
+            self._counted_until = now + self._ttl_s
+        if self._kept[organization_id] + size > SHARE_BYTES or self._kept[""] + size > MOST_BYTES:
+            return False
+        self._kept[organization_id] += size
+        self._kept[""] += size
+        return True
 
     async def recall(self, organization_id: str, form: Form, need: Need) -> Form:
         """Return a form with the thoughts that it lacks, as far as they are known; one round trip at most."""

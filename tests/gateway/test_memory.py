@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -232,3 +233,32 @@ def test_only_turns_that_lack_what_is_needed_are_looked_up_and_not_without_end()
     assert lacking(form, "text") == {}
     assert len(lacking(form, "seal")) == 1
     assert len(lacking(long, "text")) == MAX_TURNS
+
+
+async def test_nobody_fills_the_memory(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.memory.SHARE_BYTES", 2_500)
+    monkeypatch.setattr("gateway.memory.MOST_BYTES", 4_000)
+    memory = Memory(house.pipeline, ring=settings.ARCHIVE_KEYS)
+
+    async def kept(organization: str) -> int:
+        count = 0
+        for number in range(5):
+            call = ToolCall(f"call_{number}", "look", "{}")
+            form = conversation(call)
+            memory.keep(organization, form, [Thinking("x" * 1_000), call])
+            count += await memory.recall(organization, form, "text") is not form
+        return count
+
+    # The second finds what the first has left of the whole.
+    assert [await kept("org_a"), await kept("org_b"), await kept("org_a")] == [2, 1, 2]
+
+
+async def test_the_share_of_an_hour_is_new_in_the_next(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.memory.SHARE_BYTES", 1_500)
+    memory = Memory(house.pipeline, ring=settings.ARCHIVE_KEYS, ttl_s=1)
+    call = ToolCall("call_1", "look", "{}")
+    form = conversation(call)
+    for _ in range(2):
+        memory.keep("org_a", form, [Thinking("x" * 1_000), call])
+        assert await memory.recall("org_a", form, "text") is not form
+        await asyncio.sleep(1.1)
