@@ -21,8 +21,8 @@ from gateway.formats.base import Format
 from gateway.formats.embeddings import Embeddings
 from gateway.formats.images import MOST_TOKENS_PER_IMAGE, Images
 from gateway.formats.moderations import Moderations
-from gateway.formats.speech import Speech
 from gateway.formats.recordings import seconds_of
+from gateway.formats.speech import Speech
 from gateway.formats.transcriptions import Transcriptions
 from gateway.passages.base import Passage
 from gateway.passages.table import passage_for
