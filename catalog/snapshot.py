@@ -70,6 +70,10 @@ class Price:
     tiers: tuple[Tier, ...]
     windows: tuple[Window, ...] = ()
 
+    def __hash__(self) -> int:
+        """Return what tells prices apart in caches: the gateway looks one up for every request."""
+        return hash(self.id)
+
     def at(self, unix_seconds: float) -> Price:
         """Return the rates of this price at a moment: those of the window that is open, or the usual ones."""
         if not self.windows:

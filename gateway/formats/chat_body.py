@@ -300,15 +300,14 @@ def parse_chat(body: bytes) -> tuple[ChatRequest, Prompt]:
     request = read(_DECODER, body)
     messages = read(_MESSAGES, request.messages, "messages")
     for name, decoder in _CHECKS:
-        _check_raw(request, name, decoder)
+        if getattr(request, name) is not UNSET:
+            _check_raw(request, name, decoder)
     _refuse_unsupported(request)
     return request, _weigh(request, messages)
 
 
 def _check_raw(request: ChatRequest, name: str, decoder: msgspec.json.Decoder[Any]) -> None:
     value = getattr(request, name)
-    if value is UNSET:
-        return
     if bytes(value) == b"null":
         setattr(request, name, UNSET)
     else:

@@ -103,7 +103,10 @@ def usage_of(reported: ReportedUsage | None, *, has_search: bool = False) -> Usa
     )
     if min(counts) < 0 or max(counts) > MAX_TOKENS:
         return None
-    if details is None and output is None and not has_search and reported.server_tool_use_details is None:
+    is_text = not (details and (details.audio_tokens or details.image_tokens)) and not (
+        output and output.audio_tokens
+    )
+    if is_text and not has_search and reported.server_tool_use_details is None:
         return Usage(*counts)
     return sane(_with_other_units(Usage(*counts), reported, has_search=has_search))
 
