@@ -121,7 +121,7 @@ async def _ask(gateway: Gateway, call: Call, to: Route) -> int | None:
     assert isinstance(call.asked, MessagesAsked)
     origin = Origin.of(to.channel.base_url)
     exchange = await gateway.client.connect(origin, answer_s=COUNT_S)
-    headers = request_headers(to.channel, call.request.headers, is_stream=False, is_native=True)
+    headers = request_headers(to.channel, call.request.headers, call.model, is_stream=False, is_native=True)
     body = native_body(call.asked, call.attempt(to), dict(_OF_THE_ANSWER))
     await exchange.ask(f"{TARGET}/count_tokens", headers=headers, body=body)
     answer = await exchange.body(_MAX_ANSWER_BYTES)

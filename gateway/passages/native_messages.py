@@ -150,7 +150,7 @@ class NativeMessages:
             )
             fields |= dict.fromkeys(dropped)
         headers = request_headers(
-            attempt.route.channel, attempt.headers, is_stream=asked.is_stream, is_native=True
+            attempt.route.channel, attempt.headers, attempt.model, is_stream=asked.is_stream, is_native=True
         )
         return Prepared(TARGET, headers, native_body(asked, attempt, fields), dropped)
 

@@ -26,7 +26,7 @@ class Anthropic:
         """See ``Adapter.prepare``."""
         body, dropped = body_of(form, attempt)
         headers = request_headers(
-            attempt.route.channel, attempt.headers, is_stream=form.is_stream, is_native=False
+            attempt.route.channel, attempt.headers, attempt.model, is_stream=form.is_stream, is_native=False
         )
         return Prepared(TARGET, headers, _ENCODER.encode(body), dropped)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from catalog.pricing import Usage
-from catalog.snapshot import Channel
+from catalog.snapshot import Channel, Model
 from gateway.events import FinishReason
 
 VERSION = "2023-06-01"
@@ -19,6 +19,7 @@ TARGET = "/messages"
 MAX_TOKENS = 1_000_000_000
 # Where neither the caller nor the catalog knows a maximum; the protocol demands one.
 ASSUMED_MAX_OUTPUT = 16_384
+_PLAIN_WINDOW = 200_000
 
 _STOP_REASONS: dict[str, FinishReason] = {
     "max_tokens": "length",
@@ -115,14 +116,18 @@ def finish_reason(stop_reason: str) -> FinishReason:
 
 
 def request_headers(
-    channel: Channel, caller: Mapping[str, str], *, is_stream: bool, is_native: bool
+    channel: Channel, caller: Mapping[str, str], model: Model, *, is_stream: bool, is_native: bool
 ) -> tuple[tuple[str, str], ...]:
     """Return the headers of a request: our credential, and what the caller says of the protocol's version."""
     version = (_clean(caller.get("anthropic-version", "")) if is_native else "") or VERSION
     headers = [("content-type", "application/json"), ("anthropic-version", version)]
     # Betas of a sign-in that is not by key belong to the caller's own account.
+    left_out: tuple[str, ...] = ("oauth-",)
+    if model.context_window <= _PLAIN_WINDOW:
+        # A longer prompt than the catalog knows has another price than the catalog's.
+        left_out += ("context-1m-",)
     betas = [each.strip() for each in _clean(caller.get("anthropic-beta", "")).split(",")]
-    if chosen := [each for each in betas if each and not each.startswith("oauth-")]:
+    if chosen := [each for each in betas if each and not each.startswith(left_out)]:
         headers.append(("anthropic-beta", ",".join(chosen)))
     if is_stream:
         headers.append(("accept", "text/event-stream"))

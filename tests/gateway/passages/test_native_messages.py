@@ -89,6 +89,15 @@ def test_a_header_that_is_no_version_goes_nowhere() -> None:
     assert "anthropic-beta" not in headers
 
 
+def test_no_longer_prompt_is_asked_for_than_is_priced() -> None:
+    said = {"anthropic-beta": "context-1m-2025-08-07,fine-grained-tool-streaming-2025-05-14"}
+
+    assert dict(prepare({}, said).headers)["anthropic-beta"] == "fine-grained-tool-streaming-2025-05-14"
+    assert (
+        dict(prepare({}, said, context_window=1_000_000).headers)["anthropic-beta"] == said["anthropic-beta"]
+    )
+
+
 def test_the_maximum_is_the_models_own_at_most_and_searches_are_limited() -> None:
     tools = [_SEARCH, {"name": "look", "input_schema": {"type": "object"}}, _SEARCH | {"max_uses": 2}]
 
