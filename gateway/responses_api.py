@@ -13,14 +13,15 @@ from ninja import Field, Query, Router, Schema
 
 from accounts.archive import Kept
 from accounts.keyring import Caller
-from catalog.snapshot import CatalogUnavailable
 from gateway import door, stored, stored_items
+from gateway.call import Request
 from gateway.endpoints import ENDPOINTS
-from gateway.errors import InvalidRequest, ModelNotFound, NotFound, ServiceUnavailable
+from gateway.errors import InvalidRequest, NotFound
 from gateway.formats.responses import ResponsesAsked
 from gateway.runtime import Gateway
 from gateway.stages.admit import authenticate
-from gateway.stages.route import estimate
+from gateway.stages.reserve import reserve
+from gateway.stages.route import estimate, route
 
 router = Router(tags=["responses"])
 _FORMAT = ENDPOINTS["/v1/responses"]
@@ -66,18 +67,14 @@ def _shown(body: bytes | msgspec.Raw) -> HttpResponse:
     summary="Estimate a request's input tokens",
 )
 async def count_input_tokens(request: HttpRequest) -> InputTokens:
-    """Return an estimate of the input tokens, earlier turns included; it costs nothing."""
+    """Return an estimate of the input tokens, earlier turns included; it costs nothing, and counts as a request."""
     gateway, caller = await _enter(request)
     asked = _FORMAT.parse(request.body, {})
     assert isinstance(asked, ResponsesAsked)
-    try:
-        is_known = asked.model in gateway.catalog.current.models
-    except CatalogUnavailable as exc:
-        raise ServiceUnavailable(
-            "The model list is not loaded yet. Try again soon.", retry_after_s=1
-        ) from exc
-    if not is_known:
-        raise ModelNotFound(f"The model '{asked.model}' does not exist here.", param="model")
+    call = route(gateway, Request({}, b"", _FORMAT), caller, asked)
+    await reserve(gateway, call, is_free=True)
+    assert call.hold is not None
+    gateway.holds.settle(call.hold, cost_nano=0, tokens=0)
     if previous := asked.body.previous_response_id:
         asked.prepend(await stored.earlier_items(gateway, caller, previous))
     return InputTokens(input_tokens=estimate(asked.prompt).fair)

@@ -28,6 +28,8 @@ class Case:
     method: str = "POST"
     key: str = "good"
     content_type: str = "application/json"
+    path: str = "/chat/completions"
+    key_header: str = "authorization"
 
 
 def chat(prompt: str, **fields: Any) -> dict[str, Any]:
@@ -55,6 +57,47 @@ CASES = [
 ]
 
 
+HELLO = "Hello. [[sandbox tokens=7]]"
+MESSAGE = {"model": "gpt-4o", "max_tokens": 50, "messages": [{"role": "user", "content": HELLO}]}
+RESPONSE = {"model": "gpt-4o", "input": HELLO, "store": False}
+FORM = b'--x\r\nContent-Disposition: form-data; name="%b"%b\r\n\r\n%b\r\n'
+RECORDING = (
+    FORM % (b"model", b"", b"whisper-1") + FORM % (b"file", b'; filename="a.mp3"', b"ID3" * 99) + b"--x--\r\n"
+)
+MULTIPART = "multipart/form-data; boundary=x"
+# Every other hot path: what it takes, a body that it does not, and a model that it does not serve.
+OTHERS: list[tuple[str, dict[str, Any]]] = [
+    ("/completions", {"model": "gpt-4o", "prompt": HELLO, "max_tokens": 50}),
+    ("/messages", MESSAGE),
+    ("/messages", MESSAGE | {"stream": True}),
+    ("/messages/count_tokens", {"model": "gpt-4o", "messages": MESSAGE["messages"]}),
+    ("/responses", RESPONSE),
+    ("/responses", RESPONSE | {"stream": True}),
+    ("/responses/input_tokens", {"model": "gpt-4o", "input": HELLO}),
+    ("/embeddings", {"model": "text-embedding-3-small", "input": "Hello."}),
+    ("/moderations", {"input": "Hello."}),
+    ("/images/generations", {"model": "gpt-image-1", "prompt": "A hat.", "quality": "low"}),
+    ("/audio/speech", {"model": "tts-1", "voice": "alloy", "input": "Hello."}),
+]
+
+
+def other_cases() -> Iterator[Case]:
+    for path, body in OTHERS:
+        name = path + (" stream" if body.get("stream") else "")
+        yield Case(name, 200, body, path=path)
+        yield Case(f"{name} by x-api-key", 200, body, path=path, key_header="x-api-key")
+        yield Case(f"{name} with a bad key", 401, body, path=path, key="bad")
+        yield Case(f"{name} without a key", 401, body, path=path, key="")
+        yield Case(f"{name} without such a model", 404, body | {"model": "nope"}, path=path)
+        yield Case(f"{name} with a strange field", 400, body | {"strange": 1}, path=path)
+        yield Case(f"{name} of a closed array", 400, b"[]", path=path)
+    path = "/audio/transcriptions"
+    yield Case(path, 200, RECORDING, path=path, content_type=MULTIPART)
+    yield Case(f"{path} without a key", 401, RECORDING, path=path, content_type=MULTIPART, key="")
+    yield Case(f"{path} cut off", 400, RECORDING[:-9], path=path, content_type=MULTIPART)
+    yield Case(f"{path} as JSON", 415, {"model": "whisper-1"}, path=path)
+
+
 @pytest.fixture(scope="module")
 def slow_lane(live_gateway: LiveProduct) -> Iterator[str]:
     """Run the application with Django's views in front of the pipeline."""
@@ -79,22 +122,42 @@ def slow_lane(live_gateway: LiveProduct) -> Iterator[str]:
         program.stop()
 
 
-def answer(
-    base_url: str, customer: Customer, case: Case
-) -> tuple[int, dict[str, Any], set[str], httpx2.Headers]:
+def answer(base_url: str, customer: Customer, case: Case) -> tuple[int, Any, set[str], httpx2.Headers]:
     keys = {"good": customer.key, "bad": customer.key[:-1] + "x"}
     headers = {"content-type": case.content_type}
     if case.key:
-        headers["authorization"] = f"Bearer {keys[case.key]}"
+        prefix = "Bearer " if case.key_header == "authorization" else ""
+        headers[case.key_header] = prefix + keys[case.key]
     content = case.body if isinstance(case.body, bytes) else json.dumps(case.body).encode()
-    response = httpx2.request(
-        case.method, f"{base_url}/chat/completions", headers=headers, content=content, timeout=30
-    )
+    response = httpx2.request(case.method, base_url + case.path, headers=headers, content=content, timeout=30)
     return response.status_code, essence(response), LIMITS & set(response.headers), response.headers
 
 
-def essence(response: httpx2.Response) -> dict[str, Any]:
+VARIES = frozenset({"id", "created", "created_at", "completed_at", "item_id", "request_id", "data"})
+
+
+def lasting(value: Any) -> Any:
+    """Return JSON without what differs from call to call."""
+    if isinstance(value, dict):
+        return {key: lasting(each) for key, each in value.items() if key not in VARIES}
+    return [lasting(each) for each in value] if isinstance(value, list) else value
+
+
+def other_essence(response: httpx2.Response) -> Any:
+    """Return an answer of another format without what differs from call to call."""
+    if response.headers["content-type"].startswith("text/event-stream"):
+        return [
+            lasting(json.loads(line[6:])) for line in response.text.split("\n") if line.startswith("data: ")
+        ]
+    if response.headers["content-type"].startswith("application/json"):
+        return lasting(response.json())
+    return response.content
+
+
+def essence(response: httpx2.Response) -> Any:
     """Return an answer without what differs from call to call."""
+    if not response.url.path.endswith("/chat/completions"):
+        return other_essence(response)
     if not response.headers["content-type"].startswith("text/event-stream"):
         body: dict[str, Any] = response.json()
         return {key: value for key, value in body.items() if key not in {"id", "created"}}
@@ -127,6 +190,21 @@ def test_both_lanes_answer_alike(
     for headers in (fast_headers, slow_headers):
         assert headers["x-request-id"].startswith("req_")
         assert headers["content-type"] == fast_headers["content-type"]
+
+
+@pytest.mark.parametrize("case", list(other_cases()), ids=lambda case: case.name)
+def test_both_lanes_answer_alike_on_every_path(
+    product: LiveProduct, slow_lane: str, customer: Customer, case: Case
+) -> None:
+    fast_status, fast, fast_limits, fast_headers = answer(product.base_url, customer, case)
+    slow_status, slow, slow_limits, slow_headers = answer(slow_lane, customer, case)
+
+    assert fast_status == slow_status == case.status, fast
+    assert fast == slow
+    assert fast_limits == slow_limits
+    assert fast_headers["content-type"] == slow_headers["content-type"]
+    for headers in (fast_headers, slow_headers):
+        assert headers["x-request-id"].startswith("req_")
 
 
 def test_a_broken_stream_never_ends_cleanly_in_either_lane(

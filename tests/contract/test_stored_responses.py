@@ -239,6 +239,16 @@ def test_input_tokens_are_estimated_with_what_came_before(client: OpenAI) -> Non
     assert caught.value.code == "model_not_found"
 
 
+def test_an_estimate_counts_as_a_request_and_costs_nothing(
+    product: LiveProduct, client: OpenAI, customer: Customer
+) -> None:
+    limited = client.with_options(api_key=product.new_key(customer.organization, "--rpm=1"))
+
+    limited.responses.input_tokens.count(model=MODEL, input="Hello.")
+    with pytest.raises(openai.RateLimitError):
+        limited.responses.input_tokens.count(model=MODEL, input="Hello.")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
