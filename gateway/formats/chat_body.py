@@ -240,6 +240,8 @@ class _Function(msgspec.Struct, tag_field="role", tag="function"):
 
 _Message = _System | _Developer | _User | _Assistant | _Tool | _Function
 
+# A picture that is not made smaller has the tokens of so many others.
+PICTURES_AS_THEY_ARE = 3
 FunctionName = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
 
 
@@ -355,7 +357,7 @@ def _weigh(request: ChatRequest, messages: list[Any]) -> Prompt:
             continue
         for part in content:
             if type(part) is _ImagePart:
-                images += 1
+                images += PICTURES_AS_THEY_ARE if part.image_url.detail == "original" else 1
                 size -= len(part.image_url.url)
             elif type(part) is _AudioPart:
                 audios += 1

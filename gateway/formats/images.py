@@ -15,6 +15,7 @@ from gateway.formats.reading import read
 
 # The most that OpenAI's table gives a picture is 6,240 (high quality, 1536 x 1024).
 MOST_TOKENS_PER_IMAGE = 8_192
+_USUAL_PIXELS = 1_536 * 1_024
 _Short = Annotated[str, Meta(max_length=512)]
 
 
@@ -60,7 +61,14 @@ class Images(OpenAiManners):
             request,
             request.model,
             Prompt(text_bytes=len(request.prompt.encode()), images=0, audios=0, files=0),
-            explicit_max=MOST_TOKENS_PER_IMAGE,
+            explicit_max=_most_tokens(request.size or "auto"),
             choices=count,
             most_units=msgspec.structs.replace(NO_UNITS, images=count),
         )
+
+
+def _most_tokens(size: str) -> int:
+    """Return the most tokens of a picture: those of larger ones grow with their area."""
+    width, _, height = size.partition("x")
+    pixels = int(width) * int(height) if height else 0
+    return MOST_TOKENS_PER_IMAGE * max(1, -(-pixels // _USUAL_PIXELS))

@@ -13,6 +13,7 @@ from gateway.asked import MOST_SEARCHES, NO_UNITS, Attempt, Prompt
 from gateway.errors import GatewayError
 from gateway.events import Result
 from gateway.formats import responses_items as i
+from gateway.formats.chat_body import PICTURES_AS_THEY_ARE
 from gateway.formats.recordings import is_dense
 from gateway.formats.responses_body import ResponsesRequest, read_body
 from gateway.formats.responses_form import form_of
@@ -149,7 +150,7 @@ def _weigh(body: ResponsesRequest, items: list[i.Item], tools: list[f.Tool], cho
     for item in items:
         for part in i.contents_of(item):
             if isinstance(part, i.ImageContent):
-                images += 1
+                images += PICTURES_AS_THEY_ARE if part.detail == "original" else 1
                 size -= len(part.image_url or "")
             elif isinstance(part, i.AudioContent):
                 audios += 1

@@ -15,7 +15,8 @@ from gateway.errors import InvalidRequest, ModelNotFound, PermissionDenied, Serv
 from gateway.runtime import Gateway
 
 # Upper bounds: what providers document for a picture, and what surrounds the messages of a prompt.
-TOKENS_PER_IMAGE = 4_000
+TOKENS_PER_IMAGE = 5_000
+FAIR_TOKENS_PER_IMAGE = 1_000
 # A document says little of its length by its bytes, and its address nothing: a hundred pages are taken to be in it. A
 # search brings pages, too; OpenAI's fixed block for one is as large.
 TOKENS_PER_DOCUMENT = 200_000
@@ -57,12 +58,11 @@ def route(gateway: Gateway, request: Request, caller: Caller, asked: Asked) -> C
 
 def estimate(prompt: Prompt) -> Estimate:
     """Estimate a prompt's tokens: a quarter of its bytes fairly, half of them at most, plus pictures and sound."""
-    pictures = prompt.images * TOKENS_PER_IMAGE
     audio = prompt.audio_bytes // FAIR_AUDIO_BYTES
     return Estimate(
-        fair=prompt.text_bytes // 4 + pictures // 4 + audio + 1,
+        fair=prompt.text_bytes // 4 + prompt.images * FAIR_TOKENS_PER_IMAGE + audio + 1,
         most=prompt.text_bytes // 2
-        + pictures
+        + prompt.images * TOKENS_PER_IMAGE
         + -(-prompt.audio_bytes // LEAST_AUDIO_BYTES)
         + TOKENS_PER_MESSAGE_FRAME,
         audio=audio,

@@ -11,6 +11,7 @@ from catalog.snapshot import Model
 from gateway.form import Form, Reasoning
 from gateway.upstreams.openai_chat_dialect import Dialect, effort_of
 
+_THINKING = frozenset({"thinks_by_default", "always_reasons"})
 # Tokens of thought for an effort; none for as many as the model likes.
 _BUDGETS = {"minimal": 1_024, "low": 4_096, "medium": 16_384}
 
@@ -32,6 +33,15 @@ def _amend(fields: dict[str, Any], form: Form, model: Model) -> None:
     if "streams_only" in model.traits or fields.get("enable_thinking"):
         fields["stream"] = True
         fields["stream_options"] = {"include_usage": True}
+    _bound_thoughts(fields, model)
+
+
+def _bound_thoughts(fields: dict[str, Any], model: Model) -> None:
+    # The bound on an answer is none on the thoughts before it, and those are paid for, too.
+    bound = fields.get("max_tokens")
+    thinks = fields.get("enable_thinking", bool(model.traits & _THINKING))
+    if bound is not None and thinks and "reasoning" in model.capabilities:
+        fields["thinking_budget"] = min(bound, fields.get("thinking_budget", bound))
 
 
 QWEN = Dialect(

@@ -238,3 +238,30 @@ def test_packed_sound_in_a_chat_is_held_as_a_long_document(sound: bytes, kind: s
     assert most(sound, kind) >= 200_000
     assert most(wav(8_000, bytes(8_000)), "wav") < 1_000
     assert most(bytes(1_000), "mp3") < 1_000
+
+
+@pytest.mark.parametrize(("size", "times"), [("auto", 1), ("1536x1024", 1), ("3840x2160", 6)])
+def test_a_larger_picture_is_held_by_its_area(size: str, times: int) -> None:
+    asked = ENDPOINTS["/v1/images/generations"].parse(
+        json.dumps({"model": "m", "prompt": "A hat.", "size": size}).encode(), {}
+    )
+
+    assert asked.explicit_max == times * 8_192
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "part"),
+    [
+        (CHAT, "messages", {"type": "image_url", "image_url": {"url": "https://x.example/a.png"}}),
+        (RESPONSES, "input", {"type": "input_image", "image_url": "https://x.example/a.png"}),
+    ],
+)
+def test_a_picture_that_is_not_made_smaller_is_held_larger(
+    path: str, field: str, part: dict[str, Any]
+) -> None:
+    def most(detail: str) -> int:
+        told = {"image_url": part["image_url"] | {"detail": detail}} if path == CHAT else {"detail": detail}
+        return call(path, **{field: [{"role": "user", "content": [part | told]}]}).estimate.most
+
+    # Ten thousand patches, of which some models count each as more than a token.
+    assert most("original") >= 12_000 > most("high") >= 5_000

@@ -41,6 +41,32 @@ def test_thinking_is_switched(reasoning: f.Reasoning, fields: dict[str, Any]) ->
     assert body.get("stream") == (True if fields.get("enable_thinking") else None)
 
 
+@pytest.mark.parametrize(
+    ("reasoning", "trait", "budget"),
+    [
+        (f.Reasoning("high"), "streaming", 100),
+        (f.Reasoning(budget_tokens=9_000), "streaming", 100),
+        (f.Reasoning(budget_tokens=50), "streaming", 50),
+        (f.Reasoning(), "thinks_by_default", 100),
+        (f.Reasoning("none"), "thinks_by_default", None),
+        (f.Reasoning(), "streaming", None),
+    ],
+)
+def test_a_bound_on_the_answer_bounds_the_thoughts(
+    reasoning: f.Reasoning, trait: str, budget: int | None
+) -> None:
+    body = json.loads(
+        OpenAIChat()
+        .prepare(
+            f.Form([HELLO], reasoning=reasoning),
+            attempt(channel=QWEN, model=model(traits=frozenset({trait})), output_bound=100),
+        )
+        .body
+    )
+
+    assert (body["max_tokens"], body.get("thinking_budget")) == (100, budget)
+
+
 def test_a_model_that_only_streams_is_asked_for_a_stream_with_its_usage() -> None:
     body = sent(f.Form([HELLO]), "streams_only")
 
