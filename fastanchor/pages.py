@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from itertools import groupby
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
@@ -14,7 +14,7 @@ from accounts.access import SignedInRequest, signed_in
 from accounts.models import ApiKey, Plan
 from catalog.listing import ListedModel, listed_models
 from catalog.offers import read_product
-from fastanchor import dashboard
+from fastanchor import dashboard, manual
 
 PLACEHOLDER_KEY = "YOUR_KEY"
 FEATURED = tuple(offer.id for offer in read_product())
@@ -52,6 +52,15 @@ def quickstart(request: HttpRequest) -> HttpResponse:
     key = _newest_key(request)
     context = {"plans": Plan.objects.in_bulk(), "newest_key": key, **_snippets(request, _shown(key))}
     return render(request, "site/quickstart.html", context)
+
+
+@require_safe
+def manual_page(request: HttpRequest, name: str) -> HttpResponse:
+    """Show a page of the manual."""
+    if name not in manual.PAGES:
+        raise Http404
+    page = manual.page(name, origin=request.build_absolute_uri("/").rstrip("/"))
+    return render(request, "site/manual.html", {"page": page, "pages": manual.PAGES, "current": name})
 
 
 @signed_in

@@ -12,6 +12,7 @@ urlpatterns = [
     path("", pages.home, name="home"),
     path("pricing/", pages.pricing, name="pricing"),
     path("quickstart/", pages.quickstart, name="quickstart"),
+    path("docs/<slug:name>/", pages.manual_page, name="manual"),
     path("dashboard/", pages.overview, name="dashboard"),
     path("dashboard/live/", live.stream, name="live"),
     path("keys/", include("accounts.urls")),

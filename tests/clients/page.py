@@ -27,11 +27,15 @@ _INTRODUCTION = f"""\
 What speaks to OpenAI or Anthropic speaks to FastAnchor: change the base URL and the key, then name any model. All three
 formats, chat completions, Responses and Messages, reach every model.
 
-`./dev up` prints a base URL and a key for your machine, as used below. Clients that speak OpenAI's formats take it with
-`/v1`, `{ORIGIN}/v1`; Anthropic's own without, `{ORIGIN}`. `GET /v1/models` lists the models.
+Clients that speak OpenAI's formats take the base URL with `/v1`, `{ORIGIN}/v1`; Anthropic's own without, `{ORIGIN}`.
+`GET /v1/models` lists the models.
 
-Each snippet below is part of a program that `./dev clients` runs with the unmodified client, over a socket, on a model of
-each provider: whole answers, streams, tools and refusals."""
+Each snippet below is part of a program that our tests run with the unmodified client, over a socket, on a model of each
+provider: whole answers, streams, tools and refusals.
+
+<!-- repository -->
+`./dev up` prints a base URL and a key for your machine, as used below; `./dev clients` runs the programs.
+<!-- end -->"""
 
 
 @dataclass(frozen=True, slots=True)

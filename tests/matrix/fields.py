@@ -81,7 +81,8 @@ ASKED: dict[str, dict[str, Any]] = {
 }
 
 _HEAD = """\
-# What each protocol can be told
+<!-- Written by `python -m tests.matrix.fields`, which asks every adapter; do not edit by hand. -->
+# What each provider can be told
 
 Any client format reaches any model. What a model's provider cannot be told is handled by one rule:
 
@@ -89,8 +90,7 @@ Any client format reaches any model. What a model's provider cannot be told is h
 - **left out**: the answer means the same without it. The header `x-fa-dropped` names it.
 - **400**: the answer would not be what was asked for. The error names the parameter.
 
-The table is written by `python -m tests.matrix.fields`, which asks every adapter; a test holds it to the truth. It shows a
-model that can do everything by the catalog; a model that lacks tools, pictures, documents, sound or search answers 400
+The table shows a model that can do everything by the catalog; a model that lacks tools, pictures, documents, sound or search answers 400
 before any provider is asked (`GET /v1/models` tells what each can do), and models that take no sampling leave it out.
 Names are those of chat completions; the other formats follow the same rows under their own names.
 
