@@ -22,6 +22,8 @@ PUBLIC = {
     "home": "/",
     "pricing": "/pricing/",
     "quickstart": "/quickstart/",
+    "clients": "/docs/clients/",
+    "formats": "/docs/formats/",
     "login": "/accounts/login/",
     "signup": "/accounts/signup/",
     "password-reset": "/accounts/password/reset/",
