@@ -183,19 +183,20 @@ def _answer_parts(message: _Message, place: int) -> list[f.Part]:
     if message.refusal:
         parts.append(f.Refusal(message.refusal))
     for call in message.tool_calls or ():
-        parts.append(_call(call))
+        # Some servers give their calls no ids, and clients send none back.
+        parts.append(_call(call, call.id or f"function_{place}"))
     if message.function_call:
         called = message.function_call
         parts.append(f.ToolCall(f"function_{place}", called.get("name", ""), called.get("arguments", "")))
     return parts
 
 
-def _call(call: _Call) -> f.ToolCall:
+def _call(call: _Call, call_id: str) -> f.ToolCall:
     if call.type == "custom":
-        return f.ToolCall(call.id, call.custom.get("name", ""), call.custom.get("input", ""), is_custom=True)
+        return f.ToolCall(call_id, call.custom.get("name", ""), call.custom.get("input", ""), is_custom=True)
     google = call.extra_content.google if call.extra_content else None
     seal = google.thought_signature if google else ""
-    return f.ToolCall(call.id, call.function.get("name", ""), call.function.get("arguments") or "", seal=seal)
+    return f.ToolCall(call_id, call.function.get("name", ""), call.function.get("arguments") or "", seal=seal)
 
 
 def _part(part: _Part, place: str) -> f.Part:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -10,8 +11,11 @@ from catalog.snapshot import Model
 from gateway.formats.chat_body import THOUGHT_FIELDS, ChatRequest
 from gateway.formats.chat_form import reasoning_of
 from gateway.upstreams.openai_chat_dialect import SAMPLING, Dialect
+from gateway.upstreams.openai_chat_messages import MAX_CALL_ID
+from gateway.upstreams.wire_names import bounded
 
 _ENCODER = msgspec.json.Encoder()
+_LONG_ID = re.compile(rb'("(?:id|tool_call_id)"\s*:\s*)"([^"\\]{%d,})"' % (MAX_CALL_ID + 1))
 
 
 def adapted(request: ChatRequest, dialect: Dialect, model: Model) -> tuple[dict[str, Any], list[str]]:
@@ -30,8 +34,10 @@ def adapted(request: ChatRequest, dialect: Dialect, model: Model) -> tuple[dict[
         written, left_out = _thoughts(request, dialect, model)
         fields |= written
         dropped += left_out
-    if not dialect.is_own and dialect.thoughts_field != "reasoning_content" and _shows_thoughts(request):
-        fields["messages"] = _without_thoughts(request.messages)
+    if not dialect.is_own:
+        messages = _fit(bytes(request.messages), dialect)
+        if messages is not None:
+            fields["messages"] = messages
     return fields, dropped
 
 
@@ -44,14 +50,39 @@ def _thoughts(request: ChatRequest, dialect: Dialect, model: Model) -> tuple[dic
     return fields | (written or {}), ["reasoning"] if written is None else []
 
 
-def _shows_thoughts(request: ChatRequest) -> bool:
-    return b'"reasoning' in bytes(request.messages)
+def _fit(messages: bytes, dialect: Dialect) -> msgspec.Raw | None:
+    """Return messages without what only another provider understands, for a client echoes what it was sent.
+
+    ``None`` where they are fit as they are. An unescaped ``"id":`` cannot stand inside a JSON string.
+    """
+    fit = messages
+    if b'"tool_call' in messages:
+        fit = _LONG_ID.sub(_bounded, messages)
+    has_thoughts = b'"reasoning' in fit and dialect.thoughts_field != "reasoning_content"
+    if has_thoughts or (b'"extra_content"' in fit and not dialect.has_google_seals):
+        return _without_extras(fit, dialect)
+    return None if fit is messages else msgspec.Raw(fit)
 
 
-def _without_thoughts(messages: msgspec.Raw) -> msgspec.Raw:
-    """Leave out earlier thoughts in another provider's words: a client echoes what it was sent."""
+def _bounded(found: re.Match[bytes]) -> bytes:
+    return b'%b"%b"' % (found[1], bounded(found[2].decode(), MAX_CALL_ID).encode())
+
+
+def _without_extras(messages: bytes, dialect: Dialect) -> msgspec.Raw:
     turns = msgspec.json.decode(messages, type=list[dict[str, msgspec.Raw]])
     for turn in turns:
         turn.pop("reasoning_content", None)
         turn.pop("reasoning", None)
+        if dialect.thoughts_field != "reasoning_details":
+            turn.pop("reasoning_details", None)
+        calls = turn.get("tool_calls")
+        if calls is not None and b'"extra_content"' in bytes(calls) and not dialect.has_google_seals:
+            turn["tool_calls"] = msgspec.Raw(_ENCODER.encode(_without_seals(calls)))
     return msgspec.Raw(_ENCODER.encode(turns))
+
+
+def _without_seals(calls: msgspec.Raw) -> list[dict[str, msgspec.Raw]]:
+    plain = msgspec.json.decode(calls, type=list[dict[str, msgspec.Raw]])
+    for call in plain:
+        call.pop("extra_content", None)
+    return plain

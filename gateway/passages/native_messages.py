@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from catalog.pricing import Usage
 from catalog.snapshot import Channel
@@ -98,13 +98,16 @@ def native_body(asked: MessagesAsked, attempt: Attempt, fields: dict[str, Any]) 
         "inference_geo": None,
     }
     if asked.read.has_strange_thoughts:
-        fields["messages"] = _without_strange_thoughts(body.messages)
+        turns = _without_strange_thoughts(body.messages)
+        fields["messages"] = Raw(_ENCODER.encode(turns))
+        if _demands_thoughts(body) and _lacks_thoughts(turns):
+            fields["thinking"] = UNSET
     if asked.read.has_endless_tool and isinstance(body.tools, Raw):
         fields["tools"] = _with_limits(body.tools)
     return _ENCODER.encode(msgspec.structs.replace(body, **fields))
 
 
-def _without_strange_thoughts(messages: Raw) -> Raw:
+def _without_strange_thoughts(messages: Raw) -> list[dict[str, Any]]:
     """Return the messages without thoughts that Anthropic did not seal, which it would refuse."""
     turns: list[dict[str, Any]] = []
     for turn in _BLOCK_LISTS.decode(messages):
@@ -114,7 +117,29 @@ def _without_strange_thoughts(messages: Raw) -> Raw:
             if not content:
                 continue
         turns.append(turn | {"content": content})
-    return Raw(_ENCODER.encode(turns))
+    return turns
+
+
+def _demands_thoughts(body: body_shapes.MessagesRequest) -> bool:
+    return isinstance(body.thinking, Raw) and body_shapes.THINKING.decode(body.thinking).type == "enabled"
+
+
+def _lacks_thoughts(turns: list[dict[str, Any]]) -> bool:
+    """Tell whether tools were called, and their results come now, without the thoughts that led to it."""
+    for turn in reversed(turns):
+        kinds = [msgspec.json.decode(block["type"]) for block in _blocks(turn["content"])]
+        if msgspec.json.decode(turn["role"]) == "assistant":
+            if not kinds or kinds[0] not in {"thinking", "redacted_thinking"}:
+                return True
+        elif "tool_result" not in kinds:
+            break
+    return False
+
+
+def _blocks(content: Any) -> list[dict[str, Raw]]:
+    if isinstance(content, list):
+        return content
+    return _BLOCK_LISTS.decode(content) if bytes(content).startswith(b"[") else []
 
 
 def _is_strange(block: dict[str, Raw]) -> bool:
@@ -152,7 +177,10 @@ class NativeMessages:
         headers = request_headers(
             attempt.route.channel, attempt.headers, attempt.model, is_stream=asked.is_stream, is_native=True
         )
-        return Prepared(TARGET, headers, native_body(asked, attempt, fields), dropped)
+        body = native_body(asked, attempt, fields)
+        if fields.get("thinking") is UNSET:
+            dropped = (*dropped, "reasoning")
+        return Prepared(TARGET, headers, body, dropped)
 
     def answer(self, body: bytes, attempt: Attempt) -> Answer:
         """See ``Passage.answer``."""

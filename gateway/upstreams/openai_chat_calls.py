@@ -9,7 +9,7 @@ import msgspec
 
 from fastanchor.lib.ids import new_id
 from gateway.events import Event, ToolBegan, ToolDelta
-from gateway.upstreams.openai_chat_messages import ToolNames
+from gateway.upstreams.wire_names import CalledNames
 
 
 class FunctionDelta(msgspec.Struct):
@@ -78,7 +78,7 @@ class _Call:
 class CallReader:
     """Follows the tool calls of one choice."""
 
-    def __init__(self, choice: int, names: ToolNames) -> None:
+    def __init__(self, choice: int, names: CalledNames) -> None:
         self._choice = choice
         self._names = names
         self._numbers = CallNumbers()
@@ -98,7 +98,7 @@ class CallReader:
             call.held = ""
 
     def _begin(self, call: _Call, delta: CallDelta, upstream_name: str) -> ToolBegan:
-        call.name, namespace = self._names.named(upstream_name)
+        call.name, namespace = self._names.of(upstream_name)
         return ToolBegan(
             key=call.key,
             id=call.id or new_id("call"),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -15,34 +14,29 @@ from gateway import form as f
 from gateway.upstreams import tools
 from gateway.upstreams.base import CannotExpress
 from gateway.upstreams.openai_chat_dialect import Dialect
+from gateway.upstreams.wire_names import bounded, wire_name
 
-_UNFIT = re.compile(r"[^a-zA-Z0-9_-]")
-_MAX_NAME = 64
-
-
-def function_name(name: str, namespace: str) -> str:
-    """Return the name under which chat completions can call a tool: no namespace, 64 plain characters."""
-    full = f"{namespace}__{name}" if namespace else name
-    if len(full) <= _MAX_NAME and not _UNFIT.search(full):
-        return full
-    mark = hashlib.blake2s(full.encode(), digest_size=4).hexdigest()
-    return f"{_UNFIT.sub('_', full)[: _MAX_NAME - 9]}_{mark}"
+# OpenAI takes no longer ids; no server needs longer ones.
+MAX_CALL_ID = 40
 
 
-class ToolNames:
-    """Finds the tool that a chat model called, which may have another name in the form."""
-
-    def __init__(self, tools: Iterable[f.Tool]) -> None:
-        self._tools = {
-            function_name(tool.name, tool.namespace): tool
-            for tool in tools
-            if isinstance(tool, f.FunctionTool | f.CustomTool)
-        }
-
-    def named(self, name: str) -> tuple[str, str]:
-        """Return the form's name and namespace of a tool."""
-        tool = self._tools.get(name)
-        return (name, "") if tool is None else (tool.name, tool.namespace)
+def _results_first(messages: list[f.Message]) -> Iterator[f.Message]:
+    """Yield the turns, those with results right behind the calls: elsewhere a user may speak while a tool runs."""
+    between: list[f.Message] = []
+    for message in messages:
+        if message.role == "assistant":
+            yield from between
+            between = []
+        elif between and any(isinstance(part, f.ToolResult) for part in message.parts):
+            yield f.Message("user", [part for part in message.parts if isinstance(part, f.ToolResult)])
+            others: list[f.Part] = [part for part in message.parts if not isinstance(part, f.ToolResult)]
+            between += [f.Message(message.role, others, message.name)] if others else []
+            continue
+        elif not any(isinstance(part, f.ToolResult) for part in message.parts):
+            between.append(message)
+            continue
+        yield message
+    yield from between
 
 
 class MessagesWriter:
@@ -55,7 +49,7 @@ class MessagesWriter:
 
     def write(self, messages: list[f.Message]) -> list[dict[str, Any]]:
         """Return all messages; raises ``CannotExpress``."""
-        for message in messages:
+        for message in _results_first(messages):
             if message.role == "assistant":
                 self._messages.append(self._assistant(message))
             else:
@@ -126,7 +120,7 @@ class MessagesWriter:
         if call.is_custom and self._dialect.has_custom_tools:
             return {"id": call_id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
         function = {
-            "name": function_name(call.name, call.namespace),
+            "name": wire_name(call.name, call.namespace),
             "arguments": tools.wrapped(call) or "{}",
         }
         written: dict[str, Any] = {"id": call_id, "type": "function", "function": function}
@@ -136,7 +130,9 @@ class MessagesWriter:
 
     def _call_id(self, call_id: str) -> str:
         size = self._dialect.call_id_size
-        if not size or (len(call_id) == size and call_id.isalnum() and call_id.isascii()):
+        if not size:
+            return bounded(call_id, MAX_CALL_ID)
+        if len(call_id) == size and call_id.isalnum() and call_id.isascii():
             return call_id
         return hashlib.blake2s(call_id.encode()).hexdigest()[:size]
 
@@ -235,7 +231,7 @@ def write_tools(form: f.Form, dialect: Dialect, model: Model) -> tuple[dict[str,
 
 
 def _tool(tool: f.FunctionTool | f.CustomTool, dialect: Dialect) -> dict[str, Any]:
-    described: dict[str, Any] = {"name": function_name(tool.name, tool.namespace)}
+    described: dict[str, Any] = {"name": wire_name(tool.name, tool.namespace)}
     if tool.description:
         described["description"] = tool.description
     if isinstance(tool, f.CustomTool):
@@ -292,4 +288,4 @@ def _choice(offer: tools.Offer, *, is_cut: bool) -> Any:
 def _named(tool: f.FunctionTool | f.CustomTool) -> dict[str, Any]:
     if isinstance(tool, f.CustomTool):
         return {"type": "custom", "custom": {"name": tool.name}}
-    return {"type": "function", "function": {"name": function_name(tool.name, tool.namespace)}}
+    return {"type": "function", "function": {"name": wire_name(tool.name, tool.namespace)}}

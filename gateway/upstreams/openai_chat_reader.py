@@ -30,7 +30,7 @@ from gateway.form import Form, WebSearch
 from gateway.upstreams import openai_wire
 from gateway.upstreams.base import BadAnswer
 from gateway.upstreams.openai_chat_calls import CallDelta, CallReader, FunctionDelta
-from gateway.upstreams.openai_chat_messages import ToolNames
+from gateway.upstreams.wire_names import CalledNames
 
 
 class _Delta(msgspec.Struct):
@@ -106,7 +106,7 @@ class ChatReader:
     """Reads one answer; see ``Reader``."""
 
     def __init__(self, form: Form) -> None:
-        self._names = ToolNames(form.tools)
+        self._names = CalledNames(form.tools)
         self._has_search = any(isinstance(tool, WebSearch) for tool in form.tools)
         self._calls: dict[int, CallReader] = {}
         self._ended: set[int] = set()

@@ -18,6 +18,7 @@ from gateway.upstreams.openai_responses_reader import ResponsesReader, read_answ
 from gateway.upstreams.openai_responses_request import Request
 from gateway.upstreams.openai_responses_wire import MAX_EVENT_BYTES, TARGET
 from gateway.upstreams.sse import EventSplitter
+from gateway.upstreams.wire_names import OwnNames
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -41,11 +42,11 @@ class OpenAIResponses(Remembering):
 
     def answer(self, body: bytes, form: Form) -> Result:
         """See ``Adapter.answer``."""
-        return read_answer(body)
+        return read_answer(body, OwnNames(form.tools))
 
     def reader(self, form: Form) -> ResponsesReader:
         """See ``Adapter.reader``."""
-        return ResponsesReader()
+        return ResponsesReader(OwnNames(form.tools))
 
     def splitter(self) -> Splitter:
         """See ``Adapter.splitter``."""

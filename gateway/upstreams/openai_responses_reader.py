@@ -30,6 +30,7 @@ from gateway.upstreams import openai_responses_wire as wire
 from gateway.upstreams.base import BadAnswer
 from gateway.upstreams.openai_responses_request import PROTOCOL
 from gateway.upstreams.openai_wire import Token, logprobs_of
+from gateway.upstreams.wire_names import OwnNames
 
 _EVENT = msgspec.json.Decoder(wire.StreamEvent)
 _RESPONSE = msgspec.json.Decoder(wire.Response)
@@ -51,7 +52,8 @@ def read_event(event: bytes) -> wire.StreamEvent:
 class ResponsesReader:
     """Reads the events of one response."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: OwnNames) -> None:
+        self._names = names
         self._ways: dict[str, Callable[[wire.StreamEvent], list[Event]]] = {
             "response.created": self._created,
             "response.output_item.added": self._added,
@@ -108,7 +110,11 @@ class ResponsesReader:
         is_custom = item.type == "custom_tool_call"
         return [
             ToolBegan(
-                key, item.call_id or item.id or "", item.name or "", is_custom, namespace=item.namespace or ""
+                key,
+                item.call_id or item.id or "",
+                self._names.of(item.name or ""),
+                is_custom,
+                namespace=item.namespace or "",
             )
         ]
 
@@ -211,7 +217,7 @@ def read_response(body: bytes) -> wire.Response:
     return response
 
 
-def read_answer(body: bytes) -> Result:
+def read_answer(body: bytes, names: OwnNames) -> Result:
     """Read a whole answer; raises ``BadAnswer``."""
     response = read_response(body)
     parts: list[AnswerPart] = []
@@ -224,7 +230,7 @@ def read_answer(body: bytes) -> Result:
                 cited for each in part.annotations or () if (cited := _source(each, length)) is not None
             ]
             logprobs = _given(part.logprobs) or logprobs
-        parts += _parts(item)
+        parts += _parts(item, names)
     choice = Choice(parts, wire.reason_of(response), citations=citations, logprobs=logprobs)
     return Result(
         [choice],
@@ -234,7 +240,7 @@ def read_answer(body: bytes) -> Result:
     )
 
 
-def _parts(item: wire.Item) -> list[AnswerPart]:
+def _parts(item: wire.Item, names: OwnNames) -> list[AnswerPart]:
     if item.type == "message":
         return [
             Text(part.text or "", phase=item.phase or "")
@@ -249,7 +255,7 @@ def _parts(item: wire.Item) -> list[AnswerPart]:
         return [thought] if thought.text or seal else []
     if item.type in wire.CALLS:
         is_custom = item.type == "custom_tool_call"
-        called, name = item.call_id or item.id or "", item.name or ""
+        called, name = item.call_id or item.id or "", names.of(item.name or "")
         return [
             ToolCall(called, name, _arguments_of(item), is_custom=is_custom, namespace=item.namespace or "")
         ]

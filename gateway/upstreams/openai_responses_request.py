@@ -11,11 +11,13 @@ from gateway import form as f
 from gateway.asked import MOST_SEARCHES, Attempt
 from gateway.upstreams.base import CannotExpress
 from gateway.upstreams.tools import Offer, offer
+from gateway.upstreams.wire_names import bounded, plain
 
 # The protocol's name in ``form.Thinking.origin`` and ``form.Foreign.origin``.
 PROTOCOL = "responses"
 # OpenAI refuses to be bounded closer.
 LEAST_OUTPUT = 16
+_MAX_CALL_ID = 64
 # Budgets of other protocols, as the efforts that come near.
 _EFFORTS: tuple[tuple[int, f.Effort], ...] = ((0, "minimal"), (4_096, "low"), (16_384, "medium"))
 _SAMPLING = ("temperature", "top_p")
@@ -59,8 +61,10 @@ class Request:
     def _write_messages(self) -> None:
         turns = self._form.messages
         first = turns[0] if turns else None
+        # Instructions alone are no input.
         if (
             first is not None
+            and len(turns) > 1
             and first.role == "system"
             and all(isinstance(part, f.Text) for part in first.parts)
         ):
@@ -260,7 +264,7 @@ def _file(part: f.File) -> dict[str, Any]:
 
 
 def _call(part: f.ToolCall) -> dict[str, Any]:
-    call: dict[str, Any] = {"call_id": part.id, "name": part.name}
+    call: dict[str, Any] = {"call_id": bounded(part.id, _MAX_CALL_ID), "name": plain(part.name)}
     if part.namespace:
         call["namespace"] = part.namespace
     if part.is_custom:
@@ -273,7 +277,7 @@ def _result(part: f.ToolResult) -> dict[str, Any]:
     output: Any = [content for each in part.parts if (content := _content(each, is_answer=False))]
     if all(isinstance(each, f.Text) for each in part.parts):
         output = "\n".join(each.text for each in part.parts if isinstance(each, f.Text))
-    return {"type": kind, "call_id": part.call_id, "output": output}
+    return {"type": kind, "call_id": bounded(part.call_id, _MAX_CALL_ID), "output": output}
 
 
 def _tools(tools: Iterable[f.Tool]) -> Iterable[Any]:
@@ -300,14 +304,14 @@ def _tool(tool: f.Tool) -> Any:
         case f.FunctionTool():
             return {
                 "type": "function",
-                "name": tool.name,
+                "name": plain(tool.name),
                 "description": tool.description or None,
                 "parameters": tool.parameters if tool.parameters is not None else _NO_PARAMETERS,
                 # Without a word OpenAI would bend the schema into its strict subset.
                 "strict": bool(tool.strict),
             }
         case f.CustomTool():
-            custom: dict[str, Any] = {"type": "custom", "name": tool.name}
+            custom: dict[str, Any] = {"type": "custom", "name": plain(tool.name)}
             if tool.description:
                 custom["description"] = tool.description
             return custom | ({"format": _format(tool.format)} if tool.format is not None else {})
@@ -352,9 +356,9 @@ def _choice(offered: Offer) -> Any:
 def _named(name: str, tools: tuple[f.Tool, ...]) -> dict[str, str]:
     for tool in tools:
         if isinstance(tool, f.CustomTool) and tool.name == name:
-            return {"type": "custom", "name": name}
+            return {"type": "custom", "name": plain(name)}
         if isinstance(tool, f.WebSearch) and name == "web_search":
             return {"type": "web_search"}
         if isinstance(tool, f.ForeignTool) and tool.kind == name:
             return {"type": name}
-    return {"type": "function", "name": name}
+    return {"type": "function", "name": plain(name)}

@@ -1,6 +1,6 @@
-"""Names, ids and arguments of functions as Anthropic, Gemini and Amazon Bedrock take them, and the way back.
+"""Names, ids and arguments of functions as upstreams take them, and the way back.
 
-None knows namespaces; names and ids have 64 plain characters; arguments are objects.
+Few know namespaces; names have 64 plain characters, ids as many or fewer; arguments may have to be objects.
 """
 
 from __future__ import annotations
@@ -30,6 +30,28 @@ def plain(full: str) -> str:
         return full
     mark = hashlib.blake2s(full.encode("utf-8", "replace"), digest_size=4).hexdigest()
     return f"{_UNFIT.sub('_', full)[: _MAX_NAME - 9]}_{mark}"
+
+
+def bounded(call_id: str, most: int) -> str:
+    """Return an id of at most ``most`` characters: the same one for the same id."""
+    if len(call_id) <= most:
+        return call_id
+    mark = hashlib.blake2s(call_id.encode("utf-8", "replace"), digest_size=8).hexdigest()
+    return f"{call_id[: most - 17]}_{mark}"
+
+
+class OwnNames:
+    """Finds the name in the form of a tool that was called where namespaces are known, so that only names differ."""
+
+    __slots__ = ("_names",)
+
+    def __init__(self, tools: Iterable[Tool]) -> None:
+        own = [tool.name for tool in tools if isinstance(tool, FunctionTool | CustomTool)]
+        self._names = {plain(name): name for name in own}
+
+    def of(self, called: str) -> str:
+        """Return a name; one that nobody declared stays as it is."""
+        return self._names.get(called, called)
 
 
 class CalledNames:

@@ -16,7 +16,7 @@ from gateway.assembly import Assembly
 from gateway.events import Choice, Done, Event, Result
 from gateway.upstreams.base import BadAnswer, CannotExpress
 from gateway.upstreams.openai_chat import OpenAIChat
-from gateway.upstreams.openai_chat_messages import function_name
+from gateway.upstreams.wire_names import wire_name
 from tests.gateway.attempts import attempt, channel, model
 from tests.gateway.upstreams.recordings import needed, recorded
 
@@ -146,7 +146,7 @@ def test_a_name_that_chat_does_not_know_is_found_again() -> None:
         f.ToolCall("c0", "dotted.name", "{}", namespace="files"),
         f.ToolCall("c1", "x" * 100, "{}"),
     ]
-    assert function_name("plain", "") == "plain"
+    assert wire_name("plain", "") == "plain"
 
 
 def test_what_only_tunes_is_left_out_and_named() -> None:
