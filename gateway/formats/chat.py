@@ -8,12 +8,12 @@ import msgspec
 
 from catalog.pricing import Usage
 from gateway.asked import MOST_SEARCHES, NO_UNITS, Attempt, Prompt
-from gateway.errors import GatewayError
 from gateway.events import Result
 from gateway.form import Form
 from gateway.formats.chat_body import ChatRequest, parse_chat
 from gateway.formats.chat_form import form_of
 from gateway.formats.chat_writer import ChatWriter, render
+from gateway.formats.manners import OpenAiManners
 
 # Where the form's names differ from this format's own.
 _PARAMS = {
@@ -55,12 +55,12 @@ class ChatAsked:
         return self._form
 
 
-class Chat:
+class Chat(OpenAiManners):
     """The format of ``/v1/chat/completions``."""
 
     name = "chat"
-    content_type = "application/json"
     kind = "chat"
+    params = _PARAMS
 
     def parse(self, body: bytes, headers: Mapping[str, str]) -> ChatAsked:
         """See ``Format.parse``."""
@@ -77,15 +77,3 @@ class Chat:
         return ChatWriter(
             attempt, wants_usage=attempt.asked.wants_usage, hides_thoughts=attempt.asked.body.hides_thoughts
         )
-
-    def param(self, field: str) -> str:
-        """See ``Format.param``."""
-        return _PARAMS.get(field, field)
-
-    def refusal(self, error: GatewayError, request_id: str) -> tuple[int, bytes]:
-        """See ``Format.refusal``."""
-        return error.status, error.body()
-
-    def headers(self, request_id: str) -> list[tuple[str, str]]:
-        """See ``Format.headers``."""
-        return [("x-request-id", request_id)]

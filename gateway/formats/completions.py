@@ -20,6 +20,7 @@ from gateway.errors import GatewayError, InvalidRequest
 from gateway.events import Choice, Event, Finished, RefusalDelta, Result, TextDelta
 from gateway.formats.chat_body import Count, Penalty, Share, Short, StreamOptions, Temperature
 from gateway.formats.chat_writer import completion_id, usage_object
+from gateway.formats.manners import OpenAiManners
 from gateway.formats.reading import read
 
 _ENCODER = msgspec.json.Encoder()
@@ -154,12 +155,12 @@ def _refuse_unsupported(body: CompletionRequest) -> None:
         raise InvalidRequest("'stream_options' needs 'stream': true.", param="stream_options")
 
 
-class Completions:
+class Completions(OpenAiManners):
     """The format of ``/v1/completions``."""
 
     name = "completions"
-    content_type = "application/json"
     kind = "chat"
+    params = _PARAMS
 
     def parse(self, body: bytes, headers: Mapping[str, str]) -> CompletionAsked:
         """See ``Format.parse``."""
@@ -179,18 +180,6 @@ class Completions:
         """See ``TextFormat.writer``."""
         assert isinstance(attempt.asked, CompletionAsked)
         return CompletionWriter(attempt, attempt.asked)
-
-    def param(self, field: str) -> str:
-        """See ``Format.param``."""
-        return _PARAMS.get(field, field)
-
-    def refusal(self, error: GatewayError, request_id: str) -> tuple[int, bytes]:
-        """See ``Format.refusal``."""
-        return error.status, error.body()
-
-    def headers(self, request_id: str) -> list[tuple[str, str]]:
-        """See ``Format.headers``."""
-        return [("x-request-id", request_id)]
 
 
 def _head(attempt: Attempt, created: int) -> dict[str, Any]:

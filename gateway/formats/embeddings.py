@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Meta, Raw
 
 from gateway.asked import Prompt
-from gateway.formats.passed_on import OpenAiManners, PassedOn
+from gateway.formats.manners import OpenAiManners
+from gateway.formats.passed_on import PassedOn
 from gateway.formats.reading import read
 
 # OpenAI's own bound on the number of texts.

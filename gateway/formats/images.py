@@ -10,7 +10,8 @@ from msgspec import Meta
 
 from gateway.asked import NO_UNITS, Prompt
 from gateway.errors import InvalidRequest
-from gateway.formats.passed_on import OpenAiManners, PassedOn
+from gateway.formats.manners import OpenAiManners
+from gateway.formats.passed_on import PassedOn
 from gateway.formats.reading import read
 
 # The most that OpenAI's table gives a picture is 6,240 (high quality, 1536 x 1024).

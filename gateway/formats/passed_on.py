@@ -1,4 +1,4 @@
-"""What is asked on the paths that are passed on as they are, and the manners that they share.
+"""What is asked on the paths that are passed on as they are.
 
 Embeddings, moderations, pictures, speech and transcriptions have one shape each, OpenAI's; only the money differs.
 """
@@ -11,7 +11,7 @@ import msgspec
 
 from catalog.pricing import Usage
 from gateway.asked import NO_UNITS, Prompt
-from gateway.errors import GatewayError, InvalidRequest
+from gateway.errors import InvalidRequest
 from gateway.form import Form
 
 B = TypeVar("B", bound=msgspec.Struct)
@@ -42,21 +42,3 @@ class PassedOn(Generic[B]):
     def form(self) -> Form:
         """Raise ``InvalidRequest``: there is no other way to say it."""
         raise InvalidRequest("No channel to this model serves this path.", param="model")
-
-
-class OpenAiManners:
-    """Errors, headers and names as OpenAI's SDKs expect them."""
-
-    content_type = "application/json"
-
-    def param(self, field: str) -> str:
-        """See ``Format.param``."""
-        return field
-
-    def refusal(self, error: GatewayError, request_id: str) -> tuple[int, bytes]:
-        """See ``Format.refusal``."""
-        return error.status, error.body()
-
-    def headers(self, request_id: str) -> list[tuple[str, str]]:
-        """See ``Format.headers``."""
-        return [("x-request-id", request_id)]

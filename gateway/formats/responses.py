@@ -10,10 +10,10 @@ from msgspec import UNSET, Raw
 from catalog.pricing import Usage
 from gateway import form as f
 from gateway.asked import MOST_SEARCHES, NO_UNITS, Attempt, Prompt
-from gateway.errors import GatewayError
 from gateway.events import Result
 from gateway.formats import responses_items as i
 from gateway.formats.chat_body import PICTURES_AS_THEY_ARE
+from gateway.formats.manners import OpenAiManners
 from gateway.formats.recordings import is_dense
 from gateway.formats.responses_body import ResponsesRequest, read_body
 from gateway.formats.responses_form import form_of
@@ -106,12 +106,12 @@ class ResponsesAsked:
         return self._form
 
 
-class Responses:
+class Responses(OpenAiManners):
     """The format of ``/v1/responses``."""
 
     name = "responses"
-    content_type = "application/json"
     kind = "chat"
+    params = _PARAMS
 
     def parse(self, body: bytes, headers: Mapping[str, str]) -> ResponsesAsked:
         """See ``Format.parse``."""
@@ -124,18 +124,6 @@ class Responses:
     def writer(self, attempt: Attempt) -> ResponsesWriter:
         """See ``TextFormat.writer``."""
         return ResponsesWriter(attempt)
-
-    def param(self, field: str) -> str:
-        """See ``Format.param``."""
-        return _PARAMS.get(field, field)
-
-    def refusal(self, error: GatewayError, request_id: str) -> tuple[int, bytes]:
-        """See ``Format.refusal``."""
-        return error.status, error.body()
-
-    def headers(self, request_id: str) -> list[tuple[str, str]]:
-        """See ``Format.headers``."""
-        return [("x-request-id", request_id)]
 
 
 def _bounded(tool: f.Tool, most: int | None) -> f.Tool:

@@ -10,7 +10,8 @@ from msgspec import Meta
 
 from gateway.asked import NO_UNITS, Prompt
 from gateway.errors import InvalidRequest
-from gateway.formats.passed_on import OpenAiManners, PassedOn
+from gateway.formats.manners import OpenAiManners
+from gateway.formats.passed_on import PassedOn
 from gateway.formats.reading import read
 
 # A second of speech is about 20 tokens and 15 characters; slow voices and pauses take several times as long.

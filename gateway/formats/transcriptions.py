@@ -12,7 +12,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from gateway.asked import NO_UNITS, Prompt
 from gateway.errors import InvalidRequest
-from gateway.formats.passed_on import OpenAiManners, PassedOn
+from gateway.formats.manners import OpenAiManners
+from gateway.formats.passed_on import PassedOn
 from gateway.formats.reading import explain
 from gateway.formats.recordings import seconds_of
 
