@@ -11,15 +11,18 @@ import logging
 import time
 from dataclasses import dataclass
 
+import msgspec
+
 from billing.holds import HoldsUnavailable
 from billing.spool import Checkpoint, SpoolFull
+from catalog.pricing import Usage
 from gateway.call import Call, Outcome
 from gateway.errors import GatewayError, ServiceUnavailable, UpstreamError
 from gateway.passages.base import Answer, RememberingStream, StreamTranslator
 from gateway.reply import Reply
 from gateway.runtime import Gateway
 from gateway.stages.dispatch import Stream, remember
-from gateway.stages.reserve import STREAM_STEP, estimated_cost, estimated_usage
+from gateway.stages.reserve import ASSUMED_MAX_OUTPUT, STREAM_STEP, estimated_cost, estimated_usage
 from gateway.upstreams.base import BadAnswer
 from gateway.upstreams.faults import UpstreamBroken, UpstreamTimeout, UpstreamTooLarge
 
@@ -29,6 +32,8 @@ CHECKPOINT_S = 1.0
 # An upstream that ignores an explicit maximum is stopped; our estimate may be twice the real number.
 EXPLICIT_SLACK = 2
 EXPLICIT_FLOOR = 64
+# A report of so many times what a model can read, or of what was ordered, is a mistake that no caller pays for.
+BELIEVED_TIMES = 10
 # No status reached the caller; the number is nginx's custom for it.
 CLIENT_CLOSED_REQUEST = 499
 
@@ -173,11 +178,12 @@ def _checkpoint(gateway: Gateway, call: Call, progress: _Progress, now: float) -
 
 def _died(call: Call, translator: StreamTranslator, progress: _Progress, error: GatewayError) -> Outcome:
     is_our_fault = not isinstance(error, UpstreamError)
+    usage = _believed(call, translator.usage)
     return Outcome(
         "free" if is_our_fault else "upstream_died",
         200,
-        translator.usage or estimated_usage(call, progress.passed_on),
-        is_estimated=translator.usage is None,
+        usage or estimated_usage(call, progress.passed_on),
+        is_estimated=usage is None,
         is_free=is_our_fault,
         finish_reason="error",
         error_code=error.code,
@@ -186,7 +192,7 @@ def _died(call: Call, translator: StreamTranslator, progress: _Progress, error: 
 
 
 def _finished(call: Call, translator: StreamTranslator, progress: _Progress, reply: Reply) -> Outcome:
-    usage = translator.usage
+    usage = _believed(call, translator.usage)
     is_estimated = usage is None
     if usage is None:
         usage = estimated_usage(call, progress.passed_on)
@@ -203,6 +209,24 @@ def _finished(call: Call, translator: StreamTranslator, progress: _Progress, rep
     )
 
 
+def _believed(call: Call, usage: Usage | None) -> Usage | None:
+    """Return what an upstream reports, unless it is beyond what the model could; nothing that was not ordered."""
+    if usage is None:
+        return None
+    ordered, window = call.asked.most_units, call.model.context_window or ASSUMED_MAX_OUTPUT
+    # Many texts that are embedded at once may be more than the model reads of one.
+    most = BELIEVED_TIMES * max(window * call.asked.choices, call.estimate.most)
+    if (
+        max(usage.input_tokens, usage.output_tokens) > most
+        or usage.seconds > BELIEVED_TIMES * ordered.seconds
+    ):
+        logger.error("gateway.relay.unbelievable_usage", extra={"request": call.request.id})
+        return None
+    if usage.searches > BELIEVED_TIMES * ordered.searches:
+        return msgspec.structs.replace(usage, searches=BELIEVED_TIMES * ordered.searches)
+    return usage
+
+
 def left_unfinished(call: Call) -> Outcome:
     """Return the outcome of a whole answer that did not come within the time for which we drain."""
     return Outcome("client_left", CLIENT_CLOSED_REQUEST, estimated_usage(call, 0), is_estimated=True)
@@ -210,7 +234,7 @@ def left_unfinished(call: Call) -> Outcome:
 
 def answered(call: Call, answer: Answer, reply: Reply) -> Outcome:
     """Return the outcome of a whole answer."""
-    usage = answer.usage
+    usage = reported = _believed(call, answer.usage)
     if usage is None:
         usage = estimated_usage(call, answer.text_tokens)
     is_free = not answer.has_output and not usage.output_tokens
@@ -218,7 +242,7 @@ def answered(call: Call, answer: Answer, reply: Reply) -> Outcome:
         "client_left" if reply.is_left else "free" if is_free else "completed",
         200,
         usage,
-        is_estimated=answer.usage is None,
+        is_estimated=reported is None,
         is_free=is_free,
         finish_reason=answer.finish_reason,
         upstream_id=answer.upstream_id,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from accounts.archive import ArchiveFull, Kept
 from billing.spool import Usage
 from gateway import background
 from gateway.call import Request
@@ -286,6 +287,39 @@ async def test_input_that_is_too_large_for_the_background_is_refused_and_costs_n
     reply, body = await _answer(house, input="x" * 100_001, background=True)
 
     assert (reply.status, body["error"]["param"]) == (400, "input")
+    assert house.upstream.bodies == []
+    assert house.holds == {}
+
+
+def _fill(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the organization have kept as much as it may."""
+
+    async def full(_kept: Kept) -> None:
+        raise ArchiveFull
+
+    monkeypatch.setattr(house.gateway.archive, "keep", full)
+
+
+async def test_a_full_archive_costs_the_storing_and_not_the_answer(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fill(house, monkeypatch)
+
+    reply, body = await _answer(house)
+
+    assert (reply.status, body["store"]) == (200, False)
+    assert ("x-fa-not-stored", "full") in reply.headers
+    assert "x-fa-degraded" not in dict(reply.headers)
+
+
+async def test_no_background_work_is_begun_for_a_full_archive(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fill(house, monkeypatch)
+
+    reply, body = await _answer(house, background=True)
+
+    assert (reply.status, body["error"]["param"]) == (400, "background")
     assert house.upstream.bodies == []
     assert house.holds == {}
 
