@@ -52,6 +52,7 @@ def offer(
 
     ``has_search`` and ``has_custom`` tell what the protocol itself knows.
     """
+    _refuse_unknown(form)
     tools: list[Tool] = []
     missing: list[str] = []
     for tool in form.tools:
@@ -68,6 +69,20 @@ def offer(
         _choice(form.tool_choice, tools, missing),
         tuple(f"tools.{kind}" for kind in dict.fromkeys(missing)),
     )
+
+
+def _refuse_unknown(form: Form) -> None:
+    """Raise ``CannotExpress`` where a tool must be called that the caller did not declare."""
+    if form.tool_choice.mode != "required":
+        return
+    if not form.tools:
+        raise CannotExpress("tool_choice", "A tool must be called, but 'tools' names none.")
+    known = {name_of(tool) for tool in form.tools}
+    for name in form.tool_choice.names:
+        if name not in known:
+            raise CannotExpress(
+                "tool_choice", f"The tool '{name}' must be called, but 'tools' does not name it."
+            )
 
 
 def _choice(choice: ToolChoice, tools: list[Tool], missing: list[str]) -> ToolChoice:

@@ -124,3 +124,11 @@ def test_calls_that_a_protocol_made_itself_are_left_alone() -> None:
         f.ToolCall("c0", "patch", "x", is_custom=True),
         native,
     ]
+
+
+@pytest.mark.parametrize("tools", [[], [LOOK]])
+def test_a_tool_that_nobody_declared_cannot_be_demanded(tools: list[f.Tool]) -> None:
+    with pytest.raises(CannotExpress) as caught:
+        offer(form("leap", mode="required", tools=tools), frozenset(), protocol="chat")
+
+    assert caught.value.field == "tool_choice"
