@@ -275,7 +275,10 @@ async def _refuse(exchange: Exchange, route: Route, passage: Passage) -> None:
         logger.error(
             "gateway.channel.credential_refused", extra={"channel": route.channel.id, "status": status}
         )
-        raise AttemptFailed(f"status {status}", can_repeat=False, has_answered=False, pause_s=REFUSED_PAUSE_S)
+        # A 403 may be about what this caller asked for, such as a beta or a video that is not ours to use: then one
+        # caller must not take the channel from all others. If it is about us, it comes again at once.
+        pause_s = 0.0 if status == 403 else REFUSED_PAUSE_S
+        raise AttemptFailed(f"status {status}", can_repeat=False, has_answered=False, pause_s=pause_s)
     if status == 429:
         raise AttemptFailed(
             "status 429", can_repeat=False, has_answered=False, pause_s=_retry_after(exchange)

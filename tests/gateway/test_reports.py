@@ -61,3 +61,27 @@ async def test_the_last_report_of_several_counts(house: House, upstream: Upstrea
 
     (record,) = house.records(Usage)
     assert (record.input_tokens, record.output_tokens, record.is_estimated) == (10, 5, False)
+
+
+async def test_what_one_caller_may_not_ask_for_takes_the_channel_from_nobody(
+    house: House, upstream: Upstream
+) -> None:
+    forbidden = upstream.says(whole(b'{"error":{"message":"not for this account"}}', "403 Forbidden"))
+    fine = upstream.script
+
+    for script, expected in ((forbidden, 503), (fine, 200), *[(forbidden, 503)] * 5, (fine, 503)):
+        upstream.script = script
+        assert (await house.answer())[0] == expected
+    assert len(upstream.bodies) == 7
+
+
+async def test_a_credential_that_is_refused_takes_the_channel_out_at_once(
+    house: House, upstream: Upstream
+) -> None:
+    fine, upstream.script = upstream.script, upstream.says(whole(b"{}", "401 Unauthorized"))
+    first, _ = await house.answer()
+    upstream.script = fine
+
+    second, _ = await house.answer()
+
+    assert (first, second, len(upstream.bodies)) == (503, 503, 1)
