@@ -12,7 +12,7 @@ from gateway.asked import MOST_SEARCHES, Attempt
 from gateway.form import ForeignTool, Form, FunctionTool, ResponseFormat, Tool, ToolChoice, WebSearch
 from gateway.upstreams.anthropic_answer import ORIGIN
 from gateway.upstreams.anthropic_names import ANSWER_TOOL
-from gateway.upstreams.anthropic_schema import enforceable
+from gateway.upstreams.anthropic_schema import enforceable, is_enforceable
 from gateway.upstreams.anthropic_thinking import Thinking, thinking_of
 from gateway.upstreams.anthropic_turns import (
     Block,
@@ -111,7 +111,7 @@ def _add_tools(
     mode: dict[str, Any] = {"type": {"required": "any"}.get(choice.mode, choice.mode)}
     if choice.mode == "required" and len(written) == 1:
         mode = {"type": "tool", "name": written[0]["name"]}
-    wants_answer_tool = form.response_format.kind == "json_schema" and "json_schema" not in model.capabilities
+    wants_answer_tool = form.response_format.kind == "json_schema" and not _can_enforce(form, model)
     if wants_answer_tool and (choice.mode != "required" or not written):
         may_call = bool(written) and choice.mode == "auto"
         mode = {"type": "any"} if may_call else {"type": "tool", "name": ANSWER_TOOL}
@@ -176,12 +176,23 @@ def _search(tool: WebSearch) -> dict[str, Any]:
 
 
 def _answer_tool(wanted: ResponseFormat) -> dict[str, Any]:
-    schema = msgspec.json.decode(wanted.schema) if wanted.schema is not None else _NO_SCHEMA
+    schema: Any = msgspec.json.decode(wanted.schema) if wanted.schema is not None else _NO_SCHEMA
+    if not isinstance(schema, dict) or schema.get("type", "object") != "object":
+        raise CannotExpress("response_format", "This model can only be held to the schema of a JSON object.")
     return {
         "name": ANSWER_TOOL,
         "description": f"Give the final answer to the user. {wanted.description}".strip(),
-        "input_schema": schema,
+        "input_schema": {"type": "object"} | schema,
     }
+
+
+def _can_enforce(form: Form, model: Model) -> bool:
+    schema = form.response_format.schema
+    return (
+        "json_schema" in model.capabilities
+        and schema is not None
+        and is_enforceable(msgspec.json.decode(schema))
+    )
 
 
 def _add_output(body: dict[str, Any], form: Form, model: Model, thinking: Thinking) -> None:
@@ -189,7 +200,7 @@ def _add_output(body: dict[str, Any], form: Form, model: Model, thinking: Thinki
     if thinking.effort:
         output["effort"] = thinking.effort
     wanted = form.response_format
-    if wanted.kind == "json_schema" and "json_schema" in model.capabilities and wanted.schema is not None:
+    if wanted.kind == "json_schema" and wanted.schema is not None and _can_enforce(form, model):
         output["format"] = {
             "type": "json_schema",
             "schema": enforceable(msgspec.json.decode(wanted.schema)),

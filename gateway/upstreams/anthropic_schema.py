@@ -23,6 +23,8 @@ _KEPT = frozenset(
     }
 )
 _INNER = frozenset({"anyOf", "allOf", "oneOf", "$defs", "definitions", "properties", "items"})
+_NAMED = frozenset({"$defs", "definitions", "properties"})
+_REFERS = frozenset({"$ref", "anyOf", "allOf", "oneOf"})
 _FORMATS = frozenset(
     {"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"}
 )
@@ -44,6 +46,27 @@ def enforceable(schema: Any) -> Any:
     if told:
         out["description"] = f"{out.get('description', '')}\n\n{{{', '.join(told)}}}".strip()
     return out
+
+
+def is_enforceable(schema: Any) -> bool:
+    """Tell whether every object of a schema names its properties: with maps, of any keys, nothing could be said."""
+    if isinstance(schema, list):
+        return all(is_enforceable(each) for each in schema)
+    if not isinstance(schema, dict):
+        return True
+    if _is_map(schema):
+        return False
+    inner = [value for name, value in schema.items() if name in _INNER - _NAMED]
+    named = [value for name in _NAMED if isinstance(value := schema.get(name), dict)]
+    return all(is_enforceable(each) for each in [*inner, *(one for each in named for one in each.values())])
+
+
+def _is_map(schema: dict[str, Any]) -> bool:
+    if "patternProperties" in schema or isinstance(schema.get("additionalProperties"), dict):
+        return True
+    is_object = schema.get("type") == "object"
+    may_hold = schema.get("additionalProperties") is not False
+    return is_object and may_hold and not (schema.get("properties") or _REFERS & schema.keys())
 
 
 def _inner(name: str, value: Any) -> Any:

@@ -234,7 +234,7 @@ _SCHEMA = {
     "type": "object",
     "properties": {
         "n": {"type": "integer", "minimum": 3},
-        "l": {"type": "array", "items": {"type": "object"}},
+        "l": {"type": "array", "items": {"type": "object", "properties": {"x": {}}}},
     },
 }
 
@@ -257,7 +257,10 @@ def test_a_schema_is_enforced_where_the_model_can() -> None:
                 "additionalProperties": False,
                 "properties": {
                     "n": {"type": "integer", "description": "{minimum: 3}"},
-                    "l": {"type": "array", "items": {"type": "object", "additionalProperties": False}},
+                    "l": {
+                        "type": "array",
+                        "items": {"type": "object", "properties": {"x": {}}, "additionalProperties": False},
+                    },
                 },
             },
         },
@@ -277,6 +280,38 @@ def test_a_schema_is_a_forced_tool_elsewhere_and_thoughts_give_way() -> None:
     assert prepared.dropped == ("reasoning",)
     assert [tool["name"] for tool in beside["tools"]] == ["look", ANSWER_TOOL]
     assert beside["tool_choice"] == {"type": "any"}
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        {"type": "object", "additionalProperties": {"type": "integer"}},
+        {"type": "object"},
+        {"patternProperties": {"^x": {}}},
+        {"anyOf": [{"type": "null"}, {"type": "array", "items": {"type": "object"}}]},
+        {"$ref": "#/$defs/map"},
+    ],
+)
+def test_a_map_is_no_empty_object(inner: dict[str, Any]) -> None:
+    schema = {"type": "object", "properties": {"ages": inner}, "$defs": {"map": {"type": "object"}}}
+    if "$ref" not in inner:
+        del schema["$defs"]
+    wanted = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+
+    written = body(chat(response_format=wanted))
+
+    assert written["tools"][0]["input_schema"] == schema
+    assert "output_config" not in written
+
+
+@pytest.mark.parametrize("schema", [{"type": "array", "items": {}}, {"type": ["object", "null"]}])
+def test_an_answer_that_is_no_object_cannot_be_a_tools_input(schema: dict[str, Any]) -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+
+    with pytest.raises(CannotExpress) as caught:
+        body(chat(response_format=wanted), capabilities=frozenset({"tools"}))
+
+    assert caught.value.field == "response_format"
 
 
 def test_json_without_a_schema_is_asked_for_in_words() -> None:
