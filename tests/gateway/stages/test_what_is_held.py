@@ -16,7 +16,7 @@ from catalog.pricing import Usage, cost_picos
 from catalog.snapshot import Model, Price, Rates, Route, Tier
 from gateway.call import Call, Request
 from gateway.endpoints import ENDPOINTS
-from gateway.errors import InvalidRequest
+from gateway.errors import InvalidRequest, PermissionDenied
 from gateway.formats.recordings import seconds_of
 from gateway.passages.table import passage_for
 from gateway.runtime import Gateway
@@ -261,7 +261,39 @@ def test_a_picture_that_is_not_made_smaller_is_held_larger(
 ) -> None:
     def most(detail: str) -> int:
         told = {"image_url": part["image_url"] | {"detail": detail}} if path == CHAT else {"detail": detail}
-        return call(path, **{field: [{"role": "user", "content": [part | told]}]}).estimate.most
+        fields: dict[str, Any] = {field: [{"role": "user", "content": [part | told]}]}
+        return call(path, **fields).estimate.most
 
     # Ten thousand patches, of which some models count each as more than a token.
     assert most("original") >= 12_000 > most("high") >= 5_000
+
+
+BODIES: dict[str, dict[str, Any]] = {
+    CHAT: {"messages": user()},
+    "/v1/completions": {"prompt": "hi"},
+    MESSAGES: {"messages": user(), "max_tokens": 9},
+    RESPONSES: {"input": "hi"},
+    "/v1/embeddings": {"input": "hi"},
+    "/v1/moderations": {"input": "hi"},
+    "/v1/images/generations": {"prompt": "hi"},
+    "/v1/audio/speech": {"input": "hi", "voice": "alloy"},
+}
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_a_key_for_other_models_asks_none_on_any_path(path: str) -> None:
+    format_ = ENDPOINTS[path]
+    # The one that is asked where none is named, too.
+    name = "omni-moderation-latest" if path == "/v1/moderations" else "m"
+    said = BODIES[path] | ({} if path == "/v1/moderations" else {"model": name})
+    sold = model(name, kind=format_.kind)
+    gateway = SimpleNamespace(catalog=SimpleNamespace(current=SimpleNamespace(models={name: sold})))
+    caller = Caller(
+        key_id="key_1", organization_id="org_1", plan="payg", requests_per_minute=9, tokens_per_minute=9, concurrency=9,
+        allowed_models=frozenset({"other"}),
+    )  # fmt: skip
+    body = json.dumps(said).encode()
+    asked = format_.parse(body, {})
+
+    with pytest.raises(PermissionDenied):
+        route(cast("Gateway", gateway), Request({}, body, format_), caller, asked)
