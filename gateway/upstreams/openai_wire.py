@@ -15,10 +15,14 @@ from catalog.snapshot import Channel
 
 MAX_COMPLAINT = 500
 MAX_TOKENS = 1_000_000_000
-# What an error text of an upstream must not carry to a caller: keys, tokens, addresses.
+# What an error text of an upstream must not carry to a caller: keys, tokens, accounts, addresses, models trained by us.
 _PRIVATE = re.compile(
-    r"(?:\b(?:sk|pk|rk|key|gsk|xai|AIza)[-_A-Za-z0-9]{8,}|Bearer\s+\S+|https?://\S+|\borg-\w+)"
+    r"(?:\b(?:sk|pk|rk|key|gsk|xai|AIza)[-_A-Za-z0-9]{8,}|Bearer\s+\S+|https?://\S+|\b(?:org|proj|wrkspc)[-_]\w{6,}"
+    r"|\borg-\w+|\bft:[-\w.]+:[-\w.:]+|\b[-\w]+(?:\.[-\w]+)*\.(?:azure\.com|amazonaws\.com|internal|local)\b"
+    r"|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b)"
 )
+# How a field may be named: what is longer or has other signs is no field.
+_FIELD = re.compile(r"[-\w.\[\]$]{1,200}")
 
 
 # Codes of an account without credit, and how Anthropic says it with status 400. Matched from the start of the text
@@ -141,6 +145,18 @@ def headers(channel: Channel, *, is_stream: bool) -> tuple[tuple[str, str], ...]
     return tuple(headers)
 
 
+class OpenAiErrors:
+    """How refusals of OpenAI, and of all who write them alike, are read; see ``Adapter``."""
+
+    def blames_our_account(self, body: bytes) -> bool:
+        """See ``Adapter.blames_our_account``."""
+        return blames_our_account(body)
+
+    def complaint(self, body: bytes, channel: Channel) -> tuple[str, str | None]:
+        """See ``Adapter.complaint``."""
+        return complaint(body, channel)
+
+
 def blames_our_account(body: bytes) -> bool:
     """Tell whether a refusal means that our own account at the provider has no credit."""
     try:
@@ -159,5 +175,8 @@ def complaint(body: bytes, channel: Channel) -> tuple[str, str | None]:
         message, param = str(error["message"]), error.get("param")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError, AttributeError):
         pass
+    # What a caller wrote may be quoted at any length; all of it need not be looked through.
+    message = message[: 4 * MAX_COMPLAINT]
     message = message.replace(channel.api_key, "[removed]") if channel.api_key else message
-    return _PRIVATE.sub("[removed]", message)[:MAX_COMPLAINT], param if isinstance(param, str) else None
+    is_field = isinstance(param, str) and _FIELD.fullmatch(param)
+    return _PRIVATE.sub("[removed]", message)[:MAX_COMPLAINT], param if is_field else None
