@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from catalog.pricing import Usage
 from catalog.snapshot import Channel
+from gateway.upstreams.refusals import read_refusal
 
 MAX_COMPLAINT = 500
 MAX_TOKENS = 1_000_000_000
@@ -25,10 +26,15 @@ _PRIVATE = re.compile(
 _FIELD = re.compile(r"[-\w.\[\]$]{1,200}")
 
 
-# Codes of an account without credit, and how Anthropic says it with status 400. Matched from the start of the text
-# only: what a caller wrote and a provider quotes must not take a channel out.
-_EMPTY_ACCOUNT_CODES = frozenset({"insufficient_quota", "billing_error", "billing_hard_limit_reached"})
-_EMPTY_ACCOUNT_TEXT = "Your credit balance is too low"
+# Codes of an account without credit, and what comes with status 400 for one or for a key that is not valid: Anthropic,
+# Google, xAI. Matched from the start of the text only: what a caller wrote and a provider quotes must not take a
+# channel out.
+_OUR_CODES = frozenset(
+    {"insufficient_quota", "billing_error", "billing_hard_limit_reached", "Arrearage", "invalid_api_key"}
+)
+_OUR_TEXTS = (
+    "Your credit balance is too low", "API key not valid", "API key expired", "Incorrect API key provided",
+)  # fmt: skip
 
 
 class _InputDetails(msgspec.Struct):
@@ -158,23 +164,15 @@ class OpenAiErrors:
 
 
 def blames_our_account(body: bytes) -> bool:
-    """Tell whether a refusal means that our own account at the provider has no credit."""
-    try:
-        error = msgspec.json.decode(body)["error"]
-        is_named = {error.get("code"), error.get("type")} & _EMPTY_ACCOUNT_CODES
-        return bool(is_named) or str(error.get("message")).startswith(_EMPTY_ACCOUNT_TEXT)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError, AttributeError):
-        return False
+    """Tell whether a refusal is about our own account: its key or its credit."""
+    told = read_refusal(body)
+    return bool(told.codes & _OUR_CODES) or told.message.startswith(_OUR_TEXTS)
 
 
 def complaint(body: bytes, channel: Channel) -> tuple[str, str | None]:
     """Read the message and ``param`` of a refusal, without keys and addresses."""
-    message, param = "The model's provider refused the request as invalid.", None
-    try:
-        error = msgspec.json.decode(body)["error"]
-        message, param = str(error["message"]), error.get("param")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError, AttributeError):
-        pass
+    told = read_refusal(body)
+    message, param = told.message or "The model's provider refused the request as invalid.", told.param
     # What a caller wrote may be quoted at any length; all of it need not be looked through.
     message = message[: 4 * MAX_COMPLAINT]
     message = message.replace(channel.api_key, "[removed]") if channel.api_key else message
