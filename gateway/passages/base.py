@@ -11,6 +11,7 @@ from catalog.snapshot import Channel
 from gateway.asked import Attempt
 from gateway.errors import GatewayError
 from gateway.keepsakes import Keeper, Keepsake
+from gateway.metering import TextMeter
 from gateway.upstreams.base import Prepared, Splitter
 
 
@@ -56,6 +57,28 @@ class StreamTranslator(Protocol):
 
     def failure(self, error: GatewayError) -> bytes:
         """Return the error event of a stream that broke; never a clean end."""
+
+
+class MeteredStream:
+    """What every stream that is counted by its text tells billing; see ``StreamTranslator``."""
+
+    usage: Usage | None = None
+    finish_reason = ""
+    upstream_id = ""
+    is_done = False
+
+    def __init__(self) -> None:
+        self._meter = TextMeter()
+
+    @property
+    def has_output(self) -> bool:
+        """Tell whether content, a tool call or reasoning was seen."""
+        return self._meter.has_output
+
+    @property
+    def output_tokens(self) -> int:
+        """Return the output so far, estimated."""
+        return self._meter.tokens
 
 
 class RememberingStream:

@@ -10,14 +10,13 @@ from typing import Any
 import msgspec
 
 from catalog.pricing import Usage
-from catalog.snapshot import Channel
 from gateway.asked import Attempt
 from gateway.errors import GatewayError
 from gateway.formats.chat import Chat, ChatAsked
 from gateway.formats.chat_body import StreamOptions
 from gateway.keepsakes import Keeper, Keepsake, Need, Remembering, keepsake_of
 from gateway.metering import TextMeter
-from gateway.passages.base import Answer, RememberingStream
+from gateway.passages.base import Answer, MeteredStream, RememberingStream
 from gateway.passages.native_chat_repairs import complete, hide_costs, tell_parts
 from gateway.passages.native_chat_request import adapted
 from gateway.passages.translation import TranslatedStream, Translation
@@ -88,7 +87,7 @@ class _Completion(msgspec.Struct):
 _CHUNK = msgspec.json.Decoder(_Chunk)
 
 
-class NativeChat(Remembering):
+class NativeChat(Remembering, openai_wire.OpenAiErrors):
     """The passage from chat clients to OpenAI and compatible servers.
 
     Where a server refuses what it does not know, the request is written anew through the form; answers always pass.
@@ -184,14 +183,6 @@ class NativeChat(Remembering):
         """Start to cut a stream into events."""
         return EventSplitter()
 
-    def blames_our_account(self, body: bytes) -> bool:
-        """See ``Passage.blames_our_account``."""
-        return openai_wire.blames_our_account(body)
-
-    def complaint(self, body: bytes, channel: Channel) -> tuple[str, str | None]:
-        """See ``Passage.complaint``."""
-        return openai_wire.complaint(body, channel)
-
 
 def _count_message(meter: TextMeter, message: _Message) -> None:
     for text in (message.reasoning_content, message.reasoning, message.refusal):
@@ -202,7 +193,7 @@ def _count_message(meter: TextMeter, message: _Message) -> None:
             meter.count(part if isinstance(part, str) else _ENCODER.encode(part).decode())
 
 
-class NativeChatStream(RememberingStream):
+class NativeChatStream(MeteredStream, RememberingStream):
     """Translates a stream of chat completion chunks; bytes pass as they came wherever they may."""
 
     # Reads for the keeper, where something will be wanted back.
@@ -211,11 +202,7 @@ class NativeChatStream(RememberingStream):
     def __init__(
         self, *, model_id: str, wants_usage: bool, is_openai: bool = False, has_search: bool = False
     ) -> None:
-        self.usage: Usage | None = None
-        self.finish_reason = ""
-        self.upstream_id = ""
-        self.is_done = False
-        self._meter = TextMeter()
+        super().__init__()
         self._model_id = model_id
         self._wants_usage = wants_usage
         self._created = 0
@@ -232,16 +219,6 @@ class NativeChatStream(RememberingStream):
         self._usage_details: dict[str, Any] = {}
         self._model_field = b""
         self._our_field = b'"model":' + _ENCODER.encode(model_id)
-
-    @property
-    def has_output(self) -> bool:
-        """Tell whether content, a tool call or reasoning was seen."""
-        return self._meter.has_output
-
-    @property
-    def output_tokens(self) -> int:
-        """Return the output so far, estimated."""
-        return self._meter.tokens
 
     def feed(self, event: bytes) -> bytes:
         """Translate the data of one event; see ``StreamTranslator.feed``."""

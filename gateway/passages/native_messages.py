@@ -12,7 +12,6 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from catalog.pricing import Usage
-from catalog.snapshot import Channel
 from gateway.asked import Attempt
 from gateway.errors import GatewayError
 from gateway.formats import messages_body as body_shapes
@@ -21,8 +20,7 @@ from gateway.formats.messages_errors import error_object
 from gateway.formats.messages_seals import is_wrapped
 from gateway.formats.messages_writer import usage_object
 from gateway.metering import TextMeter
-from gateway.passages.base import Answer
-from gateway.upstreams import openai_wire
+from gateway.passages.base import Answer, MeteredStream
 from gateway.upstreams.anthropic_request import most_output
 from gateway.upstreams.anthropic_wire import (
     TARGET,
@@ -33,6 +31,7 @@ from gateway.upstreams.anthropic_wire import (
     usage_of,
 )
 from gateway.upstreams.base import BadAnswer, Prepared, Splitter
+from gateway.upstreams.openai_wire import OpenAiErrors
 from gateway.upstreams.sse import EventSplitter
 
 _ENCODER = msgspec.json.Encoder()
@@ -160,7 +159,7 @@ def _with_limits(tools: Raw) -> Raw:
     return Raw(_ENCODER.encode(limited))
 
 
-class NativeMessages:
+class NativeMessages(OpenAiErrors):
     """The passage from Anthropic's clients to Anthropic."""
 
     def prepare(self, attempt: Attempt) -> Prepared:
@@ -211,14 +210,6 @@ class NativeMessages:
         """See ``Passage.splitter``."""
         return EventSplitter()
 
-    def blames_our_account(self, body: bytes) -> bool:
-        """See ``Passage.blames_our_account``."""
-        return openai_wire.blames_our_account(body)
-
-    def complaint(self, body: bytes, channel: Channel) -> tuple[str, str | None]:
-        """See ``Passage.complaint``."""
-        return openai_wire.complaint(body, channel)
-
 
 def _count(meter: TextMeter, block: _Block) -> None:
     """Count a whole block of output; what tools of the provider found is input."""
@@ -232,28 +223,14 @@ def _count(meter: TextMeter, block: _Block) -> None:
         meter.count(block.thinking or "")
 
 
-class NativeMessagesStream:
+class NativeMessagesStream(MeteredStream):
     """Passes a stream of message events on; bytes pass as they came wherever they may."""
 
     def __init__(self, model_id: str) -> None:
-        self.usage: Usage | None = None
-        self.finish_reason = ""
-        self.upstream_id = ""
-        self.is_done = False
+        super().__init__()
         self._model_id = model_id
         self._reported: ReportedUsage | None = None
-        self._meter = TextMeter()
         self._open: set[int] = set()
-
-    @property
-    def has_output(self) -> bool:
-        """Tell whether content, a tool call or reasoning was seen."""
-        return self._meter.has_output
-
-    @property
-    def output_tokens(self) -> int:
-        """Return the output so far, estimated."""
-        return self._meter.tokens
 
     def feed(self, event: bytes) -> bytes:
         """Translate the data of one event; see ``StreamTranslator.feed``."""

@@ -12,7 +12,6 @@ import msgspec
 from msgspec import UNSET
 
 from catalog.pricing import Usage
-from catalog.snapshot import Channel
 from gateway.asked import Attempt
 from gateway.errors import GatewayError
 from gateway.formats import responses_output as out
@@ -20,7 +19,7 @@ from gateway.formats.responses import ResponsesAsked
 from gateway.formats.responses_ids import adopted_id
 from gateway.formats.responses_writer import event as written, failed
 from gateway.metering import TextMeter
-from gateway.passages.base import Answer
+from gateway.passages.base import Answer, MeteredStream
 from gateway.passages.native_responses_request import write_request
 from gateway.upstreams import openai_responses_wire as wire, openai_wire
 from gateway.upstreams.base import Prepared, Splitter
@@ -37,7 +36,7 @@ _COUNTED_BEGUN = wire.CALLS | {"web_search_call"}
 _COUNTED_DONE = frozenset({"reasoning"})
 
 
-class NativeResponses:
+class NativeResponses(openai_wire.OpenAiErrors):
     """The passage from Responses clients to OpenAI and those who speak Responses after it."""
 
     def prepare(self, attempt: Attempt) -> Prepared:
@@ -68,14 +67,6 @@ class NativeResponses:
     def splitter(self) -> Splitter:
         """See ``Passage.splitter``."""
         return EventSplitter(wire.MAX_EVENT_BYTES)
-
-    def blames_our_account(self, body: bytes) -> bool:
-        """See ``Passage.blames_our_account``."""
-        return openai_wire.blames_our_account(body)
-
-    def complaint(self, body: bytes, channel: Channel) -> tuple[str, str | None]:
-        """See ``Passage.complaint``."""
-        return openai_wire.complaint(body, channel)
 
 
 def _count_item(meter: TextMeter, item: wire.Item) -> None:
@@ -165,17 +156,13 @@ class _Progress:
         return item | {"status": "incomplete"}
 
 
-class NativeResponsesStream:
+class NativeResponsesStream(MeteredStream):
     """Passes the events of a response on; see ``StreamTranslator``."""
 
     def __init__(self, attempt: Attempt) -> None:
-        self.usage: Usage | None = None
-        self.finish_reason = ""
-        self.upstream_id = ""
-        self.is_done = False
+        super().__init__()
         # The response as the stream's last event told it.
         self.final: bytes | None = None
-        self._meter = TextMeter()
         self._owner = _Owner(attempt)
         self._response = self._owner.usual
         # What events name by ids of theirs, as they are written, and ours.
@@ -183,16 +170,6 @@ class NativeResponsesStream:
         self._items: dict[int, _Progress] = {}
         self._number = 0
         self._last: tuple[str, dict[str, Any]] | None = None
-
-    @property
-    def has_output(self) -> bool:
-        """Tell whether content, a tool call or reasoning was seen."""
-        return self._meter.has_output
-
-    @property
-    def output_tokens(self) -> int:
-        """Return the output so far, estimated."""
-        return self._meter.tokens
 
     def feed(self, event: bytes) -> bytes:
         """Translate the data of one event; see ``StreamTranslator.feed``."""

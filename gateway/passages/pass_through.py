@@ -37,7 +37,7 @@ class _Usage(msgspec.Struct):
     input_tokens_details: _InputDetails | None = None
 
 
-class PassThrough:
+class PassThrough(openai_wire.OpenAiErrors):
     """A JSON body to ``target`` and its JSON answer, which must have the list ``content``."""
 
     def __init__(self, target: str, content: str) -> None:
@@ -86,14 +86,6 @@ class PassThrough:
     def splitter(self) -> Splitter:
         """See ``Passage.splitter``."""
         return EventSplitter()
-
-    def blames_our_account(self, body: bytes) -> bool:
-        """See ``Passage.blames_our_account``."""
-        return openai_wire.blames_our_account(body)
-
-    def complaint(self, body: bytes, channel: Channel) -> tuple[str, str | None]:
-        """See ``Passage.complaint``."""
-        return openai_wire.complaint(body, channel)
 
 
 class FreePassThrough(PassThrough):

@@ -30,7 +30,7 @@ from gateway.form import Thinking, ToolCall
 from gateway.formats.base import TextFormat, Writer
 from gateway.keepsakes import Keeper, Need, Remembering, keepsake_of
 from gateway.metering import TextMeter
-from gateway.passages.base import Answer, RememberingStream
+from gateway.passages.base import Answer, MeteredStream, RememberingStream
 from gateway.upstreams.base import Adapter, BadAnswer, Prepared, Reader, Splitter
 from gateway.upstreams.tools import CustomCalls
 
@@ -111,29 +111,15 @@ _SAYS: dict[type, Callable[[Any], str]] = {
 }
 
 
-class TranslatedStream(RememberingStream):
+class TranslatedStream(MeteredStream, RememberingStream):
     """A stream on its way from a reader to a writer, metered in between."""
 
     def __init__(self, reader: Reader, writer: Writer, choices: int, customs: CustomCalls) -> None:
-        self.usage: Usage | None = None
-        self.finish_reason = ""
-        self.upstream_id = ""
-        self.is_done = False
+        super().__init__()
         self._reader = reader
         self._writer = writer
         self._customs = customs
-        self._meter = TextMeter()
         self._unfinished = set(range(choices))
-
-    @property
-    def has_output(self) -> bool:
-        """Tell whether content, a tool call or reasoning was seen."""
-        return self._meter.has_output
-
-    @property
-    def output_tokens(self) -> int:
-        """Return the output so far, estimated."""
-        return self._meter.tokens
 
     def feed(self, event: bytes) -> bytes:
         """Translate the data of one event; see ``StreamTranslator.feed``."""

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import msgspec
 
-from catalog.snapshot import Channel
 from gateway.asked import Attempt
 from gateway.events import Result
 from gateway.form import Form
-from gateway.upstreams import openai_wire
 from gateway.upstreams.anthropic_answer import AnthropicReader, read_answer
 from gateway.upstreams.anthropic_names import Names
 from gateway.upstreams.anthropic_request import body_of
 from gateway.upstreams.anthropic_wire import TARGET, request_headers
 from gateway.upstreams.base import Prepared, Splitter
+from gateway.upstreams.openai_wire import OpenAiErrors
 from gateway.upstreams.sse import EventSplitter
 
 _ENCODER = msgspec.json.Encoder()
 
 
-class Anthropic:
+class Anthropic(OpenAiErrors):
     """The adapter of Anthropic's own API and of those who speak the same."""
 
     def prepare(self, form: Form, attempt: Attempt) -> Prepared:
@@ -41,11 +40,3 @@ class Anthropic:
     def splitter(self) -> Splitter:
         """See ``Adapter.splitter``."""
         return EventSplitter()
-
-    def blames_our_account(self, body: bytes) -> bool:
-        """See ``Adapter.blames_our_account``."""
-        return openai_wire.blames_our_account(body)
-
-    def complaint(self, body: bytes, channel: Channel) -> tuple[str, str | None]:
-        """See ``Adapter.complaint``."""
-        return openai_wire.complaint(body, channel)

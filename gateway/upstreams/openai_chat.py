@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from catalog.snapshot import Channel, Model
+from catalog.snapshot import Model
 from gateway.asked import Attempt
 from gateway.assembly import Assembly
 from gateway.events import Result
@@ -29,7 +29,7 @@ _ENCODER = msgspec.json.Encoder()
 _TUNING = (*TUNING, "metadata", "max_tool_calls", "cache")
 
 
-class OpenAIChat(Remembering):
+class OpenAIChat(Remembering, openai_wire.OpenAiErrors):
     """Chat completions as an upstream's protocol; see ``Adapter``."""
 
     def need(self, attempt: Attempt) -> Need:
@@ -89,14 +89,6 @@ class OpenAIChat(Remembering):
     def splitter(self) -> Splitter:
         """See ``Adapter.splitter``."""
         return EventSplitter()
-
-    def blames_our_account(self, body: bytes) -> bool:
-        """See ``Adapter.blames_our_account``."""
-        return openai_wire.blames_our_account(body)
-
-    def complaint(self, body: bytes, channel: Channel) -> tuple[str, str | None]:
-        """See ``Adapter.complaint``."""
-        return openai_wire.complaint(body, channel)
 
 
 def is_stream(body: bytes) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import msgspec
 
-from catalog.snapshot import Channel
 from gateway.asked import Attempt
 from gateway.events import Result
 from gateway.form import Form
@@ -23,7 +22,7 @@ from gateway.upstreams.wire_names import OwnNames
 _ENCODER = msgspec.json.Encoder()
 
 
-class OpenAIResponses(Remembering):
+class OpenAIResponses(Remembering, openai_wire.OpenAiErrors):
     """The adapter of the Responses protocol."""
 
     def need(self, attempt: Attempt) -> Need:
@@ -51,11 +50,3 @@ class OpenAIResponses(Remembering):
     def splitter(self) -> Splitter:
         """See ``Adapter.splitter``."""
         return EventSplitter(MAX_EVENT_BYTES)
-
-    def blames_our_account(self, body: bytes) -> bool:
-        """See ``Adapter.blames_our_account``."""
-        return openai_wire.blames_our_account(body)
-
-    def complaint(self, body: bytes, channel: Channel) -> tuple[str, str | None]:
-        """See ``Adapter.complaint``."""
-        return openai_wire.complaint(body, channel)
