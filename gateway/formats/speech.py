@@ -17,6 +17,8 @@ from gateway.formats.reading import read
 # A second of speech is about 20 tokens and 15 characters; slow voices and pauses take several times as long.
 _TOKENS_PER_CHARACTER = 8
 _LEAST_TOKENS = 512
+# Who tells the voice how to speak can make a word last for minutes.
+_LEAST_INSTRUCTED = 4_096
 
 
 class SpeechRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -47,11 +49,12 @@ class Speech(OpenAiManners):
             raise InvalidRequest("Speech comes as audio, not as events.", param="stream_format")
         request.stream_format = None
         characters = len(request.input)
+        least = _LEAST_INSTRUCTED if request.instructions else _LEAST_TOKENS
         said = request.input + (request.instructions or "")
         return PassedOn(
             request,
             request.model,
             Prompt(text_bytes=len(said.encode()), images=0, audios=0, files=0),
-            explicit_max=_LEAST_TOKENS + _TOKENS_PER_CHARACTER * characters,
+            explicit_max=least + _TOKENS_PER_CHARACTER * characters,
             most_units=msgspec.structs.replace(NO_UNITS, characters=characters),
         )

@@ -297,3 +297,14 @@ def test_a_key_for_other_models_asks_none_on_any_path(path: str) -> None:
 
     with pytest.raises(PermissionDenied):
         route(cast("Gateway", gateway), Request({}, body, format_), caller, asked)
+
+
+def test_a_voice_that_is_told_how_to_speak_is_held_for_minutes() -> None:
+    said = {"model": "m", "voice": "alloy", "input": "Oh."}
+    speech = ENDPOINTS["/v1/audio/speech"]
+
+    plain = speech.parse(json.dumps(said).encode(), {}).explicit_max or 0
+    slow = speech.parse(json.dumps(said | {"instructions": "Very slowly."}).encode(), {}).explicit_max or 0
+
+    # Twenty tokens a second.
+    assert slow - plain >= 3 * 60 * 20 - 512
