@@ -131,7 +131,7 @@ def _bounded(tool: f.Tool, most: int | None) -> f.Tool:
 
 
 def _weigh(body: ResponsesRequest, items: list[i.Item], tools: list[f.Tool], choice: f.ToolChoice) -> Prompt:
-    size = len(bytes(body.input)) + len(body.instructions or "")
+    size = len(bytes(body.input)) + len((body.instructions or "").encode("utf-8", "surrogatepass"))
     size += len(bytes(body.tools)) if body.tools is not UNSET else 0
     size += len(bytes(body.text.format)) if body.text and body.text.format is not UNSET else 0
     images = audios = files = audio_bytes = fetches = 0

@@ -21,7 +21,7 @@ from gateway.formats.recordings import seconds_of
 from gateway.passages.table import passage_for
 from gateway.runtime import Gateway
 from gateway.stages.reserve import _ask
-from gateway.stages.route import TOKENS_PER_SEARCH, route
+from gateway.stages.route import TOKENS_PER_SEARCH, estimate, route
 from tests.gateway.attempts import channel, model
 
 CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
@@ -308,3 +308,25 @@ def test_a_voice_that_is_told_how_to_speak_is_held_for_minutes() -> None:
 
     # Twenty tokens a second.
     assert slow - plain >= 3 * 60 * 20 - 512
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        (RESPONSES, {"input": "hi", "instructions": "帳" * 3_000}),
+        (RESPONSES, {"input": "帳" * 3_000}),
+        (MESSAGES, {"messages": user(), "system": "帳" * 3_000}),
+        (CHAT, {"messages": [{"role": "user", "content": "帳" * 3_000}]}),
+        ("/v1/completions", {"prompt": "帳" * 3_000}),
+        ("/v1/images/generations", {"prompt": "帳" * 3_000}),
+        ("/v1/audio/speech", {"input": "hi", "voice": "alloy", "instructions": "帳" * 3_000}),
+    ],
+)
+def test_words_of_any_language_are_held_by_their_bytes(path: str, fields: dict[str, Any]) -> None:
+    format_ = ENDPOINTS[path]
+    said = {"model": "m", "max_tokens": 9} if path == MESSAGES else {"model": "m"}
+
+    # As a program writes them that leaves letters as they are.
+    asked = format_.parse(json.dumps(said | fields, ensure_ascii=False).encode(), {})
+
+    assert estimate(asked.prompt).most >= 3_000
