@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from gateway.asked import Prompt
 from gateway.errors import InvalidRequest
+from gateway.formats.addresses import refuse_private
 from gateway.formats.reading import read
 from gateway.formats.recordings import is_dense
 
@@ -357,6 +358,7 @@ def _weigh(request: ChatRequest, messages: list[Any]) -> Prompt:
             continue
         for part in content:
             if type(part) is _ImagePart:
+                refuse_private(part.image_url.url, "messages.image_url.url")
                 images += PICTURES_AS_THEY_ARE if part.image_url.detail == "original" else 1
                 size -= len(part.image_url.url)
             elif type(part) is _AudioPart:

@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from catalog.pricing import Usage
 from gateway.asked import MOST_SEARCHES, Prompt
 from gateway.errors import InvalidRequest
+from gateway.formats.addresses import refuse_private
 from gateway.formats.messages_seals import is_wrapped
 from gateway.formats.reading import read
 
@@ -373,6 +374,8 @@ class _Weight:
         if not isinstance(source, Source):
             raise InvalidRequest(f"Invalid value for '{place}.source'.", param=f"{place}.source")
         _refuse_kept_file(source.type, place)
+        if source.type == "url":
+            refuse_private(source.url, f"{place}.source.url")
         if source.type == "content" and bytes(source.content):
             self.take(read(CONTENT, source.content, f"{place}.source.content"), f"{place}.source.content")
         if block.type == "image":

@@ -12,6 +12,7 @@ from gateway import form as f
 from gateway.asked import MOST_SEARCHES, NO_UNITS, Attempt, Prompt
 from gateway.events import Result
 from gateway.formats import responses_items as i
+from gateway.formats.addresses import refuse_private
 from gateway.formats.chat_body import PICTURES_AS_THEY_ARE
 from gateway.formats.manners import OpenAiManners
 from gateway.formats.recordings import is_dense
@@ -138,6 +139,7 @@ def _weigh(body: ResponsesRequest, items: list[i.Item], tools: list[f.Tool], cho
     for item in items:
         for part in i.contents_of(item):
             if isinstance(part, i.ImageContent):
+                refuse_private(part.image_url or "data:", "input.image_url")
                 images += PICTURES_AS_THEY_ARE if part.detail == "original" else 1
                 size -= len(part.image_url or "")
             elif isinstance(part, i.AudioContent):
@@ -145,6 +147,7 @@ def _weigh(body: ResponsesRequest, items: list[i.Item], tools: list[f.Tool], cho
                 audio_bytes += len(part.input_audio.data)
                 fetches += is_dense(part.input_audio.data, part.input_audio.format)
             elif isinstance(part, i.FileContent):
+                refuse_private(part.file_url or "data:", "input.file_url")
                 files += 1
     return Prompt(
         text_bytes=max(0, size - audio_bytes),
