@@ -6,7 +6,8 @@ from django.contrib import admin
 from django.urls import include, path
 
 from fastanchor import live, pages
-from gateway.views import unknown_path
+from gateway.endpoints import ENDPOINTS
+from gateway.views import missing_prefix, unknown_path
 
 urlpatterns = [
     path("", pages.home, name="home"),
@@ -20,4 +21,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("v1/", include("gateway.urls")),
     path("v1", unknown_path),
+    *(path(each.removeprefix("/v1/"), missing_prefix) for each in (*ENDPOINTS, "/v1/models")),
 ]

@@ -8,21 +8,34 @@ from typing import Any, Literal
 from django.http import HttpRequest, HttpResponse
 from ninja import Field, NinjaAPI, Query, Schema
 from ninja.errors import ValidationError
+from ninja.openapi.schema import OpenAPISchema
 
 from accounts.keyring import Caller
 from catalog.snapshot import CatalogUnavailable, Model, Snapshot
-from fastanchor.lib.ids import new_id
 from gateway import door
-from gateway.envelope import error_response
+from gateway.described import SECURITY_SCHEMES, hot_paths
+from gateway.envelope import is_anthropic, suited_response
 from gateway.errors import GatewayError, InvalidRequest, ModelNotFound, ServiceUnavailable
-from gateway.formats import messages_errors
 from gateway.shown import page_of, shown
 from gateway.stages.admit import authenticate
 
-api = NinjaAPI(
+
+class _Described(NinjaAPI):
+    """Its document lists the hot endpoints, too."""
+
+    def get_openapi_schema(self, **given: Any) -> OpenAPISchema:
+        """Return the document."""
+        document = super().get_openapi_schema(**given)
+        document["paths"] = hot_paths() | document["paths"]
+        document["components"]["securitySchemes"] = SECURITY_SCHEMES
+        document["security"] = [{name: []} for name in SECURITY_SCHEMES]
+        return document
+
+
+api = _Described(
     title="FastAnchor",
     version="1",
-    description="One OpenAI-compatible endpoint in front of many models.",
+    description="Many models behind one endpoint, in the formats of OpenAI and Anthropic.",
     urls_namespace="v1",
     docs_url=None,
     openapi_url="/openapi.json",
@@ -79,14 +92,7 @@ class ModelList(Schema):
 
 @api.exception_handler(GatewayError)
 def _refuse(request: HttpRequest, error: GatewayError) -> HttpResponse:
-    if not _is_anthropic(request):
-        return error_response(error)
-    request_id = new_id("req")
-    status, body = messages_errors.refusal(error, request_id)
-    response = HttpResponse(body, status=status)
-    for name, value in (*error.headers(), ("request-id", request_id), ("x-request-id", request_id)):
-        response[name] = value
-    return response
+    return suited_response(request, error)
 
 
 @api.exception_handler(ValidationError)
@@ -94,10 +100,6 @@ def _refuse_invalid(request: HttpRequest, error: ValidationError) -> HttpRespons
     first = error.errors[0]
     param = str(first["loc"][-1])
     return _refuse(request, InvalidRequest(f"Invalid value for '{param}': {first['msg']}.", param=param))
-
-
-def _is_anthropic(request: HttpRequest) -> bool:
-    return bool(request.headers.get("anthropic-version"))
 
 
 async def _caller(request: HttpRequest) -> Caller:
@@ -143,4 +145,4 @@ async def show_model(request: HttpRequest, model_id: str) -> dict[str, Any]:
 
 
 def _shown(model: Model, request: HttpRequest) -> dict[str, Any]:
-    return shown(model, at=time.time(), for_anthropic=_is_anthropic(request))
+    return shown(model, at=time.time(), for_anthropic=is_anthropic(request))

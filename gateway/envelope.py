@@ -1,4 +1,7 @@
-"""Every answer under /v1 that is not a success carries OpenAI's envelope and a request id, whoever made it."""
+"""Every answer under /v1 that is not a success carries the caller's envelope and a request id, whoever made it.
+
+That is OpenAI's, and Anthropic's for its own paths and SDKs.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from gateway.errors import (
     PermissionDenied,
     RequestTooLarge,
 )
+from gateway.formats import messages_errors
 from gateway.formats.base import Format
 
 _BY_STATUS: dict[int, GatewayError] = {
@@ -30,6 +34,23 @@ def error_response(error: GatewayError) -> HttpResponse:
     """Write an error as a Django response."""
     response = HttpResponse(error.body(), status=error.status)
     for name, value in (*error.headers(), ("x-request-id", new_id("req"))):
+        response[name] = value
+    return response
+
+
+def is_anthropic(request: HttpRequest) -> bool:
+    """Tell whether a caller expects what Anthropic answers."""
+    return "anthropic-version" in request.headers or request.path.startswith("/v1/messages")
+
+
+def suited_response(request: HttpRequest, error: GatewayError) -> HttpResponse:
+    """Write an error as a Django response in the envelope that the caller's SDK reads."""
+    if not is_anthropic(request):
+        return error_response(error)
+    request_id = new_id("req")
+    status, body = messages_errors.refusal(error, request_id)
+    response = HttpResponse(body, status=status)
+    for name, value in (*error.headers(), ("request-id", request_id), ("x-request-id", request_id)):
         response[name] = value
     return response
 
@@ -56,7 +77,7 @@ def _enclose(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBa
         return response
     if response.status_code >= 400 and not response.get("content-type", "").startswith("application/json"):
         fallback = InternalError("Something went wrong on our side. Try again.")
-        enclosed = error_response(_BY_STATUS.get(response.status_code, fallback))
+        enclosed = suited_response(request, _BY_STATUS.get(response.status_code, fallback))
         if response.has_header("allow"):
             enclosed["allow"] = response["allow"]
         return enclosed

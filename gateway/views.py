@@ -15,7 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 from gateway import door
 from gateway.call import Request
 from gateway.endpoints import ENDPOINTS
-from gateway.envelope import error_response, refusal_response
+from gateway.envelope import refusal_response, suited_response
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, RequestTooLarge
 from gateway.pipeline import serve
 from gateway.reply import Reply
@@ -74,6 +74,23 @@ async def _pieces(reply: Reply) -> AsyncIterator[bytes]:
 @csrf_exempt
 def unknown_path(request: HttpRequest, path: str = "") -> HttpResponse:
     """Answer any other path under /v1."""
-    return error_response(
-        NotFound(f"There is no {request.method} /v1/{path[:200]}. See the documentation for the paths.")
+    return suited_response(
+        request, NotFound(f"There is no {request.method} {request.path[:200]}. {_way_out(request)}")
     )
+
+
+@csrf_exempt
+def missing_prefix(request: HttpRequest) -> HttpResponse:
+    """Answer a path of /v1 without its beginning, which SDKs ask for when their base URL lacks it."""
+    base_url = request.build_absolute_uri("/v1")
+    return suited_response(
+        request, NotFound(f"There is no {request.method} {request.path}. Set the base URL to {base_url}.")
+    )
+
+
+def _way_out(request: HttpRequest) -> str:
+    if request.path.startswith("/v1/v1/"):
+        return "This client adds '/v1' to its base URL by itself: leave it out there."
+    if request.path.rstrip("/") in ENDPOINTS:
+        return "Leave out the slash at the end."
+    return "GET /v1/openapi.json lists the paths."

@@ -47,7 +47,7 @@ async def reserve(gateway: Gateway, call: Call, *, is_free: bool = False) -> Non
     except RateLimited as exc:
         raise _too_many(exc, call) from exc
     except InsufficientCredit as exc:
-        raise _too_little(exc) from exc
+        raise _too_little(exc, call) from exc
     if call.asked.explicit_max is None:
         call.output_bound = _bound(call)
 
@@ -193,11 +193,19 @@ _WHOSE = {
 }
 
 
-def _too_little(refusal: InsufficientCredit) -> GatewayError:
+def _too_little(refusal: InsufficientCredit, call: Call) -> GatewayError:
     what, remedy = _WHOSE[refusal.scope]
     left, needed = exact_usd(max(0, refusal.left_nano)), exact_usd(refusal.needed_nano)
-    return InsufficientQuota(
-        f"This request may cost up to ${needed} for {refusal.asked_tokens} output tokens, but ${left} of the {what} is "
-        f"available, enough for {refusal.affordable_tokens} output tokens. {remedy}, or ask for fewer 'max_tokens'.",
-        headers=tuple(limit_headers(refusal.limits)),
-    )
+    if not refusal.needed_nano:
+        message = f"The {what} is used up, and without any not even a free request is served. {remedy}."
+    elif call.model.kind != "chat" or not refusal.affordable_tokens:
+        message = (
+            f"This request may cost ${needed} or more, but ${left} of the {what} is available. {remedy}."
+        )
+    else:
+        bound = call.request.format.param("max_output")
+        message = (
+            f"This request may cost up to ${needed} for {refusal.asked_tokens} output tokens, but ${left} of the {what} "
+            f"is available, enough for {refusal.affordable_tokens} output tokens. {remedy}, or ask for fewer '{bound}'."
+        )
+    return InsufficientQuota(message, headers=tuple(limit_headers(refusal.limits)))

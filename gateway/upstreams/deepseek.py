@@ -29,7 +29,17 @@ def _reasoning(reasoning: Reasoning, model: Model) -> dict[str, Any] | None:
 
 
 def _amend(fields: dict[str, Any], form: Form, model: Model) -> None:
-    """Let a tool be forced, which the thinking mode refuses: it is off then, unless the caller asked for it."""
+    """Refuse what it has no word for, and let a tool be forced."""
+    if form.response_format.kind == "json_schema":
+        raise CannotExpress(
+            "response_format",
+            "This model cannot be held to a schema. Use 'json_object' and describe the schema in the prompt.",
+        )
+    _let_a_tool_be_forced(fields, model)
+
+
+def _let_a_tool_be_forced(fields: dict[str, Any], model: Model) -> None:
+    """Switch the thinking mode off, which refuses to force a tool, unless the caller asked for it."""
     if fields.get("tool_choice", "none") == "none" or "reasoning" not in model.capabilities:
         return
     if fields.get("thinking") == {"type": "disabled"}:

@@ -255,6 +255,68 @@ def test_an_unknown_path_or_method_is_answered_in_the_envelope(
 
 
 @pytest.mark.parametrize(
+    ("base_path", "path", "hint"),
+    [
+        ("", "/chat/completions", "/v1"),
+        ("", "/models", "/v1"),
+        ("/v1/v1", "/messages", "leave it out"),
+        ("/v1", "/chat/completions/", "slash"),
+        ("/v1", "/files", "/v1/openapi.json"),
+    ],
+)
+def test_a_base_url_that_is_not_right_is_told_what_is(
+    product: LiveProduct, base_path: str, path: str, hint: str
+) -> None:
+    origin = product.base_url.removesuffix("/v1")
+
+    reply = httpx2.post(f"{origin}{base_path}{path}", json={})
+
+    assert reply.status_code == 404
+    assert hint in reply.json()["error"]["message"].partition(path)[2]
+
+
+def test_an_sdk_of_anthropic_finds_its_own_envelope_on_any_path(http: httpx2.Client) -> None:
+    for path, headers in (("/messages/batches", {}), ("/files", {"anthropic-version": "2023-06-01"})):
+        reply = http.post(path, headers=headers)
+
+        assert (reply.status_code, reply.json()["error"]["type"]) == (404, "not_found_error")
+        assert reply.json()["request_id"] == reply.headers["request-id"]
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "told"),
+    [
+        ("/embeddings", {"model": "text-embedding-3-small", "input": "hi"}, "or more"),
+        ("/moderations", {"input": "hi"}, "used up"),
+        ("/responses", {"model": "gpt-4o", "input": "hi", "max_output_tokens": 20}, "or more"),
+    ],
+)
+def test_who_has_no_credit_is_not_told_to_ask_for_fewer_tokens(
+    product: LiveProduct, path: str, asked: dict[str, Any], told: str
+) -> None:
+    _, key = product.new_customer(credit_cents=0)
+
+    reply = httpx2.post(product.base_url + path, json=asked, headers={"authorization": f"Bearer {key}"})
+
+    assert reply.status_code == 402
+    message = reply.json()["error"]["message"]
+    assert told in message
+    assert "tokens" not in message
+    assert "Top up" in message
+
+
+def test_a_bound_that_is_too_dear_is_named_as_the_client_knows_it(product: LiveProduct) -> None:
+    _, key = product.new_customer(credit_cents=1)
+    asked = {"model": "gpt-4o", "input": "hi", "max_output_tokens": 5_000}
+
+    reply = httpx2.post(
+        f"{product.base_url}/responses", json=asked, headers={"authorization": f"Bearer {key}"}
+    )
+
+    assert "fewer 'max_output_tokens'" in reply.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
     ("content", "kind", "status"),
     [
         (b"{", "application/json", 400),

@@ -12,6 +12,7 @@ import pytest
 from anthropic import Anthropic
 from openai import OpenAI
 
+from gateway.endpoints import ENDPOINTS
 from tests.contract.conftest import Customer
 from tests.live.product import LiveProduct
 
@@ -116,3 +117,20 @@ def test_a_narrow_key_sees_its_own_models_only(product: LiveProduct, customer: C
 
     with OpenAI(base_url=product.base_url, api_key=key, max_retries=0) as narrow:
         assert [model.id for model in narrow.models.list()] == ["gpt-4.1"]
+
+
+def test_the_document_lists_every_path_that_is_answered(product: LiveProduct) -> None:
+    document = httpx2.get(f"{product.base_url}/openapi.json").json()
+
+    assert set(ENDPOINTS) | {"/v1/messages/count_tokens", "/v1/models"} <= set(document["paths"])
+    transcription = document["paths"]["/v1/audio/transcriptions"]["post"]
+    assert set(transcription["requestBody"]["content"]) == {"multipart/form-data"}
+    assert document["security"] == [{"bearer": []}, {"key": []}]
+    for path, item in document["paths"].items():
+        if path not in ENDPOINTS:
+            continue
+        (schema,) = (each["schema"] for each in item["post"]["requestBody"]["content"].values())
+        refused = httpx2.post(
+            product.base_url.removesuffix("/v1") + path, json=dict.fromkeys(schema["required"], "")
+        )
+        assert refused.status_code in {400, 401, 415}, path

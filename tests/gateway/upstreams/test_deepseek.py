@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway import form as f
@@ -100,3 +101,16 @@ def test_a_recorded_request_arrives_as_it_was_sent(recording: Any) -> None:
 def _turn(message: dict[str, Any]) -> dict[str, Any]:
     blank = {"reasoning_content": message.get("reasoning_content") or " "} if "tool_calls" in message else {}
     return {"content": None} | message | blank
+
+
+def test_a_schema_is_refused_by_name_because_it_has_no_word_for_one() -> None:
+    schema = msgspec.Raw(b'{"type":"object"}')
+    asked = f.Form([HELLO], response_format=f.ResponseFormat("json_schema", "a", schema))
+
+    with pytest.raises(CannotExpress) as refusal:
+        sent(asked)
+
+    assert refusal.value.field == "response_format"
+    assert sent(f.Form([HELLO], response_format=f.ResponseFormat("json_object")))["response_format"] == {
+        "type": "json_object"
+    }
