@@ -29,6 +29,7 @@ from gateway.stages.reserve import limit_headers, reserve
 from gateway.stages.route import route
 from gateway.upstreams import openai_wire
 from gateway.upstreams.anthropic_wire import TARGET, request_headers
+from gateway.upstreams.base import NONSENSE
 from gateway.upstreams.faults import UpstreamBroken, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
 from gateway.upstreams.origin import Origin
 from gateway.views import body_of
@@ -130,5 +131,5 @@ async def _ask(gateway: Gateway, call: Call, to: Route) -> int | None:
         raise InvalidRequest(message, param=param)
     try:
         return max(0, _COUNTED.decode(answer).input_tokens) if exchange.status == 200 else None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NONSENSE:
         return None

@@ -30,12 +30,11 @@ from gateway.upstreams.anthropic_wire import (
     request_headers,
     usage_of,
 )
-from gateway.upstreams.base import BadAnswer, Prepared, Splitter
+from gateway.upstreams.base import NONSENSE, BadAnswer, Prepared, Splitter
 from gateway.upstreams.openai_wire import OpenAiErrors
 from gateway.upstreams.sse import EventSplitter
 
 _ENCODER = msgspec.json.Encoder()
-_NONSENSE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _BLOCK_LISTS = msgspec.json.Decoder(list[dict[str, Raw]])
 _NAMED = frozenset({"tool_use", "server_tool_use", "mcp_tool_use", "redacted_thinking"})
 
@@ -186,7 +185,7 @@ class NativeMessages(OpenAiErrors):
         try:
             message = _MESSAGE.decode(body)
             raw: dict[str, Raw] = msgspec.json.decode(body, type=dict[str, Raw])
-        except _NONSENSE as exc:
+        except NONSENSE as exc:
             raise BadAnswer("not a message") from exc
         if message.type != "message" or message.stop_reason is None:
             raise BadAnswer("an error with status 200")
@@ -236,7 +235,7 @@ class NativeMessagesStream(MeteredStream):
         """Translate the data of one event; see ``StreamTranslator.feed``."""
         try:
             read = _EVENT.decode(event)
-        except _NONSENSE as exc:
+        except NONSENSE as exc:
             raise BadAnswer("not an event") from exc
         kind = read.type
         if kind == "content_block_delta":

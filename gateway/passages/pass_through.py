@@ -16,7 +16,8 @@ from gateway.asked import NO_UNITS, Attempt
 from gateway.formats.passed_on import PassedOn
 from gateway.passages.base import Answer, StreamTranslator
 from gateway.upstreams import openai_wire
-from gateway.upstreams.base import BadAnswer, Prepared, Splitter
+from gateway.upstreams.base import NONSENSE, BadAnswer, Prepared, Splitter
+from gateway.upstreams.reports import sane
 from gateway.upstreams.sse import EventSplitter
 
 _ENCODER = msgspec.json.Encoder()
@@ -56,7 +57,7 @@ class PassThrough(openai_wire.OpenAiErrors):
             raw = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
             content = msgspec.json.decode(raw[self._content], type=list[msgspec.Raw])
             usage = msgspec.json.decode(raw["usage"], type=_Usage | None) if "usage" in raw else None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError) as exc:
+        except (*NONSENSE, KeyError) as exc:
             raise BadAnswer("not an answer of this path") from exc
         if not content or "error" in raw:
             raise BadAnswer("an error with status 200")
@@ -75,7 +76,7 @@ class PassThrough(openai_wire.OpenAiErrors):
         """Return what is billed for an answer of ``count`` parts."""
         if reported is None:
             return None
-        return openai_wire.sane(
+        return sane(
             Usage(max(reported.prompt_tokens, reported.input_tokens), 0, 0, reported.output_tokens, 0)
         )
 
@@ -104,7 +105,7 @@ class PicturePassThrough(PassThrough):
         if reported is None:
             return msgspec.structs.replace(NO_UNITS, images=count)
         details = reported.input_tokens_details or _InputDetails()
-        return openai_wire.sane(
+        return sane(
             Usage(
                 reported.input_tokens,
                 details.cached_tokens or 0,

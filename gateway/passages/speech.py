@@ -17,9 +17,9 @@ from gateway.formats.passed_on import PassedOn
 from gateway.formats.speech import SpeechRequest
 from gateway.passages.base import Answer
 from gateway.passages.pass_through import PassThrough, json_headers
-from gateway.upstreams import openai_wire
-from gateway.upstreams.base import BadAnswer, Prepared
+from gateway.upstreams.base import NONSENSE, BadAnswer, Prepared
 from gateway.upstreams.faults import UpstreamTooLarge
+from gateway.upstreams.reports import sane
 from gateway.upstreams.sse import EventSplitter
 
 _CONTENT_TYPES = {
@@ -106,7 +106,7 @@ def _assembled(stream: bytes) -> tuple[bytes, Usage]:
             sound += base64.b64decode(event.audio, validate=True)
             if event.usage is not None:
                 counts = event.usage
-                usage = openai_wire.sane(
+                usage = sane(
                     Usage(
                         counts.input_tokens,
                         0,
@@ -116,7 +116,7 @@ def _assembled(stream: bytes) -> tuple[bytes, Usage]:
                         audio_output_tokens=counts.output_tokens,
                     )
                 )
-    except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error, UpstreamTooLarge) as exc:
+    except (*NONSENSE, binascii.Error, UpstreamTooLarge) as exc:
         raise BadAnswer("not a stream of speech") from exc
     if usage is None:
         raise BadAnswer("speech broke off")

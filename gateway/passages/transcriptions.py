@@ -16,8 +16,8 @@ from gateway.formats.passed_on import PassedOn
 from gateway.formats.transcriptions import TranscriptionRequest
 from gateway.passages.base import Answer
 from gateway.passages.pass_through import PassThrough, key_headers
-from gateway.upstreams import openai_wire
-from gateway.upstreams.base import BadAnswer, CannotExpress, Prepared
+from gateway.upstreams.base import NONSENSE, BadAnswer, CannotExpress, Prepared
+from gateway.upstreams.reports import sane
 
 _NEEDS_SEGMENTS = frozenset({"srt", "vtt", "verbose_json"})
 
@@ -71,7 +71,7 @@ class TranscriptionPassage(PassThrough):
         try:
             raw: Any = msgspec.json.decode(body)
             transcript = msgspec.convert(raw, _Transcript)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        except NONSENSE as exc:
             raise BadAnswer("not a transcript") from exc
         text, kind = _written(request, transcript, raw)
         return Answer(
@@ -122,11 +122,11 @@ def _usage(transcript: _Transcript, attempt: Attempt) -> Usage | None:
     if reported is not None and reported.type == "tokens":
         details = reported.input_token_details or _Details()
         counts = Usage(reported.input_tokens, 0, 0, reported.output_tokens, 0)
-        return openai_wire.sane(msgspec.structs.replace(counts, audio_input_tokens=details.audio_tokens or 0))
+        return sane(msgspec.structs.replace(counts, audio_input_tokens=details.audio_tokens or 0))
     seconds = reported.seconds if reported is not None else transcript.duration
     if seconds is None or not math.isfinite(seconds):
         return attempt.asked.most_units
-    return openai_wire.sane(msgspec.structs.replace(NO_UNITS, seconds=math.ceil(seconds)))
+    return sane(msgspec.structs.replace(NO_UNITS, seconds=math.ceil(seconds)))
 
 
 def _written(request: TranscriptionRequest, transcript: _Transcript, raw: Any) -> tuple[bytes, str]:

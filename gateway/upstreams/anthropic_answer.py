@@ -27,7 +27,7 @@ from gateway.events import (
 from gateway.form import Text, Thinking, ToolCall
 from gateway.upstreams.anthropic_names import Names
 from gateway.upstreams.anthropic_wire import ReportedUsage, finish_reason, usage_of
-from gateway.upstreams.base import BadAnswer
+from gateway.upstreams.base import NONSENSE, BadAnswer
 from gateway.upstreams.tools import SEARCH
 
 ORIGIN = "anthropic"
@@ -87,14 +87,13 @@ class _Event(msgspec.Struct):
 
 _MESSAGE = msgspec.json.Decoder(_Message)
 _EVENT = msgspec.json.Decoder(_Event)
-_NONSENSE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def read_answer(body: bytes, names: Names) -> Result:
     """Read a whole message; raises ``BadAnswer``."""
     try:
         message = _MESSAGE.decode(body)
-    except _NONSENSE as exc:
+    except NONSENSE as exc:
         raise BadAnswer("not a message") from exc
     if message.type != "message" or message.stop_reason is None:
         raise BadAnswer("an error with status 200")
@@ -143,7 +142,7 @@ def _cited(citations: list[_Citation], start: int, end: int) -> list[Cited]:
 def _query(arguments: bytes) -> str:
     try:
         value: Any = msgspec.json.decode(arguments)
-    except _NONSENSE:
+    except NONSENSE:
         return ""
     return str(value.get("query") or "") if isinstance(value, dict) else ""
 
@@ -186,7 +185,7 @@ class AnthropicReader:
         """Read the data of one event; see ``Reader.feed``."""
         try:
             read = _EVENT.decode(event)
-        except _NONSENSE as exc:
+        except NONSENSE as exc:
             raise BadAnswer("not an event") from exc
         if read.type == "error":
             raise BadAnswer("an error inside the stream")

@@ -13,10 +13,10 @@ import msgspec
 from catalog.pricing import Usage
 from catalog.snapshot import Channel, Model
 from gateway.events import FinishReason
+from gateway.upstreams.reports import MAX_TOKENS
 
 VERSION = "2023-06-01"
 TARGET = "/messages"
-MAX_TOKENS = 1_000_000_000
 # Where neither the caller nor the catalog knows a maximum; the protocol demands one.
 ASSUMED_MAX_OUTPUT = 16_384
 _PLAIN_WINDOW = 200_000

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.upstreams.base import Splitter
+from gateway.upstreams.base import NONSENSE, Splitter
 from gateway.upstreams.openai_chat import OpenAIChat
 from gateway.upstreams.sse import EventSplitter
 
@@ -94,7 +94,7 @@ def _choices(answer: dict[str, Any]) -> list[dict[str, Any]]:
 def _object(raw: bytes) -> dict[str, Any] | None:
     try:
         value: Any = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NONSENSE:
         # Whoever reads it next says so.
         return None
     return value if isinstance(value, dict) else None

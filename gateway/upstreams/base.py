@@ -16,6 +16,9 @@ from gateway.asked import Attempt
 from gateway.events import Event, Result
 from gateway.form import Form
 
+# What reading JSON raises where an upstream sent something else, or nested it beyond all measure.
+NONSENSE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 class BadAnswer(Exception):
     """The upstream answered 200 with something that is no answer; another channel may do better."""

@@ -18,7 +18,7 @@ from gateway.asked import Attempt
 from gateway.events import Result
 from gateway.form import Form
 from gateway.upstreams.aws_signature import Credential, Request, Scope, sign
-from gateway.upstreams.base import Prepared, Reader, Splitter
+from gateway.upstreams.base import NONSENSE, Prepared, Reader, Splitter
 from gateway.upstreams.bedrock_answer import BedrockReader, whole_answer
 from gateway.upstreams.bedrock_request import write
 from gateway.upstreams.eventstream import FrameSplitter
@@ -91,7 +91,7 @@ def region_of(host: str) -> str:
 def _message(body: bytes) -> str:
     try:
         error: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NONSENSE:
         return ""
     if not isinstance(error, dict):
         return ""

@@ -24,11 +24,11 @@ from gateway.events import (
     ToolDelta,
 )
 from gateway.form import Form
-from gateway.upstreams.base import BadAnswer
+from gateway.upstreams.base import NONSENSE, BadAnswer
 from gateway.upstreams.bedrock_turns import ORIGIN
+from gateway.upstreams.reports import MAX_TOKENS
 from gateway.upstreams.wire_names import CalledNames
 
-MAX_TOKENS = 1_000_000_000
 _ENCODER = msgspec.json.Encoder()
 _REASONS: dict[str, FinishReason] = {
     "end_turn": "stop",
@@ -175,7 +175,7 @@ def usage_of(reported: _Usage | None) -> Usage | None:
 def _decoded(event: bytes) -> _StreamEvent:
     try:
         read = _EVENT.decode(event)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+    except NONSENSE as exc:
         raise BadAnswer("not an event of Converse") from exc
     if read.exception is not None:
         raise BadAnswer("an exception inside the stream")
@@ -302,7 +302,7 @@ def whole_answer(body: bytes, form: Form) -> Result:
     """Read an answer that came at once; raises ``BadAnswer``."""
     try:
         answer = _ANSWER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+    except NONSENSE as exc:
         raise BadAnswer("not an answer of Converse") from exc
     reader, assembly = BedrockReader(form), Assembly()
     blocks = answer.output.message.content if answer.output.message else []

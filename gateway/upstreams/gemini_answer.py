@@ -26,7 +26,7 @@ from gateway.events import (
     ToolDelta,
 )
 from gateway.form import Form
-from gateway.upstreams.base import BadAnswer
+from gateway.upstreams.base import NONSENSE, BadAnswer
 from gateway.upstreams.gemini_grounding import Grounding, Sources
 from gateway.upstreams.gemini_logprobs import Logprobs, in_chat_shape
 from gateway.upstreams.gemini_seals import ORIGIN, Service, marked
@@ -108,7 +108,7 @@ class GeminiReader:
         """See ``Reader.feed``."""
         try:
             chunk = _CHUNK.decode(event)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        except NONSENSE as exc:
             raise BadAnswer("not an answer of Gemini") from exc
         if chunk.error is not None:
             raise BadAnswer("an error inside the answer")

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from catalog.snapshot import Channel
+from gateway.upstreams.base import NONSENSE
 from gateway.upstreams.private import without_secrets
 
 _UNNAMED = "The model's provider refused the request as invalid."
@@ -48,7 +49,7 @@ def complaint(body: bytes, channel: Channel) -> tuple[str, str | None]:
 def _error(body: bytes) -> dict[str, Any]:
     try:
         whole: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NONSENSE:
         return {}
     if isinstance(whole, list) and whole:
         whole = whole[0]

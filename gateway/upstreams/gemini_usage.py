@@ -7,8 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from catalog.pricing import Usage
-
-MAX_TOKENS = 1_000_000_000
+from gateway.upstreams.reports import MAX_TOKENS
 
 
 class _Modality(msgspec.Struct, rename="camel"):

@@ -28,7 +28,7 @@ from gateway.events import (
 )
 from gateway.form import Form, WebSearch
 from gateway.upstreams import openai_wire
-from gateway.upstreams.base import BadAnswer
+from gateway.upstreams.base import NONSENSE, BadAnswer
 from gateway.upstreams.openai_chat_calls import CallDelta, CallReader, FunctionDelta
 from gateway.upstreams.wire_names import CalledNames
 
@@ -168,7 +168,7 @@ class ChatReader:
 def _decode(raw: bytes) -> _Chunk:
     try:
         return _CHUNK.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+    except NONSENSE as exc:
         raise BadAnswer("not a chat completion") from exc
 
 

@@ -27,7 +27,7 @@ from gateway.events import (
 )
 from gateway.form import Refusal, Text, Thinking, ToolCall
 from gateway.upstreams import openai_responses_wire as wire
-from gateway.upstreams.base import BadAnswer
+from gateway.upstreams.base import NONSENSE, BadAnswer
 from gateway.upstreams.openai_responses_request import PROTOCOL
 from gateway.upstreams.openai_wire import Token, logprobs_of
 from gateway.upstreams.wire_names import OwnNames
@@ -42,7 +42,7 @@ def read_event(event: bytes) -> wire.StreamEvent:
     """Read one event; raises ``BadAnswer`` for an error or nonsense in its place."""
     try:
         read = _EVENT.decode(event)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+    except NONSENSE as exc:
         raise BadAnswer("not an event of a response") from exc
     if read.type in wire.BREAKS:
         raise BadAnswer("an error inside the stream")
@@ -210,7 +210,7 @@ def read_response(body: bytes) -> wire.Response:
     """Read a whole response; raises ``BadAnswer`` for one that has failed or not ended, or for nonsense."""
     try:
         response = _RESPONSE.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+    except NONSENSE as exc:
         raise BadAnswer("not a response") from exc
     if response.error or response.status not in {"completed", "incomplete"}:
         raise BadAnswer("a response that has failed or not ended")
@@ -278,7 +278,7 @@ def _given(raw: Raw | UnsetType) -> Raw | None:
         return None
     try:
         return logprobs_of(_TOKENS.decode(raw))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NONSENSE:
         return None
 
 

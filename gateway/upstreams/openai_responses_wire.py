@@ -12,7 +12,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from catalog.pricing import Usage
 from gateway.events import FinishReason
-from gateway.upstreams.openai_wire import sane
+from gateway.upstreams.reports import sane
 
 TARGET = "/responses"
 # The last event of a stream repeats all of the answer and of the caller's tools.

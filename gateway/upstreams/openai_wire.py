@@ -13,9 +13,9 @@ from msgspec import Raw
 from catalog.pricing import Usage
 from catalog.snapshot import Channel
 from gateway.upstreams.refusals import read_refusal
+from gateway.upstreams.reports import MAX_TOKENS, sane
 
 MAX_COMPLAINT = 500
-MAX_TOKENS = 1_000_000_000
 # What an error text of an upstream must not carry to a caller: keys, tokens, accounts, addresses, models trained by us.
 _PRIVATE = re.compile(
     r"(?:\b(?:sk|pk|rk|key|gsk|xai|AIza)[-_A-Za-z0-9]{8,}|Bearer\s+\S+|https?://\S+|\b(?:org|proj|wrkspc)[-_]\w{6,}"
@@ -131,12 +131,6 @@ def _with_other_units(usage: Usage, reported: ReportedUsage, *, has_search: bool
         image_input_tokens=(details and details.image_tokens) or 0,
         searches=(tools.web_search_requests or 0) if tools else int(has_search),
     )
-
-
-def sane(usage: Usage) -> Usage | None:
-    """Return a report, or ``None`` for one beyond any model: it could neither be paid nor stored."""
-    counts = msgspec.structs.astuple(usage)
-    return usage if min(counts) >= 0 and max(counts) <= MAX_TOKENS else None
 
 
 def headers(channel: Channel, *, is_stream: bool) -> tuple[tuple[str, str], ...]:

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-_NONSENSE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+from gateway.upstreams.base import NONSENSE
+
 # Quotations stand in quotations no deeper than this.
 _MAX_DEPTH = 3
 
@@ -27,7 +28,7 @@ def read_refusal(body: bytes, depth: int = 0) -> Told:
     """Read the body of a refusal; what cannot be read says nothing."""
     try:
         whole: Any = msgspec.json.decode(body)
-    except _NONSENSE:
+    except NONSENSE:
         return Told()
     if isinstance(whole, list) and whole:
         whole = whole[0]

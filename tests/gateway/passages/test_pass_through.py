@@ -185,7 +185,17 @@ def test_speech_by_the_token_is_asked_for_as_events_and_given_as_sound() -> None
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{}", b"<html>", b"data: {}\n\n", b"data: nonsense\n\n", b'data: {"audio":"?"}\n\n']
+    "body",
+    [
+        b"",
+        b"{}",
+        b"<html>",
+        b"data: {}\n\n",
+        b"data: nonsense\n\n",
+        b'data: {"audio":"?"}\n\n',
+        b'data: {"x":%b}\n\n' % (b"[" * 99_999 + b"]" * 99_999),
+    ],
+    ids=["nothing", "an object", "a page", "no event", "nonsense", "no base64", "deep"],
 )
 def test_what_is_no_speech_is_not_sold(body: bytes) -> None:
     passage, one = way(Speech(), ask(Speech(), {"model": "ours", "input": "hello", "voice": "alloy"}))
