@@ -93,6 +93,24 @@ def _searched_by_responses(client: OpenAI, _: Anthropic) -> object:
     )
 
 
+def _searched_by_chat(client: OpenAI, _: Anthropic) -> object:
+    return client.chat.completions.create(
+        model="claude-opus-4-7",
+        max_tokens=50,
+        web_search_options={},
+        messages=[{"role": "user", "content": "[[sandbox tokens=5 search=ledgers]] Hello."}],
+    )
+
+
+def _searched_by_the_older_name(client: OpenAI, _: Anthropic) -> object:
+    return client.responses.create(
+        model="gpt-4.1",
+        tools=[{"type": "web_search_preview"}],
+        max_output_tokens=50,
+        input="[[sandbox tokens=5 search=ledgers]] Hello.",
+    )
+
+
 def _spoken(client: OpenAI, _: Anthropic) -> object:
     return client.audio.speech.create(model="tts-1", voice="alloy", input="Ledgers balance.")
 
@@ -115,6 +133,8 @@ def _drawn(client: OpenAI, _: Anthropic) -> object:
         (_cached_for_an_hour, "claude-opus-4-7", "cache_write_1h_tokens"),
         (_searched, "claude-opus-4-7", "searches"),
         (_searched_by_responses, "gpt-4.1", "searches"),
+        (_searched_by_chat, "claude-opus-4-7", "searches"),
+        (_searched_by_the_older_name, "gpt-4.1", "searches"),
         (_spoken, "tts-1", "characters"),
         (_heard, "whisper-1", "seconds"),
         (_embedded, "text-embedding-3-small", "input_tokens"),
