@@ -129,6 +129,8 @@ class ChatWriter:
         self._begun: set[int] = set()
         self._ended: set[int] = set()
         self._custom: set[tuple[int, int]] = set()
+        # Calls are numbered as they begin: SDKs know no number before the one below it.
+        self._numbers: dict[tuple[int, int], int] = {}
         head = {
             "id": completion_id(attempt),
             "object": "chat.completion.chunk",
@@ -177,17 +179,20 @@ class ChatWriter:
         return self._delta(event.choice, {}, reason=event.reason)
 
     def _began(self, event: ToolBegan) -> dict[str, Any]:
+        number = sum(choice == event.choice for choice, _ in self._numbers)
+        self._numbers[event.choice, event.key] = number
         if event.is_custom:
             self._custom.add((event.choice, event.key))
             body: dict[str, Any] = {"type": "custom", "custom": {"name": event.name, "input": ""}}
         else:
             body = {"type": "function", "function": {"name": event.name, "arguments": ""}}
-        return {"index": event.key, "id": event.id} | body | _sealed(event.seal)
+        return {"index": number, "id": event.id} | body | _sealed(event.seal)
 
     def _more(self, event: ToolDelta) -> dict[str, Any]:
+        number = self._numbers.get((event.choice, event.key), event.key)
         if (event.choice, event.key) in self._custom:
-            return {"index": event.key, "custom": {"input": event.arguments}}
-        return {"index": event.key, "function": {"arguments": event.arguments}}
+            return {"index": number, "custom": {"input": event.arguments}}
+        return {"index": number, "function": {"arguments": event.arguments}}
 
     def _delta(
         self,

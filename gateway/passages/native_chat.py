@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from catalog.pricing import Usage
+from fastanchor.lib.ids import new_id
 from gateway.asked import Attempt
 from gateway.errors import GatewayError
 from gateway.formats.chat import Chat, ChatAsked
@@ -21,7 +22,7 @@ from gateway.passages.native_chat_repairs import complete, hide_costs, tell_part
 from gateway.passages.native_chat_request import adapted
 from gateway.passages.translation import TranslatedStream, Translation
 from gateway.upstreams import openai_wire
-from gateway.upstreams.base import BadAnswer, CannotExpress, Prepared, Splitter
+from gateway.upstreams.base import NONSENSE, BadAnswer, CannotExpress, Prepared, Splitter
 from gateway.upstreams.compatible import OPENAI, dialect_of
 from gateway.upstreams.openai_chat import TARGET, OpenAIChat, is_stream, refuse_what_differs
 from gateway.upstreams.openai_chat_calls import CallNumbers
@@ -135,7 +136,7 @@ class NativeChat(Remembering, openai_wire.OpenAiErrors):
         try:
             raw: Any = msgspec.json.decode(body)
             completion = msgspec.convert(raw, _Completion)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        except NONSENSE as exc:
             raise BadAnswer("not a chat completion") from exc
         if completion.error or not completion.choices:
             raise BadAnswer("an error with status 200")
@@ -214,7 +215,8 @@ class NativeChatStream(MeteredStream, RememberingStream):
         self._has_search = has_search
         # The numbers of each choice's tool calls, and of those in the present event.
         self._numbers: dict[int, CallNumbers] = {}
-        self._numbered: list[int] = []
+        self._numbered: list[tuple[int, str]] = []
+        self._named: set[tuple[int, int]] = set()
         self._is_compact = True
         self._usage_details: dict[str, Any] = {}
         self._model_field = b""
@@ -227,7 +229,7 @@ class NativeChatStream(MeteredStream, RememberingStream):
             return b""
         try:
             chunk = _CHUNK.decode(event)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        except NONSENSE as exc:
             raise BadAnswer("not a chunk") from exc
         if chunk.error is not None:
             raise BadAnswer("an error inside the stream")
@@ -278,7 +280,8 @@ class NativeChatStream(MeteredStream, RememberingStream):
                     is_plain = self._count_calls(choice.index, delta.tool_calls) and is_plain
                 elif delta.function_call:
                     self._meter.count(str(delta.function_call.get("arguments") or ""))
-            is_plain = self._follow(choice) and is_plain
+            # Some servers write an empty reason until there is one.
+            is_plain = self._follow(choice) and is_plain and delta is not None and choice.finish_reason != ""
         return is_plain
 
     def _count_calls(self, choice: int, calls: list[_ToolDelta]) -> bool:
@@ -290,8 +293,14 @@ class NativeChatStream(MeteredStream, RememberingStream):
             function = call.function or {}
             number = numbers.of(call.index, call.id or "", str(function.get("name") or ""))
             is_plain = is_plain and number == call.index
+            made = ""
+            if function.get("name") and (choice, number) not in self._named:
+                self._named.add((choice, number))
+                # Without an id a result could not name its call.
+                made = call.id or new_id("call")
+                is_plain = is_plain and made == call.id
             # Where the event is written anew, the calls stand in the same order.
-            self._numbered.append(number)
+            self._numbered.append((number, made))
             self._meter.count(str(function.get("arguments") or ""))
         return is_plain
 
@@ -323,8 +332,12 @@ class NativeChatStream(MeteredStream, RememberingStream):
             if isinstance(delta.get("content"), list):
                 tell_parts(delta)
             for call in delta.get("tool_calls") or ():
-                call["index"] = next(numbered)
-            if choice.setdefault("finish_reason", None):
+                call["index"], made = next(numbered)
+                if made:
+                    call["id"] = made
+            choice["delta"] = delta
+            choice["finish_reason"] = choice.get("finish_reason") or None
+            if choice["finish_reason"]:
                 choice["finish_reason"] = self._reason(choice["finish_reason"], choice.get("index", 0))
         return _ENCODER.encode(raw)
 

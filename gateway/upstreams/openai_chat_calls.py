@@ -83,6 +83,7 @@ class CallReader:
         self._names = names
         self._numbers = CallNumbers()
         self._calls: list[_Call] = []
+        self._ids: set[str] = set()
 
     def take(self, delta: CallDelta) -> Iterator[Event]:
         """Read one piece."""
@@ -99,9 +100,13 @@ class CallReader:
 
     def _begin(self, call: _Call, delta: CallDelta, upstream_name: str) -> ToolBegan:
         call.name, namespace = self._names.of(upstream_name)
+        if not call.id or call.id in self._ids:
+            # Results could not be told apart.
+            call.id = new_id("call")
+        self._ids.add(call.id)
         return ToolBegan(
             key=call.key,
-            id=call.id or new_id("call"),
+            id=call.id,
             name=call.name,
             is_custom=delta.custom is not None,
             seal=_google_seal(delta.extra_content),
