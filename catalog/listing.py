@@ -64,13 +64,13 @@ def extras_of(rates: Rates) -> tuple[str, ...]:
 
 
 def listed_models(*, at: datetime) -> list[ListedModel]:
-    """Return the models on sale with their prices at a moment, by provider and name, in three queries."""
+    """Return the models on sale with their prices at a moment, by provider and id, in three queries."""
     rows = (
         CatalogModel.objects.filter(is_listed=True, pk__in=Price.objects.values("model"))
         .exclude(life_cycle=LifeCycle.RETIRED)
         .select_related("provider")
         .prefetch_related(prices_newest_first())
-        .order_by("provider__name", "name", "pk")
+        .order_by("provider__name", "pk")
     )
     return [_listed(row, at) for row in rows]
 

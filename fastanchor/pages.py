@@ -80,7 +80,7 @@ def overview(request: SignedInRequest) -> HttpResponse:
 
 
 def _matches(model: ListedModel, query: str) -> bool:
-    text = f"{model.id} {model.name} {model.provider}".lower()
+    text = f"{model.id} {model.name} {model.provider} {model.kind}".lower()
     return all(word in text for word in query.lower().split())
 
 
@@ -95,4 +95,5 @@ def _shown(key: ApiKey | None) -> str:
 
 
 def _snippets(request: HttpRequest, key: str) -> dict[str, str]:
-    return {"base_url": request.build_absolute_uri("/v1"), "key": key}
+    origin = request.build_absolute_uri("/").rstrip("/")
+    return {"base_url": f"{origin}/v1", "origin": origin, "key": key}

@@ -105,7 +105,7 @@ def test_plans_are_shown_with_the_limits_in_force(client: Client, organization: 
 def test_the_quickstart_names_the_host_it_is_served_from(client: Client, db: None) -> None:
     html = client.get(reverse("quickstart"), headers={"host": "localhost:4321"}).content.decode()
 
-    assert html.count("http://localhost:4321/v1") == 10
+    assert html.count("http://localhost:4321/v1") == 12
     assert "Bearer YOUR_KEY" in html
 
 
@@ -162,3 +162,22 @@ def test_staff_find_the_administration_and_others_do_not(browser: Client, ada: U
 
     assert reverse("admin:index") in browser.get("/").content.decode()
     assert browser.get(reverse("admin:index")).status_code == 200
+
+
+def test_models_are_in_the_order_of_their_names_and_found_by_their_kind(
+    client: Client, catalog: None
+) -> None:
+    of_openai = price_rows(client.get(reverse("pricing"), {"q": "openai"}).content.decode())
+    speaking = client.get(reverse("pricing"), {"q": "speech"}).content.decode()
+
+    names = [name for name in of_openai if "/" not in name]
+    assert names == sorted(names)
+    assert "tts-1" in price_rows(speaking)
+
+
+def test_the_quickstart_tells_each_format_s_base_url(client: Client, catalog: None) -> None:
+    html = words(client.get(reverse("quickstart")).content.decode())
+
+    assert "Responses /v1/responses http://testserver/v1" in html
+    assert "Messages /v1/messages http://testserver " in html
+    assert faults(client.get(reverse("quickstart")).content.decode()) == []
