@@ -55,7 +55,7 @@ def test_every_contract_holds() -> None:
         ("gateway/upstreams/sse.py", "import gateway.app", "Inside the gateway imports run downwards"),
         ("gateway/passages/speech.py", "import gateway.memory", "Inside the gateway imports run downwards"),
         ("gateway/upstreams/gemini.py", "import asyncio", "Formats, passages and adapters are pure"),
-        ("gateway/formats/chat.py", "from django.conf import settings", "Formats, passages and adapters are pure"),
+        ("gateway/formats/chat.py", "import django.conf", "Formats, passages and adapters are pure"),
         ("billing/ledger.py", "import catalog.pricing", "Billing and catalog do not know each other"),
         ("fastanchor/lib/money.py", "import accounts.tokens", "The library imports no app"),
         ("accounts/keys.py", "import fastanchor.settings", "Settings are read through django.conf only"),
