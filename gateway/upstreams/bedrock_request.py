@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from catalog.snapshot import Model
 from gateway import form as f
 from gateway.asked import Attempt
 from gateway.upstreams.anthropic_thinking import thinking_of
@@ -17,9 +18,36 @@ from gateway.upstreams.wire_names import wire_name
 _ENCODER = msgspec.json.Encoder()
 _NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
 _JSON_ONLY = "Answer with one JSON object and nothing else."
-# Whose models there can keep a prefix, by the model's provider.
-_CACHING = frozenset({"anthropic", "amazon"})
 _ASSUMED_MAX_OUTPUT = 4_096
+
+
+class _Family(msgspec.Struct, frozen=True):
+    """What one provider's models take there beyond what Converse has for all."""
+
+    # A prefix can be kept.
+    can_cache: bool = False
+    # Whose seals of thoughts they read.
+    seals: frozenset[str] = frozenset({ORIGIN})
+    thinks: Literal["", "as_anthropic", "by_effort"] = ""
+    has_top_k: bool = False
+    # Newer ones of them refuse temperature and top_p at once.
+    samples_once: bool = False
+
+
+# By the model's provider.
+_FAMILIES = {
+    "amazon": _Family(can_cache=True),
+    # Its seals are the same wherever its models run.
+    "anthropic": _Family(
+        can_cache=True,
+        seals=frozenset({ORIGIN, "anthropic"}),
+        thinks="as_anthropic",
+        has_top_k=True,
+        samples_once=True,
+    ),
+    "openai": _Family(thinks="by_effort"),
+}
+_COMMON = _Family()
 # What only tunes and Converse knows nothing like.
 _UNKNOWN = (
     "frequency_penalty", "presence_penalty", "repetition_penalty", "min_p", "logit_bias", "seed", "verbosity", "user",
@@ -31,9 +59,10 @@ def write(form: f.Form, attempt: Attempt) -> tuple[bytes, tuple[str, ...]]:
     """Return the body and what was left out; raises ``CannotExpress``."""
     _refuse(form, attempt)
     model = attempt.model
-    turns = Turns(can_cache=model.provider in _CACHING, seals=_seals(model.provider))
+    family = _family(model)
+    turns = Turns(can_cache=family.can_cache, seals=family.seals)
     turns.write(form.messages)
-    if form.cache and model.provider in _CACHING:
+    if form.cache and family.can_cache:
         turns.turns[-1]["content"].append(cache_point(form.cache))
     if form.response_format.kind == "json_object":
         turns.system.append({"text": _JSON_ONLY})
@@ -53,9 +82,8 @@ def write(form: f.Form, attempt: Attempt) -> tuple[bytes, tuple[str, ...]]:
     return _ENCODER.encode(body), tuple(dropped)
 
 
-def _seals(provider: str) -> frozenset[str]:
-    # Anthropic's seals are the same wherever its models run.
-    return frozenset({ORIGIN, "anthropic"}) if provider == "anthropic" else frozenset({ORIGIN})
+def _family(model: Model) -> _Family:
+    return _FAMILIES.get(model.provider, _COMMON)
 
 
 def _refuse(form: f.Form, attempt: Attempt) -> None:
@@ -140,15 +168,15 @@ def _tune(body: dict[str, Any], form: f.Form, attempt: Attempt, *, may_budget: b
 def _think(
     body: dict[str, Any], form: f.Form, attempt: Attempt, max_tokens: int, *, may_budget: bool
 ) -> tuple[bool, list[str]]:
-    match attempt.model.provider:
-        case "anthropic":
+    match _family(attempt.model).thinks:
+        case "as_anthropic":
             thinking = thinking_of(form, attempt.model, max_tokens, may_budget=may_budget)
             if thinking.fields:
                 body["additionalModelRequestFields"] = dict(thinking.fields)
             if thinking.effort:
                 body["outputConfig"] = {"effort": thinking.effort}
             return thinking.is_on, thinking.dropped
-        case "openai" if form.reasoning.effort in {"low", "medium", "high"}:
+        case "by_effort" if form.reasoning.effort in {"low", "medium", "high"}:
             body["additionalModelRequestFields"] = {"reasoning_effort": form.reasoning.effort}
             return False, []
         case _:
@@ -180,16 +208,15 @@ def _sample(body: dict[str, Any], form: f.Form, attempt: Attempt, *, is_thinking
     if is_thinking or "no_sampling" in attempt.model.traits:
         return list(asked)
     dropped: list[str] = []
-    config, is_claude = body["inferenceConfig"], attempt.model.provider == "anthropic"
+    config, family = body["inferenceConfig"], _family(attempt.model)
     if "temperature" in asked:
         # Converse goes up to 1.
         config["temperature"] = min(asked["temperature"], 1.0)
-    if "top_p" in asked and is_claude and "temperature" in asked:
-        # Newer ones of them refuse both at once.
+    if "top_p" in asked and family.samples_once and "temperature" in asked:
         dropped.append("top_p")
     elif "top_p" in asked:
         config["topP"] = asked["top_p"]
-    if "top_k" in asked and is_claude:
+    if "top_k" in asked and family.has_top_k:
         body.setdefault("additionalModelRequestFields", {})["top_k"] = asked["top_k"]
     elif "top_k" in asked:
         dropped.append("top_k")
