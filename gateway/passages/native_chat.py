@@ -237,8 +237,8 @@ class NativeChatStream(MeteredStream, RememberingStream):
             self.keeper.take(self.reader.feed(event))
         if not self._has_begun:
             self._begin(event, chunk)
-        self._numbered.clear()
-        if not self._note(chunk) or (chunk.choices and b'"finish_reason"' not in event):
+        is_plain = self._is_more_text(chunk) or self._note(chunk)
+        if not is_plain or (chunk.choices and b'"finish_reason"' not in event):
             event = self._repaired(event)
         if chunk.usage is not None:
             return self._without_usage(event, chunk)
@@ -266,8 +266,23 @@ class NativeChatStream(MeteredStream, RememberingStream):
         # Servers that write blanks or no model get every chunk written anew.
         self._is_compact = self._model_field in event
 
+    def _is_more_text(self, chunk: _Chunk) -> bool:
+        """Count a chunk that only goes on with the text of its one choice, as nearly all do; tell whether it was one."""
+        if len(chunk.choices) != 1:
+            return False
+        choice = chunk.choices[0]
+        delta = choice.delta
+        if delta is None or choice.finish_reason is not None or choice.index not in self._open:
+            return False
+        text = delta.content
+        if not text or type(text) is not str or delta.tool_calls or delta.function_call:
+            return False
+        self._meter.count(text)
+        return True
+
     def _note(self, chunk: _Chunk) -> bool:
         """Count what a chunk says and follow its choices; tell whether it can pass as it is."""
+        self._numbered.clear()
         is_plain = True
         for choice in chunk.choices:
             delta = choice.delta
