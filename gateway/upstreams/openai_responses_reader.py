@@ -46,6 +46,9 @@ def read_event(event: bytes) -> wire.StreamEvent:
         raise BadAnswer("not an event of a response") from exc
     if read.type in wire.BREAKS:
         raise BadAnswer("an error inside the stream")
+    if "\n" in read.type or "\r" in read.type:
+        # It is written into a line of its own.
+        raise BadAnswer("an event with a name that is none")
     return read
 
 

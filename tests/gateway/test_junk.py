@@ -235,3 +235,48 @@ async def test_a_result_may_follow_a_message_without_content(house: House) -> No
     )
 
     assert status == 200
+
+
+def test_the_name_of_an_event_cannot_become_another_event() -> None:
+    to, _ = CHANNELS["openai_responses"]
+    made = attempt(_asked("/v1/responses", lambda _: True, is_stream=True), channel=to)
+    stream = passage_for(ENDPOINTS["/v1/responses"], made.route, made.model).stream(made)
+
+    with pytest.raises(BadAnswer):
+        stream.feed(json.dumps({"type": "x\n\ndata: {}\n\nevent: y", "sequence_number": 1}).encode())
+
+
+_REFUSALS = {
+    400: 400,
+    401: 503,
+    402: 503,
+    403: 503,
+    404: 503,
+    413: 413,
+    422: 400,
+    429: 503,
+    500: 500,
+    529: 500,
+}
+
+
+@pytest.mark.parametrize(("status", "told"), _REFUSALS.items())
+@pytest.mark.parametrize("adapter", ["openai", "anthropic", "gemini"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses"])
+async def test_each_refusal_of_an_upstream_has_one_meaning(
+    house: House, path: str, adapter: str, status: int, told: int
+) -> None:
+    house.adapter = adapter
+    await house.gateway.catalog.refresh()
+    words = json.dumps({"error": {"type": "x", "message": "Never mind sk-secret, it is too hot."}}).encode()
+    house.upstream.script = house.upstream.says(whole(words, f"{status} X", "retry-after: 7\r\n"))
+    body: dict[str, Any] = {"model": "m", "max_tokens": 10, "messages": [{"role": "user", "content": "hi"}]}
+    if path == "/v1/responses":
+        body = {"model": "m", "input": "hi"}
+
+    got, headers, answer = await _status(house, path, json.dumps(body).encode())
+
+    assert got == (529 if path == "/v1/messages" and told == 503 else told)
+    assert ("too hot" in json.dumps(answer)) == (told == 400)
+    assert "sk-secret" not in json.dumps(answer)
+    assert ("x-should-retry" in headers) == (told in {500, 503})
