@@ -16,6 +16,7 @@ from gateway.formats.responses_items import split_items
 from gateway.formats.responses_seals import is_wrapped
 from gateway.formats.responses_tools import SEARCH_KINDS, read_choice
 from gateway.upstreams.base import CannotExpress
+from gateway.upstreams.openai_responses_wire import server_of
 from gateway.upstreams.tools import SEARCH, offer
 
 _ENCODER = msgspec.json.Encoder()
@@ -48,22 +49,19 @@ def write_request(attempt: Attempt) -> tuple[bytes, tuple[str, ...]]:
     """Return the body for this route's channel and what was left out; raises ``CannotExpress``."""
     assert isinstance(attempt.asked, ResponsesAsked)
     request, model, channel = attempt.asked.body, attempt.model, attempt.route.channel
+    server = server_of(channel)
     tools, choice, dropped = _tools(attempt.asked, attempt)
     fields = _LEFT_OUT | {
         "model": attempt.route.upstream_model,
-        "input": _input(request.input, is_openai=channel.provider in {"openai", "azure"}),
+        "input": _input(request.input, looks_up_thoughts=server.looks_up_thoughts),
         "include": _include(request, reasons="reasoning" in model.capabilities),
         "tools": tools,
         "tool_choice": choice,
-        "stream_options": _stream_options(request, is_openai=channel.provider == "openai"),
+        "stream_options": _stream_options(request, has_padding=server.has_padding),
     }
     if attempt.output_bound is not None:
         fields["max_output_tokens"] = attempt.output_bound
-    if (
-        channel.provider in {"openai", "azure"}
-        and request.max_tool_calls is None
-        and _searches(attempt.asked, dropped)
-    ):
+    if server.limits_searches and request.max_tool_calls is None and _searches(attempt.asked, dropped):
         # No more than are held for.
         fields["max_tool_calls"] = MOST_SEARCHES
     if "no_sampling" in model.traits:
@@ -81,29 +79,30 @@ def _include(request: ResponsesRequest, *, reasons: bool) -> list[str] | None:
     return [each for each in request.include or () if reasons or each != SEALS] or None
 
 
-def _stream_options(request: ResponsesRequest, *, is_openai: bool) -> StreamOptions | None:
-    # OpenAI pads its events unless told not to; other servers may refuse to hear of it.
-    if not (request.stream and is_openai):
+def _stream_options(request: ResponsesRequest, *, has_padding: bool) -> StreamOptions | None:
+    if not (request.stream and has_padding):
         return None
     return StreamOptions(bool(request.stream_options and request.stream_options.include_obfuscation))
 
 
-def _input(raw: Raw, *, is_openai: bool) -> Raw:
+def _input(raw: Raw, *, looks_up_thoughts: bool) -> Raw:
     whole = with_their_ids(bytes(raw))
     if b'"reasoning"' not in whole and b'"tool_search_output"' not in whole:
         return Raw(whole)
     items = [
-        written for item in split_items(Raw(whole)) if (written := _item(bytes(item), is_openai=is_openai))
+        written
+        for item in split_items(Raw(whole))
+        if (written := _item(bytes(item), looks_up_thoughts=looks_up_thoughts))
     ]
     return Raw(b"[" + b",".join(items) + b"]")
 
 
-def _item(raw: bytes, *, is_openai: bool) -> bytes:
+def _item(raw: bytes, *, looks_up_thoughts: bool) -> bytes:
     """Return an item as it may be sent, or nothing."""
     if b'"reasoning"' in raw:
         item = _ITEM.decode(raw)
         if item.type == "reasoning":
-            return _thought(raw, item, is_openai=is_openai)
+            return _thought(raw, item, looks_up_thoughts=looks_up_thoughts)
     if b'"tool_search_output"' in raw:
         whole = msgspec.json.decode(raw)
         if isinstance(whole.get("tools"), list):
@@ -112,12 +111,11 @@ def _item(raw: bytes, *, is_openai: bool) -> bytes:
     return raw
 
 
-def _thought(raw: bytes, item: _Reasoning, *, is_openai: bool) -> bytes:
+def _thought(raw: bytes, item: _Reasoning, *, looks_up_thoughts: bool) -> bytes:
     is_foreign = is_wrapped(item.encrypted_content or "")
     if item.encrypted_content and not is_foreign:
         return raw
-    # OpenAI looks for an unsealed thought among what it has kept, which is nothing. Others read its text.
-    if is_openai or not (item.content or item.summary):
+    if looks_up_thoughts or not (item.content or item.summary):
         return b""
     if not is_foreign:
         return raw
@@ -133,7 +131,7 @@ def _tools(asked: ResponsesAsked, attempt: Attempt) -> tuple[Raw | UnsetType, Ra
     tools: list[dict[str, Any]] = msgspec.json.decode(request.tools)
     _refuse_unpriced(tools, "tools")
     told = request.tool_choice
-    if attempt.route.channel.provider == "openai":
+    if server_of(attempt.route.channel).has_dear_search:
         tools, told = [_priced(tool) for tool in tools], _priced_choice(told)
     choice = read_choice(request.tool_choice, asked.namespaces)
     offered = offer(
@@ -152,7 +150,6 @@ def _tools(asked: ResponsesAsked, attempt: Attempt) -> tuple[Raw | UnsetType, Ra
 
 
 def _priced(tool: dict[str, Any]) -> dict[str, Any]:
-    # OpenAI charges for its older search more than twice as much where a model does not reason.
     return tool | {"type": SEARCH} if tool.get("type") in SEARCH_KINDS else tool
 
 

@@ -10,6 +10,7 @@ import msgspec
 from gateway import form as f
 from gateway.asked import MOST_SEARCHES, Attempt
 from gateway.upstreams.base import CannotExpress
+from gateway.upstreams.openai_responses_wire import server_of
 from gateway.upstreams.tools import Offer, offer
 from gateway.upstreams.wire_names import bounded, plain
 
@@ -42,7 +43,7 @@ class Request:
         self._form = form
         self._attempt = attempt
         self._model = attempt.model
-        self._is_openai = attempt.route.channel.provider in {"openai", "azure"}
+        self._server = server_of(attempt.route.channel)
         self.dropped: list[str] = []
         self.body: dict[str, Any] = {"model": attempt.route.upstream_model, "store": False}
         self._refuse()
@@ -71,7 +72,7 @@ class Request:
             texts = [part.text for part in first.parts if isinstance(part, f.Text)]
             self.body["instructions"] = "\n\n".join(texts)
             turns = turns[1:]
-        writer = _Items(keeps_plain_thoughts=not self._is_openai)
+        writer = _Items(keeps_plain_thoughts=not self._server.looks_up_thoughts)
         for turn in turns:
             writer.add(turn)
         self.body["input"] = writer.items
@@ -80,7 +81,11 @@ class Request:
     def _write_tools(self) -> None:
         form = self._form
         offered = offer(
-            form, self._model.capabilities, protocol=PROTOCOL, has_search=True, has_custom=self._is_openai
+            form,
+            self._model.capabilities,
+            protocol=PROTOCOL,
+            has_search=True,
+            has_custom=self._server.has_custom_tools,
         )
         self.dropped += offered.dropped
         if not offered.tools:
@@ -91,7 +96,7 @@ class Request:
             if getattr(form, name) is not None:
                 self.body[name] = getattr(form, name)
         searches = [tool.max_uses or MOST_SEARCHES for tool in offered.tools if isinstance(tool, f.WebSearch)]
-        if searches and self._is_openai:
+        if searches and self._server.limits_searches:
             # No more than are held for.
             self.body.setdefault("max_tool_calls", sum(searches))
 
@@ -135,7 +140,7 @@ class Request:
             self.body["max_output_tokens"] = max(LEAST_OUTPUT, attempt.max_output)
         if form.is_stream:
             self.body["stream"] = True
-            if attempt.route.channel.provider == "openai":
+            if self._server.has_padding:
                 self.body["stream_options"] = {"include_obfuscation": False}
         self.dropped += [name for name in _UNKNOWN if getattr(form, name) not in (None, {})]
 

@@ -11,12 +11,38 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from catalog.pricing import Usage
+from catalog.snapshot import Channel
 from gateway.events import FinishReason
 from gateway.upstreams.reports import sane
 
 TARGET = "/responses"
 # The last event of a stream repeats all of the answer and of the caller's tools.
 MAX_EVENT_BYTES = 16 * 1024 * 1024
+
+
+class Server(msgspec.Struct, frozen=True):
+    """How the servers that speak Responses differ; what is not listed is read as generously as may be."""
+
+    # An unsealed thought is looked for among what was kept, which is nothing; others read its text.
+    looks_up_thoughts: bool = False
+    has_custom_tools: bool = False
+    # Searches can be limited by ``max_tool_calls``.
+    limits_searches: bool = False
+    # The older search costs more than twice as much where a model does not reason.
+    has_dear_search: bool = False
+    # Events are padded unless it is told not to; others may refuse to hear of it.
+    has_padding: bool = False
+
+
+_AZURE = Server(looks_up_thoughts=True, has_custom_tools=True, limits_searches=True)
+_OPENAI = msgspec.structs.replace(_AZURE, has_dear_search=True, has_padding=True)
+_SERVERS = {"openai": _OPENAI, "azure": _AZURE}
+_OTHER = Server()
+
+
+def server_of(channel: Channel) -> Server:
+    """Return what is known of the server behind a channel, by its provider."""
+    return _SERVERS.get(channel.provider, _OTHER)
 
 
 class _InputDetails(msgspec.Struct):
