@@ -21,11 +21,10 @@ from gateway.upstreams.anthropic_turns import (
     conversation,
     is_prefilled,
     lacks_thoughts,
-    strange_parts,
 )
 from gateway.upstreams.anthropic_wire import ASSUMED_MAX_OUTPUT
 from gateway.upstreams.base import CannotExpress
-from gateway.upstreams.tools import SEARCH, offer
+from gateway.upstreams.tools import SEARCH, offer, strange_parts
 from gateway.upstreams.wire_names import wire_name
 
 MAX_BREAKPOINTS = 4
@@ -54,7 +53,7 @@ def body_of(form: Form, attempt: Attempt) -> tuple[dict[str, Any], tuple[str, ..
     _refuse(form)
     offered = offer(form, model.capabilities, protocol=ORIGIN, has_search=True)
     dropped = [name for name in _TUNING if getattr(form, name) not in (None, "", {})]
-    dropped += [*offered.dropped, *strange_parts(form)]
+    dropped += [*offered.dropped, *strange_parts(form, ORIGIN)]
     system, turns = conversation(form)
     _check_prefill(turns, model)
     body: dict[str, Any] = {

@@ -25,13 +25,6 @@ _IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _OPENING = "(The conversation begins.)"
 
 
-def strange_parts(form: f.Form) -> list[str]:
-    """Return the kinds of what other providers' own tools did in earlier answers, whose text tells of it anyway."""
-    answers = [message for message in form.messages if message.role == "assistant"]
-    parts = [part for message in answers for part in message.parts if isinstance(part, f.Foreign)]
-    return [f"messages.{part.kind}" for part in parts if part.origin != ORIGIN]
-
-
 def conversation(form: f.Form) -> tuple[list[Block], list[Turn]]:
     """Return the system blocks and the turns; raises ``CannotExpress``."""
     first = next((i for i, each in enumerate(form.messages) if each.role != "system"), len(form.messages))

@@ -12,7 +12,7 @@ from gateway.asked import Attempt
 from gateway.upstreams.anthropic_thinking import thinking_of
 from gateway.upstreams.base import CannotExpress
 from gateway.upstreams.bedrock_turns import ORIGIN, Turns, cache_point, thin_out
-from gateway.upstreams.tools import Offer, offer
+from gateway.upstreams.tools import Offer, offer, strange_parts
 from gateway.upstreams.wire_names import wire_name
 
 _ENCODER = msgspec.json.Encoder()
@@ -75,11 +75,16 @@ def write(form: f.Form, attempt: Attempt) -> tuple[bytes, tuple[str, ...]]:
         body["toolConfig"] = tools
     thin_out(tools.get("tools", []), turns.system, *(turn["content"] for turn in turns.turns))
     forces = "toolChoice" in tools and "auto" not in tools["toolChoice"]
-    dropped = [*offered.dropped, *(name for name in _UNKNOWN if getattr(form, name)), *form.vendor]
+    dropped = [
+        *offered.dropped,
+        *strange_parts(form, ORIGIN),
+        *(name for name in _UNKNOWN if getattr(form, name)),
+        *form.vendor,
+    ]
     if form.parallel_tool_calls is False and tools:
         dropped.append("parallel_tool_calls")
     dropped += _tune(body, form, attempt, may_budget=not forces and not _lacks_thoughts(turns.turns))
-    return _ENCODER.encode(body), tuple(dropped)
+    return _ENCODER.encode(body), tuple(dict.fromkeys(dropped))
 
 
 def _family(model: Model) -> _Family:

@@ -15,7 +15,7 @@ from gateway.upstreams.base import CannotExpress
 from gateway.upstreams.gemini_config import generation_config
 from gateway.upstreams.gemini_media import audio_part, file_part, image_part
 from gateway.upstreams.gemini_seals import NO_SIGNATURE, ORIGIN, Service, unmarked
-from gateway.upstreams.tools import Offer, offer
+from gateway.upstreams.tools import Offer, offer, strange_parts
 from gateway.upstreams.wire_names import arguments, wire_name
 
 _ENCODER = msgspec.json.Encoder()
@@ -39,7 +39,8 @@ def write(form: f.Form, attempt: Attempt, service: Service) -> tuple[bytes, tupl
         body["generationConfig"] = config
     if form.parallel_tool_calls is False and offered.tools:
         dropped.append("parallel_tool_calls")
-    return _ENCODER.encode(body), (*offered.dropped, *dropped)
+    left_out = dict.fromkeys([*offered.dropped, *strange_parts(form, ORIGIN), *dropped])
+    return _ENCODER.encode(body), tuple(left_out)
 
 
 def _offer(form: f.Form, attempt: Attempt, *, can_mix: bool) -> Offer:

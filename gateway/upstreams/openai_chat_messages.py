@@ -84,7 +84,9 @@ class MessagesWriter:
         said = [part for part in message.parts if isinstance(part, f.Text | f.Refusal)]
         calls = [part for part in message.parts if isinstance(part, f.ToolCall)]
         for part in message.parts:
-            if not isinstance(part, f.Text | f.Refusal | f.ToolCall | f.Thinking):
+            if isinstance(part, f.Foreign):
+                self.dropped.add(f"messages.{part.kind}")
+            elif not isinstance(part, f.Text | f.Refusal | f.ToolCall | f.Thinking):
                 raise CannotExpress(
                     "messages", "An assistant's message holds a part that this model cannot read."
                 )

@@ -12,7 +12,17 @@ from collections.abc import Sequence
 import msgspec
 
 from gateway.events import Choice, Event, Finished, Result, ToolBegan, ToolDelta
-from gateway.form import CustomTool, ForeignTool, Form, FunctionTool, Tool, ToolCall, ToolChoice, WebSearch
+from gateway.form import (
+    CustomTool,
+    Foreign,
+    ForeignTool,
+    Form,
+    FunctionTool,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    WebSearch,
+)
 from gateway.upstreams.base import CannotExpress
 
 SEARCH = "web_search"
@@ -69,6 +79,13 @@ def offer(
         _choice(form.tool_choice, tools, missing),
         tuple(f"tools.{kind}" for kind in dict.fromkeys(missing)),
     )
+
+
+def strange_parts(form: Form, protocol: str) -> list[str]:
+    """Return the kinds of what other providers' own tools did in earlier answers, whose text tells of it anyway."""
+    answers = [message for message in form.messages if message.role == "assistant"]
+    parts = [part for message in answers for part in message.parts if isinstance(part, Foreign)]
+    return [f"messages.{part.kind}" for part in parts if part.origin != protocol]
 
 
 def _refuse_unknown(form: Form) -> None:

@@ -270,3 +270,17 @@ def test_a_name_that_openai_does_not_take_comes_back_as_it_was() -> None:
     assert theirs in {each["name"] for each in request["tools"]}
     assert theirs != "a.b"
     assert (part.name, began.name) == ("a.b", "a.b")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("protocol", [name for name in PROTOCOLS if name != "anthropic"])
+def test_what_claude_searched_for_is_left_out_by_name_elsewhere(protocol: str) -> None:
+    searched = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "x"}}
+    found = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []}
+    turns = [HI, said(searched, found, "It is so."), HI]
+
+    sent, made = prepared(MESSAGES, {"messages": turns, "max_tokens": 3_000}, protocol)
+
+    PROTOCOLS[protocol][2](sent.body, made.route.upstream_model)
+    assert {"messages.server_tool_use", "messages.web_search_tool_result"} <= set(sent.dropped)
+    assert b"It is so." in sent.body
+    assert b"srvtoolu" not in sent.body
