@@ -213,7 +213,10 @@ def _believed(call: Call, usage: Usage | None) -> Usage | None:
     """Return what an upstream reports, unless it is beyond what the model could; nothing that was not ordered."""
     if usage is None:
         return None
-    ordered, window = call.asked.most_units, call.model.context_window or ASSUMED_MAX_OUTPUT
+    window = call.model.context_window or ASSUMED_MAX_OUTPUT
+    if not usage.searches and not usage.seconds and usage.input_tokens + usage.output_tokens <= window:
+        return usage
+    ordered = call.asked.most_units
     # Many texts that are embedded at once may be more than the model reads of one.
     most = BELIEVED_TIMES * max(window * call.asked.choices, call.estimate.most)
     if (
