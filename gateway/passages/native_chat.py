@@ -86,6 +86,7 @@ class _Completion(msgspec.Struct):
 
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
+_COMPLETION = msgspec.json.Decoder(_Completion)
 
 
 class NativeChat(Remembering, openai_wire.OpenAiErrors):
@@ -134,29 +135,24 @@ class NativeChat(Remembering, openai_wire.OpenAiErrors):
         if not dialect.has_plain_answers or (body[:1] != b"{" and is_stream(body)):
             return self._translation.answer(body, attempt)
         try:
-            raw: Any = msgspec.json.decode(body)
-            completion = msgspec.convert(raw, _Completion)
+            completion = _COMPLETION.decode(body)
         except NONSENSE as exc:
             raise BadAnswer("not a chat completion") from exc
         if completion.error or not completion.choices:
             raise BadAnswer("an error with status 200")
-        raw["model"] = attempt.model.id
-        raw["object"] = "chat.completion"
-        if dialect is not OPENAI:
-            # Other servers' tiers are none of OpenAI's words.
-            raw.pop("service_tier", None)
-            hide_costs(raw.get("usage"))
         meter = TextMeter()
-        for choice, shown in zip(completion.choices, raw["choices"], strict=True):
+        for choice in completion.choices:
             _count_message(meter, choice.message)
-            if dialect is not OPENAI:
-                complete(shown, choice.finish_reason)
+        shown = _renamed(body, completion.model, attempt.model.id) if dialect is OPENAI else None
+        reason = completion.choices[0].finish_reason
+        if shown is None:
+            shown, reason = _written_anew(body, completion, attempt.model.id, is_openai=dialect is OPENAI)
         return Answer(
-            body=_ENCODER.encode(raw),
+            body=shown,
             usage=openai_wire.usage_of(completion.usage, has_search=attempt.asked.prompt.has_search),
             text_tokens=meter.tokens,
             has_output=meter.has_output,
-            finish_reason=raw["choices"][0].get("finish_reason") or "",
+            finish_reason=reason or "",
             upstream_id=completion.id or "",
             keepsake=self._keepsake(body, attempt) if attempt.asked.prompt.has_tools else [],
         )
@@ -183,6 +179,32 @@ class NativeChat(Remembering, openai_wire.OpenAiErrors):
     def splitter(self) -> Splitter:
         """Start to cut a stream into events."""
         return EventSplitter()
+
+
+def _renamed(body: bytes, told: str | None, model_id: str) -> bytes | None:
+    """Return an answer of OpenAI's own with the model's name as the caller knows it; ``None`` where it is not plain."""
+    for field in (b'"model":' + _ENCODER.encode(told), b'"model": ' + _ENCODER.encode(told)):
+        place = body.find(field)
+        # Before the choices only the answer's own name can stand.
+        if 0 <= place < body.find(b'"choices"'):
+            return b'%b"model":%b%b' % (body[:place], _ENCODER.encode(model_id), body[place + len(field) :])
+    return None
+
+
+def _written_anew(
+    body: bytes, completion: _Completion, model_id: str, *, is_openai: bool
+) -> tuple[bytes, str | None]:
+    """Return an answer with all that OpenAI's clients expect, and why it ended."""
+    raw: Any = msgspec.json.decode(body)
+    raw["model"] = model_id
+    raw["object"] = "chat.completion"
+    if not is_openai:
+        # Other servers' tiers are none of OpenAI's words.
+        raw.pop("service_tier", None)
+        hide_costs(raw.get("usage"))
+        for choice, shown in zip(completion.choices, raw["choices"], strict=True):
+            complete(shown, choice.finish_reason)
+    return _ENCODER.encode(raw), raw["choices"][0].get("finish_reason")
 
 
 def _count_message(meter: TextMeter, message: _Message) -> None:
