@@ -62,8 +62,6 @@ class ResponsesWriter:
 
     def __init__(self, attempt: Attempt) -> None:
         asked = cast("ResponsesAsked", attempt.asked)
-        # The response as the stream's last event told it.
-        self.final: bytes | None = None
         self._shows_seals = out.shows_seals(asked.body)
         self._items = out.Items(attempt, asked.namespaces)
         self._response = out.snapshot(asked.body, attempt, int(time.time()))
@@ -125,8 +123,7 @@ class ResponsesWriter:
 
     def _terminal(self, usage: Usage) -> bytes:
         response = out.ended(self._response, self._reason, self._output, usage, int(time.time()))
-        self.final = _ENCODER.encode(response)
-        return self._event(f"response.{response['status']}", {"response": msgspec.Raw(self.final)})
+        return self._event(f"response.{response['status']}", {"response": response})
 
     def _written(self, events: list[Ordered]) -> bytes:
         ways = self._ways

@@ -161,8 +161,6 @@ class NativeResponsesStream(MeteredStream):
 
     def __init__(self, attempt: Attempt) -> None:
         super().__init__()
-        # The response as the stream's last event told it.
-        self.final: bytes | None = None
         self._owner = _Owner(attempt)
         self._response = self._owner.usual
         # What events name by ids of theirs, as they are written, and ours.
@@ -233,8 +231,7 @@ class NativeResponsesStream(MeteredStream):
         response = fields["response"]
         if response["usage"] is None:
             response = response | {"usage": out.usage_object(usage)}
-        self.final = _ENCODER.encode(response)
-        return written(kind, fields | {"response": msgspec.Raw(self.final)})
+        return written(kind, fields | {"response": response})
 
     def cut(self, usage: Usage) -> bytes:
         """End a stream that must stop here: what is open ends as it is."""
@@ -245,9 +242,8 @@ class NativeResponsesStream(MeteredStream):
                 events.append(written("response.output_item.done", fields))
                 self._number += 1
         response = out.ended(self._response, "length", self._output(), usage, 0)
-        self.final = _ENCODER.encode(response)
-        fields = {"sequence_number": self._number, "response": msgspec.Raw(self.final)}
-        return b"".join(events) + written("response.incomplete", fields)
+        last = written("response.incomplete", {"sequence_number": self._number, "response": response})
+        return b"".join([*events, last])
 
     def failure(self, error: GatewayError) -> bytes:
         """Tell that the stream broke."""

@@ -56,8 +56,6 @@ def written(events: list[Event], **fields: Any) -> list[dict[str, Any]]:
         stream += writer.write([event])
     shown = events_of(stream + writer.closing(USAGE))
     check_events(shown)
-    assert writer.final is not None
-    assert json.loads(writer.final) == shown[-1]["response"]
     return shown
 
 
@@ -276,7 +274,6 @@ def test_a_failure_is_told_in_both_forms_and_never_ends_cleanly(error: Any, code
     assert last["type"] == "response.failed"
     assert last["response"]["error"] == {"code": code, "message": error.message}
     check_response(last["response"])
-    assert writer.final is None
 
 
 def test_a_whole_answer_says_the_same_as_a_stream_of_it() -> None:
