@@ -143,13 +143,13 @@ class UsageRecordAdmin(ReadOnlyAdmin):
 
     list_display = (
         "request_id",
-        "started_at",
         "organization",
         "model_id",
-        "outcome",
+        "cost",
         "tokens",
         "units",
-        "cost",
+        "outcome",
+        "started_at",
     )
     list_filter = ("outcome", "is_estimated", "is_stream")
     list_select_related = ("organization",)

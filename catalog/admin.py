@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
+from django.contrib.admin.widgets import AdminBigIntegerFieldWidget
+from django.db.models import Model, PositiveIntegerField, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     # These are generic for the type checker only.
     _ModelAdmin = admin.ModelAdmin[Any]
     _TabularInline = admin.TabularInline[Any, Any]
+    _StackedInline = admin.StackedInline[Any, Any]
 else:
-    _ModelAdmin, _TabularInline = admin.ModelAdmin, admin.TabularInline
+    _ModelAdmin, _TabularInline, _StackedInline = admin.ModelAdmin, admin.TabularInline, admin.StackedInline
 
 
 class AnnouncingAdmin(_ModelAdmin):
@@ -112,6 +114,10 @@ class CatalogModelAdmin(AnnouncingAdmin):
     """What callers may name."""
 
     form = CatalogModelForm
+    # The usual field for numbers shows six digits of a context window.
+    formfield_overrides: ClassVar[dict[Any, Any]] = {
+        PositiveIntegerField: {"widget": AdminBigIntegerFieldWidget}
+    }
     list_display = (
         "id",
         "name",
@@ -140,12 +146,26 @@ class CatalogModelAdmin(AnnouncingAdmin):
         )
 
 
-class TierInline(_TabularInline):
+class TierInline(_StackedInline):
     """The rates of a new price."""
 
     model = PriceTier
     form = TierForm
     formset = TierFormSet
+    fieldsets = (
+        (None, {"fields": (("above_tokens", "during"),)}),
+        ("USD per 1M tokens", {"fields": (("input", "cached_input", "cache_write", "output"),)}),
+        (
+            "USD per 1M of what is priced apart",
+            {
+                "description": "Left empty, tokens cost what they are a kind of; other units are not sold.",
+                "fields": (
+                    ("cache_write_1h", "audio_input", "cached_audio_input", "audio_output", "image_input"),
+                    ("image", "search", "character", "second"),
+                ),
+            },
+        ),
+    )
     extra = 1
     min_num = 1
     can_delete = False

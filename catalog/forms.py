@@ -37,7 +37,10 @@ class ChannelForm(_ChannelForm):
     credential = forms.CharField(
         required=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="Left empty, the stored credential stays.",
+        help_text=(
+            "Left empty, the stored credential stays. Bedrock: an API key or ID:SECRET; Vertex AI: an API key or the JSON "
+            "of a service account."
+        ),
     )
 
     class Meta:

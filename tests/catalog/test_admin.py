@@ -265,3 +265,19 @@ def test_a_model_is_retired_by_hand_and_keeps_its_id(
     assert (model.life_cycle, model.capabilities, model.is_listed) == ("retired", ["tools", "vision"], False)
     assert not CatalogModel.objects.filter(pk="renamed").exists()
     assert _announced() == 1
+
+
+def test_the_page_for_a_price_says_the_units_and_fits_the_screen(
+    staff: Client, build_model: BuildModel
+) -> None:
+    html = staff.get(f"/admin/catalog/price/add/?model={build_model('one').pk}").content.decode()
+
+    assert "USD per 1M tokens" in html
+    # A row of a table for each tier would be fifteen fields wide.
+    assert "tabular" not in html
+
+
+def test_a_large_context_window_can_be_read(staff: Client, build_model: BuildModel) -> None:
+    html = staff.get(f"/admin/catalog/catalogmodel/{build_model('one').pk}/change/").content.decode()
+
+    assert 'class="vBigIntegerField"' in html.split('name="context_window"')[1].split(">")[0]
