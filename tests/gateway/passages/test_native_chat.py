@@ -12,7 +12,8 @@ import pytest
 from catalog.pricing import Usage
 from gateway.errors import UpstreamError
 from gateway.formats.chat import Chat
-from gateway.passages.native_chat import NativeChat, NativeChatStream
+from gateway.passages.native_chat import NativeChat
+from gateway.passages.native_chat_stream import NativeChatStream
 from gateway.upstreams.base import BadAnswer
 from gateway.upstreams.sse import EventSplitter
 from tests.gateway.attempts import ask, attempt, channel
