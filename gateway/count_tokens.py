@@ -21,7 +21,7 @@ from gateway.call import Call, Request
 from gateway.envelope import refusal_response
 from gateway.errors import GatewayError, InternalError, InvalidRequest
 from gateway.formats.messages import Messages, MessagesAsked
-from gateway.formats.messages_body import parse_messages
+from gateway.formats.messages_read import parse_messages
 from gateway.passages.native_messages import native_body
 from gateway.runtime import Gateway
 from gateway.stages.admit import admit

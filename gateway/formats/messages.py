@@ -10,8 +10,9 @@ from gateway.errors import GatewayError
 from gateway.events import Result
 from gateway.form import Form
 from gateway.formats import messages_errors
-from gateway.formats.messages_body import MessagesRequest, Read, parse_messages
+from gateway.formats.messages_body import MessagesRequest
 from gateway.formats.messages_form import form_of
+from gateway.formats.messages_read import Read, parse_messages
 from gateway.formats.messages_writer import MessagesWriter, render
 
 # Where the form's names differ from this format's own.
