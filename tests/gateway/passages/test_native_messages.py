@@ -238,6 +238,19 @@ def test_a_cut_stream_closes_its_block_and_a_broken_one_says_so() -> None:
     assert translator.output_tokens == 1
 
 
+def test_a_thought_that_is_not_shown_is_output_all_the_same() -> None:
+    translator = stream()
+    block = {"type": "thinking", "thinking": "", "signature": ""}
+    sealed = {"type": "signature_delta", "signature": "EqQB"}
+
+    translator.feed(json.dumps({"type": "content_block_start", "index": 0, "content_block": block}).encode())
+    was_output = translator.has_output
+    translator.feed(json.dumps({"type": "content_block_delta", "index": 0, "delta": sealed}).encode())
+
+    assert not was_output
+    assert translator.has_output
+
+
 def _message() -> dict[str, Any]:
     return {
         "id": "msg_1",

@@ -322,6 +322,17 @@ def test_what_a_server_leaves_out_is_filled_in() -> None:
     assert events_of(passed)[-1]["logprobs"] == []
 
 
+def test_an_event_of_several_lines_becomes_one() -> None:
+    translator = stream(store=False)
+    translator.feed(OPENING[0])
+    pretty = json.dumps(json.loads(OPENING[2]), indent=1).encode()
+
+    passed = translator.feed(pretty)
+
+    assert passed.count(b"\n") == 3
+    assert json.loads(passed.partition(b"data: ")[2]) == json.loads(OPENING[2])
+
+
 def test_a_cut_ends_what_is_open_and_says_why() -> None:
     translator = stream()
     passed = b"".join(translator.feed(each) for each in OPENING)
