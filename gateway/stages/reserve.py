@@ -142,14 +142,15 @@ def _bound(call: Call) -> int | None:
 
 def limit_headers(limits: Limits) -> list[tuple[str, str]]:
     """Return both minute limits under OpenAI's header names; resets as durations such as ``6m0s``."""
-    headers = []
-    for name, minute in (("requests", limits.requests), ("tokens", limits.tokens)):
-        headers += [
-            (f"x-ratelimit-limit-{name}", str(minute.limit)),
-            (f"x-ratelimit-remaining-{name}", str(minute.remaining)),
-            (f"x-ratelimit-reset-{name}", _duration(minute.reset_ms)),
-        ]
-    return headers
+    requests, tokens = limits.requests, limits.tokens
+    return [
+        ("x-ratelimit-limit-requests", str(requests.limit)),
+        ("x-ratelimit-remaining-requests", str(requests.remaining)),
+        ("x-ratelimit-reset-requests", _duration(requests.reset_ms)),
+        ("x-ratelimit-limit-tokens", str(tokens.limit)),
+        ("x-ratelimit-remaining-tokens", str(tokens.remaining)),
+        ("x-ratelimit-reset-tokens", _duration(tokens.reset_ms)),
+    ]
 
 
 def _duration(ms: int) -> str:
