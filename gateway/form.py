@@ -66,7 +66,8 @@ class Thinking(msgspec.Struct, tag="thinking"):
     """What a model thought.
 
     ``seal`` is what its provider wants back unchanged: a signature, or the encrypted thought itself when
-    ``is_redacted``. ``origin`` names the protocol that can read the seal: ``anthropic``, ``gemini``, ``responses``.
+    ``is_redacted``. ``origin`` names who can read the seal: ``anthropic``, ``bedrock``, ``gemini``, ``openrouter``,
+    ``responses``.
     """
 
     text: str = ""
