@@ -20,7 +20,7 @@ from gateway.asked import Asked
 from gateway.call import Call, Keeping
 from gateway.errors import InvalidRequest, NotFound, PreviousResponseNotFound, ServiceUnavailable
 from gateway.formats.responses import ResponsesAsked
-from gateway.formats.responses_body import Includable
+from gateway.formats.responses_body import SEALS
 from gateway.formats.responses_ids import response_of
 from gateway.formats.responses_items import split_items
 from gateway.formats.responses_output import response_id
@@ -39,7 +39,6 @@ _TOO_LARGE, _FULL, _UNAVAILABLE = "too_large", "full", "unavailable"
 NOT_STORED = ("x-fa-not-stored", _TOO_LARGE)
 # So many responses are looked into for the items of one request.
 _REFERRED_RESPONSES = 8
-_SEALS: Includable = "reasoning.encrypted_content"
 _AWAY = "Stored responses cannot be read right now. Try again soon."
 
 
@@ -70,8 +69,8 @@ def want_seals(call: Call) -> None:
     """Ask for the thoughts' seals, too: whoever goes on from this response sends its id and no thoughts."""
     assert isinstance(call.asked, ResponsesAsked)
     body = call.asked.body
-    if "reasoning" in call.model.capabilities and not body.includes(_SEALS):
-        body.include = [*(body.include or ()), _SEALS]
+    if "reasoning" in call.model.capabilities and not body.includes(SEALS):
+        body.include = [*(body.include or ()), SEALS]
 
 
 def _check_background(asked: Asked, *, is_kept: bool) -> None:

@@ -141,7 +141,6 @@ DIALECTS: dict[str, Dialect] = {
     ),
     "xai": Dialect(
         takes=frozenset({"temperature", "top_p", "seed", "user", "parallel_tool_calls"}),
-        search_field="",
         reasoning=levels,
     ),
     "together": Dialect(vendor=frozenset({"chat_template_kwargs"}), reasoning=levels),
