@@ -23,7 +23,7 @@ Includable = Literal[
     "web_search_call.action.sources",
     "web_search_call.results",
 ]
-SEALS = "reasoning.encrypted_content"
+SEALS: Includable = "reasoning.encrypted_content"
 LOGPROBS = "message.output_text.logprobs"
 
 
