@@ -277,6 +277,11 @@ def test_the_answers_tool_is_the_answer() -> None:
             },
             Usage(100, 0, 0, 22, 0),
         ),
+        (
+            # More thoughts than output cannot be.
+            {"input_tokens": 10, "output_tokens": 2, "output_tokens_details": {"thinking_tokens": 7}},
+            Usage(10, 0, 0, 2, 2),
+        ),
         ({"input_tokens": -1, "output_tokens": 2}, None),
         ({"input_tokens": 10**12, "output_tokens": 2}, None),
         ({"output_tokens": 2}, None),

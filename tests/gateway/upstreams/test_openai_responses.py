@@ -666,3 +666,30 @@ def test_a_stream_that_is_wrong_somewhere_is_read_or_noticed(events: Any) -> Non
         else:
             stream.cut(Usage(1, 0, 0, 1, 0))
         stream.failure(UpstreamError("broke"))
+
+
+@pytest.mark.parametrize(
+    ("action", "searches"),
+    [
+        ({"type": "search", "query": "x"}, 1),
+        ({"type": "open_page", "url": "https://a.example"}, 0),
+        (None, 1),
+    ],
+)
+def test_a_search_is_billed_and_a_page_is_not(action: dict[str, Any] | None, searches: int) -> None:
+    search = {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": action}
+    said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "ho"}]}
+    usage = {"input_tokens": 3, "output_tokens": 2}
+    body = {"id": "resp_1", "status": "completed", "output": [search, said], "usage": usage}
+
+    reported = ADAPTER.answer(json.dumps(body).encode(), EMPTY).usage
+
+    assert reported == Usage(3, 0, 0, 2, 0, searches=searches)
+
+
+def test_a_schema_is_not_made_strict_unasked() -> None:
+    look = f.FunctionTool("look", "", Raw(b'{"type":"object"}'))
+
+    (tool,) = sent(f.Form([HELLO], tools=[look]))["tools"]
+
+    assert tool["strict"] is False
