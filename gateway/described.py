@@ -72,7 +72,9 @@ def hot_paths() -> dict[str, Any]:
 
 def _operation(words: _Words, content_type: str) -> dict[str, Any]:
     body = {"type": "object", "required": list(words.required)}
-    answers: dict[str, Any] = {"audio/*": {}} if words.operation_id == "createSpeech" else {"application/json": {}}
+    answers: dict[str, Any] = (
+        {"audio/*": {}} if words.operation_id == "createSpeech" else {"application/json": {}}
+    )
     if words.can_stream:
         answers["text/event-stream"] = {}
     return {

@@ -25,7 +25,12 @@ from gateway.upstreams.vertex import Vertex
 _CHAT = OpenAIChat()
 # By the name of an adapter that a channel may have.
 ADAPTERS: dict[str, Adapter] = {"openai": _CHAT, "deepseek": _CHAT, "qwen": _CHAT, "anthropic": Anthropic()}
-ADAPTERS |= {"gemini": Gemini(), "vertex": Vertex(), "bedrock": Bedrock(), "openai_responses": OpenAIResponses()}
+ADAPTERS |= {
+    "gemini": Gemini(),
+    "vertex": Vertex(),
+    "bedrock": Bedrock(),
+    "openai_responses": OpenAIResponses(),
+}
 # Azure serves both protocols at one address, but some models by Responses alone.
 _AZURE_RESPONSES = "azure_responses"
 ADAPTERS |= {"azure": AzureChat(), _AZURE_RESPONSES: ADAPTERS["openai_responses"]}
