@@ -22,28 +22,37 @@ from gateway.upstreams.openai_chat import OpenAIChat
 from gateway.upstreams.openai_responses import OpenAIResponses
 from gateway.upstreams.vertex import Vertex
 
-_CHAT = OpenAIChat()
+# Azure serves both protocols at one address, but some models by Responses alone.
+_AZURE_RESPONSES = "azure_responses"
+
+_CHAT, _RESPONSES = OpenAIChat(), OpenAIResponses()
 # By the name of an adapter that a channel may have.
-ADAPTERS: dict[str, Adapter] = {"openai": _CHAT, "deepseek": _CHAT, "qwen": _CHAT, "anthropic": Anthropic()}
-ADAPTERS |= {
+ADAPTERS: dict[str, Adapter] = {
+    "openai": _CHAT,
+    "deepseek": _CHAT,
+    "qwen": _CHAT,
+    "openai_responses": _RESPONSES,
+    "azure": AzureChat(),
+    _AZURE_RESPONSES: _RESPONSES,
+    "anthropic": Anthropic(),
     "gemini": Gemini(),
     "vertex": Vertex(),
     "bedrock": Bedrock(),
-    "openai_responses": OpenAIResponses(),
 }
-# Azure serves both protocols at one address, but some models by Responses alone.
-_AZURE_RESPONSES = "azure_responses"
-ADAPTERS |= {"azure": AzureChat(), _AZURE_RESPONSES: ADAPTERS["openai_responses"]}
 
+_NATIVE_CHAT, _NATIVE_RESPONSES = NativeChat(), NativeResponses()
 # By the adapter's name and the client format's: both speak the same, so what is known is passed on as it is.
-_NATIVE_CHAT = NativeChat()
 NATIVE: dict[tuple[str, str], Passage] = {
-    (each, "chat"): _NATIVE_CHAT for each in ("openai", "deepseek", "qwen", "openai_responses")
+    ("openai", "chat"): _NATIVE_CHAT,
+    ("deepseek", "chat"): _NATIVE_CHAT,
+    ("qwen", "chat"): _NATIVE_CHAT,
+    ("openai_responses", "chat"): _NATIVE_CHAT,
+    ("openai_responses", "responses"): _NATIVE_RESPONSES,
+    ("azure", "chat"): AzureNativeChat(),
+    ("azure", "responses"): _NATIVE_RESPONSES,
+    (_AZURE_RESPONSES, "responses"): _NATIVE_RESPONSES,
+    ("anthropic", "messages"): NativeMessages(),
 }
-NATIVE["openai_responses", "responses"] = NATIVE["azure", "responses"] = NativeResponses()
-NATIVE["azure", "chat"] = AzureNativeChat()
-NATIVE[_AZURE_RESPONSES, "responses"] = NATIVE["openai_responses", "responses"]
-NATIVE["anthropic", "messages"] = NativeMessages()
 
 # Paths that only OpenAI's shape serves, for each adapter that knows it.
 _OPENAI_SHAPED = ("openai", "openai_responses", "azure", "qwen")
