@@ -157,14 +157,14 @@ class House:
         self.may_open.set()
         self.token = tokens.new_token()
         self.shelf = Shelf()
-        self.pipeline = TurnPipeline(settings.REDIS_URL, timeout_s=1.0)
+        self.pipeline = TurnPipeline(settings.REDIS_URL, timeout_s=10)
         self.gateway = Gateway(
             catalog=Catalog(self._catalog),
             keyring=Keyring(self._caller, [b"p" * 16]),
             archive=self.shelf.archive(),
             holds=holds.Holds(self.pipeline, self._open),
             spool=Spool.create(folder),
-            client=HttpClient(connect_s=1.0),
+            client=HttpClient(connect_s=10),
             health=Health(),
             deadlines=Deadlines(**deadlines),
             max_body_bytes=1_000_000,
