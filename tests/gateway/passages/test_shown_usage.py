@@ -96,3 +96,13 @@ def test_a_report_that_is_not_believed_is_not_shown() -> None:
     shown = told(started.closing(Usage(10, 0, 0, 1, 0)))
 
     assert shown == {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11}
+
+
+@pytest.mark.parametrize("name", ["server_tool_use", "server_tool_use_details"])
+def test_searches_are_counted_under_either_name(name: str) -> None:
+    asked = ask(Chat(), STREAMED | {"web_search_options": {}})
+    started = PASSAGE.stream(attempt(asked, channel=channel("openrouter")))
+    started.feed(chunk(ended()))
+    started.feed(chunk(usage=PLAIN | {name: {"web_search_requests": 3}}))
+
+    assert started.usage == Usage(10, 0, 0, 5, 0, searches=3)
