@@ -229,6 +229,27 @@ def test_packed_silence_is_as_long_as_it_sounds() -> None:
     assert seconds_of(wav(2_000_000_000, bytes(10_000))) >= 10
 
 
+def mp3(frames: int) -> bytes:
+    """Return frames of 128 kbit/s at 44.1 kHz, of which each lasts 26 ms."""
+    return (b"\xff\xfb\x90\x00" + bytes(413)) * frames
+
+
+def test_an_mp3_is_as_long_as_its_frames() -> None:
+    minute = mp3(2_297)
+    # Of a size of 200 bytes, as a tag writes it.
+    tag = b"ID3\x04\0\0\0\0\x01\x48" + bytes(200)
+    slow = b"\xff\xe3\x18\x00" + bytes(68)
+
+    assert 60 <= seconds_of(minute) <= 61
+    assert 60 <= seconds_of(tag + minute + b"TAG" + bytes(125)) <= 61
+    assert seconds_of(slow * 1_000) == 73
+    # What is no frame may be sound as slow as it gets.
+    assert seconds_of(minute + bytes(5_000)) >= 65
+    assert seconds_of(minute[:-100] + bytes(100_000)) >= 160
+    assert seconds_of(b"ID3\x04\0\0\x7f\x7f\x7f\x7f" + bytes(9_000)) >= 9
+    assert seconds_of(b"ID3") == 1
+
+
 @pytest.mark.parametrize(
     ("sound", "kind"), [(flac(9), "flac"), (wav(1, bytes(500)), "wav"), (b"RIFF", "wav")]
 )
