@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from gateway.asked import Attempt
-from gateway.form import Form, WebSearch
+from gateway.form import WebSearch
 from gateway.formats.base import TextFormat
 from gateway.keepsakes import Need
 from gateway.passages.base import Answer
 from gateway.passages.translation import TranslatedStream, Translation
 from gateway.upstreams.base import Adapter, Prepared
+from gateway.upstreams.openai_responses_request import LEAST_OUTPUT
 
 # What OpenAI's chat takes, and its Responses refuses or knows nothing like; by the form's names.
 _CHAT_ALONE = ("stop", "frequency_penalty", "presence_penalty", "seed", "logit_bias")
@@ -39,13 +40,11 @@ class OpenAiTranslation(Translation):
 
 
 def _needs_chat(attempt: Attempt) -> bool:
-    form = attempt.form
-    return "responses_only" not in attempt.model.traits and _is_unsaid(form) and not _searches(form)
-
-
-def _is_unsaid(form: Form) -> bool:
-    return form.choices > 1 or any(getattr(form, name) not in (None, [], {}) for name in _CHAT_ALONE)
-
-
-def _searches(form: Form) -> bool:
-    return any(isinstance(tool, WebSearch) for tool in form.tools)
+    form, model = attempt.form, attempt.model
+    if "responses_only" in model.traits or any(isinstance(tool, WebSearch) for tool in form.tools):
+        return False
+    # Who does not think can be brief; who does needs room that chat would refuse to be without.
+    is_brief = "reasoning" not in model.capabilities and (form.max_output or LEAST_OUTPUT) < LEAST_OUTPUT
+    return (
+        is_brief or form.choices > 1 or any(getattr(form, name) not in (None, [], {}) for name in _CHAT_ALONE)
+    )

@@ -60,6 +60,21 @@ def test_everything_else_goes_by_responses(format_: Format, usual: dict[str, Any
     assert passage.prepare(one).target == "/responses"
 
 
+@pytest.mark.parametrize(("thinks", "target"), [(False, "/chat/completions"), (True, "/responses")])
+def test_a_brief_answer_goes_by_chat_unless_its_model_thinks(*, thinks: bool, target: str) -> None:
+    able = {"streaming", "reasoning"} if thinks else {"streaming"}
+    one = attempt(
+        ask(Messages(), MESSAGE | {"max_tokens": 5}),
+        channel=channel("openai", "openai_responses"),
+        model=model(capabilities=frozenset(able)),
+    )
+
+    prepared = passage_for(Messages(), one.route, one.model).prepare(one)
+
+    assert prepared.target == target
+    assert json.loads(prepared.body).items() >= ({} if thinks else {"max_completion_tokens": 5}).items()
+
+
 def test_an_answer_is_read_by_the_protocol_that_was_asked() -> None:
     passage, one = way(Messages(), MESSAGE | {"stop_sequences": ["END"]})
     choice = {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
