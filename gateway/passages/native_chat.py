@@ -9,13 +9,14 @@ from typing import Any
 
 import msgspec
 
+from catalog.pricing import Usage
 from gateway.asked import Attempt
 from gateway.formats.chat import Chat, ChatAsked
 from gateway.formats.chat_body import StreamOptions
 from gateway.keepsakes import Keeper, Keepsake, Need, Remembering, keepsake_of
 from gateway.metering import TextMeter
 from gateway.passages.base import Answer
-from gateway.passages.native_chat_repairs import complete, hide_costs
+from gateway.passages.native_chat_repairs import complete, tell_usage
 from gateway.passages.native_chat_request import adapted
 from gateway.passages.native_chat_stream import NativeChatStream
 from gateway.passages.translation import TranslatedStream, Translation
@@ -109,11 +110,14 @@ class NativeChat(Remembering, openai_wire.OpenAiErrors):
             _count_message(meter, choice.message)
         shown = _renamed(body, completion.model, attempt.model.id) if dialect is OPENAI else None
         reason = completion.choices[0].finish_reason
+        usage = openai_wire.usage_of(completion.usage, has_search=attempt.asked.prompt.has_search)
         if shown is None:
-            shown, reason = _written_anew(body, completion, attempt.model.id, is_openai=dialect is OPENAI)
+            shown, reason = _written_anew(
+                body, completion, attempt.model.id, usage, is_openai=dialect is OPENAI
+            )
         return Answer(
             body=shown,
-            usage=openai_wire.usage_of(completion.usage, has_search=attempt.asked.prompt.has_search),
+            usage=usage,
             text_tokens=meter.tokens,
             has_output=meter.has_output,
             finish_reason=reason or "",
@@ -156,7 +160,7 @@ def _renamed(body: bytes, told: str | None, model_id: str) -> bytes | None:
 
 
 def _written_anew(
-    body: bytes, completion: _Completion, model_id: str, *, is_openai: bool
+    body: bytes, completion: _Completion, model_id: str, usage: Usage | None, *, is_openai: bool
 ) -> tuple[bytes, str | None]:
     """Return an answer with all that OpenAI's clients expect, and why it ended."""
     raw: Any = msgspec.json.decode(body)
@@ -165,7 +169,7 @@ def _written_anew(
     if not is_openai:
         # Other servers' tiers are none of OpenAI's words.
         raw.pop("service_tier", None)
-        hide_costs(raw.get("usage"))
+        tell_usage(raw.get("usage"), usage)
         for choice, shown in zip(completion.choices, raw["choices"], strict=True):
             complete(shown, choice.finish_reason)
     return _ENCODER.encode(raw), raw["choices"][0].get("finish_reason")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from catalog.pricing import Usage
 from gateway.upstreams.openai_chat_reader import plain_reason
 
 
@@ -39,8 +40,12 @@ def tell_parts(said: dict[str, Any]) -> None:
         said["reasoning_content"] = "".join(thoughts)
 
 
-def hide_costs(usage: Any) -> None:
-    """Leave out what another gateway charges us: it is not what the caller pays."""
-    if isinstance(usage, dict):
-        for name in ("cost", "cost_details", "is_byok"):
-            usage.pop(name, None)
+def tell_usage(shown: Any, billed: Usage | None) -> None:
+    """Count all output that is billed, and leave out what another gateway charges us: the caller pays something else."""
+    if not isinstance(shown, dict):
+        return
+    for name in ("cost", "cost_details", "cost_in_usd_ticks", "is_byok"):
+        shown.pop(name, None)
+    if billed is not None and billed.output_tokens != shown.get("completion_tokens"):
+        # xAI and Google leave thoughts out of it, but not out of the total.
+        shown["completion_tokens"] = billed.output_tokens

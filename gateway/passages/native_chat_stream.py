@@ -10,7 +10,7 @@ from catalog.pricing import Usage
 from fastanchor.lib.ids import new_id
 from gateway.errors import GatewayError
 from gateway.passages.base import MeteredStream, RememberingStream
-from gateway.passages.native_chat_repairs import hide_costs, tell_parts
+from gateway.passages.native_chat_repairs import tell_parts, tell_usage
 from gateway.upstreams import openai_wire
 from gateway.upstreams.base import NONSENSE, BadAnswer
 from gateway.upstreams.openai_chat_calls import CallNumbers
@@ -39,6 +39,12 @@ class _StreamChoice(msgspec.Struct):
     index: int = 0
     delta: _Delta | None = None
     finish_reason: str | None = None
+    # Moonshot reports here, and Groq beside the choices.
+    usage: openai_wire.ReportedUsage | None = None
+
+
+class _Groq(msgspec.Struct):
+    usage: openai_wire.ReportedUsage | None = None
 
 
 class _Chunk(msgspec.Struct):
@@ -48,6 +54,7 @@ class _Chunk(msgspec.Struct):
     choices: list[_StreamChoice] = []
     usage: openai_wire.ReportedUsage | None = None
     error: msgspec.Raw | None = None
+    x_groq: _Groq | None = None
 
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
@@ -143,7 +150,11 @@ class NativeChatStream(MeteredStream, RememberingStream):
         """Count what a chunk says and follow its choices; tell whether it can pass as it is."""
         self._numbered.clear()
         is_plain = True
+        if chunk.x_groq is not None and chunk.x_groq.usage is not None:
+            self._take_usage(chunk.x_groq.usage)
         for choice in chunk.choices:
+            if choice.usage is not None:
+                self._take_usage(choice.usage)
             delta = choice.delta
             if delta is not None:
                 text = delta.content or delta.reasoning_content or delta.reasoning or delta.refusal
@@ -218,12 +229,15 @@ class NativeChatStream(MeteredStream, RememberingStream):
     def _without_usage(self, event: bytes, chunk: _Chunk) -> bytes:
         # Usage is sent on at the end, in a chunk of its own, and only to those who asked.
         raw: dict[str, Any] = msgspec.json.decode(event)
-        self.usage = openai_wire.usage_of(chunk.usage, has_search=self._has_search)
+        self._take_usage(chunk.usage)
         self._usage_details = raw.pop("usage")
-        hide_costs(self._usage_details)
+        tell_usage(self._usage_details, self.usage)
         if not chunk.choices:
             return b""
         return _event(raw | {"model": self._model_id})
+
+    def _take_usage(self, reported: openai_wire.ReportedUsage | None) -> None:
+        self.usage = openai_wire.usage_of(reported, has_search=self._has_search)
 
     def closing(self, usage: Usage) -> bytes:
         """End a finished stream; see ``StreamTranslator.closing``."""
@@ -252,7 +266,9 @@ class NativeChatStream(MeteredStream, RememberingStream):
     def _usage_event(self, usage: Usage) -> bytes:
         if not self._wants_usage:
             return b""
-        shown = self._usage_details or {
+        # What is not believed is not billed, and not shown either.
+        told = self._usage_details if usage == self.usage else {}
+        shown = told or {
             "prompt_tokens": usage.input_tokens,
             "completion_tokens": usage.output_tokens,
             "total_tokens": usage.input_tokens + usage.output_tokens,

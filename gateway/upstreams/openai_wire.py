@@ -62,9 +62,10 @@ class ReportedUsage(msgspec.Struct):
     total_tokens: int | None = None
     prompt_tokens_details: _InputDetails | None = None
     completion_tokens_details: _OutputDetails | None = None
-    # DeepSeek and Moonshot report what was cached here, OpenRouter its searches.
+    # DeepSeek and Moonshot report what was cached here, OpenRouter its searches under either name.
     prompt_cache_hit_tokens: int | None = None
     cached_tokens: int | None = None
+    server_tool_use: _ServerTools | None = None
     server_tool_use_details: _ServerTools | None = None
 
 
@@ -116,14 +117,15 @@ def usage_of(reported: ReportedUsage | None, *, has_search: bool = False) -> Usa
     is_text = not (details and (details.audio_tokens or details.image_tokens)) and not (
         output and output.audio_tokens
     )
-    if is_text and not has_search and reported.server_tool_use_details is None:
+    tools = reported.server_tool_use_details or reported.server_tool_use
+    if is_text and not has_search and tools is None:
         return Usage(*counts)
     return sane(_with_other_units(Usage(*counts), reported, has_search=has_search))
 
 
 def _with_other_units(usage: Usage, reported: ReportedUsage, *, has_search: bool) -> Usage:
     details, output = reported.prompt_tokens_details, reported.completion_tokens_details
-    tools = reported.server_tool_use_details
+    tools = reported.server_tool_use_details or reported.server_tool_use
     return msgspec.structs.replace(
         usage,
         audio_input_tokens=(details and details.audio_tokens) or 0,

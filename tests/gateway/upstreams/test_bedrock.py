@@ -374,6 +374,10 @@ def test_a_whole_answer() -> None:
             {"inputTokens": 60, "outputTokens": 4, "totalTokens": 64, "cacheReadInputTokens": 30},
             Usage(60, 30, 0, 4, 0),
         ),
+        (
+            {"inputTokens": 10, "outputTokens": 4, "totalTokens": 14, "cacheReadInputTokens": 30},
+            Usage(40, 30, 0, 4, 0),
+        ),
         ({"inputTokens": -10, "outputTokens": 4, "cacheReadInputTokens": 30}, None),
         ({"inputTokens": 10**12, "outputTokens": 4}, None),
         ({"outputTokens": 4}, None),
