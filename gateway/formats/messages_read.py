@@ -32,6 +32,7 @@ from gateway.formats.messages_body import (
     Source,
     Tool,
 )
+from gateway.formats.messages_errors import NoThreads
 from gateway.formats.messages_seals import is_wrapped
 from gateway.formats.reading import read
 
@@ -55,7 +56,6 @@ _REFUSED = (
     "container",
     "fallback_credit_token",
     "fallbacks",
-    "thread",
     "user_profile_id",
     "workspace_id",
 )
@@ -141,6 +141,8 @@ def _refuse_unsupported(request: MessagesRequest) -> None:
     for name in _REFUSED:
         if getattr(request, name) is not UNSET:
             raise InvalidRequest(f"'{name}' is not offered here.", param=name)
+    if request.thread is not UNSET:
+        raise NoThreads("'thread' is not offered here: send the whole conversation.", param="thread")
     if request.speed not in {None, "standard"}:
         raise InvalidRequest("Only the 'standard' speed is offered.", param="speed")
     if request.inference_geo not in {None, "global"}:

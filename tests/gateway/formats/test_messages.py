@@ -3,9 +3,10 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
+from anthropic.types.beta import BetaThinkingConfigAdaptiveParam
 from hypothesis import given, strategies as st
 
 from gateway import form as f
@@ -80,6 +81,7 @@ _PICTURE = {"type": "image", "source": {"type": "base64", "media_type": "image/p
         ({"inference_geo": "us"}, "inference_geo"),
         ({"container": "c"}, "container"),
         ({"fallbacks": []}, "fallbacks"),
+        ({"thread": {"type": "create"}}, "thread"),
         ({"tools": [{"type": "code_execution_20260120", "name": "code_execution"}]}, "tools[0].type"),
         ({"tools": [_TOOL, {"type": "advisor_20260301", "name": "advisor", "model": "x"}]}, "tools[1].type"),
         ({"tools": [{"name": "look"}]}, "tools[0]"),
@@ -237,6 +239,24 @@ def test_errors_have_anthropics_shape(error: Any, status: int, kind: str) -> Non
     assert said["request_id"] == "req_1"
     assert (said["error"]["type"], said["error"]["message"]) == (kind, "x")
     assert dict(Messages().headers("req_1"))["request-id"] == "req_1"
+
+
+def test_a_thread_is_refused_in_the_words_by_which_the_sdk_goes_on_without_one() -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        parse(thread={"type": "create"})
+
+    said = json.loads(Messages().refusal(refusal.value, "req_1")[1])
+    assert said["error"]["details"] == {
+        "error_code": "thread_unsupported_request",
+        "unsupported": ["thread"],
+    }
+
+
+def test_every_way_to_show_thoughts_is_known() -> None:
+    shown = get_args(get_type_hints(BetaThinkingConfigAdaptiveParam)["display"])[0]
+
+    for display in get_args(shown):
+        assert parse(thinking={"type": "adaptive", "display": display}).form().reasoning.is_enabled
 
 
 # The recorded requests that are refused here, and why.
