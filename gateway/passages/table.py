@@ -9,6 +9,7 @@ from gateway.passages.base import Passage
 from gateway.passages.native_chat import NativeChat
 from gateway.passages.native_messages import NativeMessages
 from gateway.passages.native_responses import NativeResponses
+from gateway.passages.openai_translation import OpenAiTranslation
 from gateway.passages.pass_through import FreePassThrough, PassThrough, PicturePassThrough
 from gateway.passages.speech import SpeechPassage
 from gateway.passages.transcriptions import TranscriptionPassage
@@ -85,4 +86,6 @@ def passage_for(format_: Format, route: Route, model: Model) -> Passage:
 def _translation(format_: Format, adapter: str) -> Passage:
     if adapter not in ADAPTERS or not isinstance(format_, TextFormat):
         raise CannotExpress("model", "No channel to this model serves this path.")
+    if adapter == "openai_responses":
+        return OpenAiTranslation(format_, responses=_RESPONSES, chat=_CHAT)
     return Translation(format_, ADAPTERS[adapter])
