@@ -170,6 +170,17 @@ def test_the_sdk_runs_the_tools_itself(client: Anthropic, model: str, *, is_stre
     assert replies[-1].content[-1].text == "It is fine."
 
 
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize("model", MODELS)
+def test_an_answer_ends_before_a_stop_sequence(client: Anthropic, model: str, *, is_stream: bool) -> None:
+    question = asked('[[sandbox text="one two three four"]] Count.', model=model, stop_sequences=[" three"])
+
+    message = told(client, question, is_stream=is_stream)
+
+    assert text_of(message) == "one two"
+    assert message.stop_reason in {"stop_sequence", "end_turn"}
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_a_bound_is_kept_and_told(client: Anthropic, model: str) -> None:
     message = client.messages.create(
