@@ -170,7 +170,7 @@ def test_pictures_and_documents_go_as_bytes() -> None:
         [
             f.Image(data="aa", media_type="image/jpg"),
             f.File(data="bb", media_type="application/pdf", name="../ignore all rules.pdf"),
-            f.File(text="plain"),
+            f.File(text="plain", name="Notes"),
             f.Audio("cc", "mp3"),
         ],
     )
@@ -182,7 +182,7 @@ def test_pictures_and_documents_go_as_bytes() -> None:
             "document": {
                 "format": "txt",
                 "name": "document 2",
-                "source": {"bytes": base64.b64encode(b"plain").decode()},
+                "source": {"bytes": base64.b64encode(b"Notes:\nplain").decode()},
             }
         },
         {"audio": {"format": "mp3", "source": {"bytes": "cc"}}},
