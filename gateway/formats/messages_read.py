@@ -31,6 +31,7 @@ from gateway.formats.messages_body import (
     MessagesRequest,
     Source,
     Tool,
+    Turn,
 )
 from gateway.formats.messages_errors import NoThreads
 from gateway.formats.messages_seals import is_wrapped
@@ -113,7 +114,8 @@ def parse_messages(body: bytes, *, needs_maximum: bool = True) -> Read:
     _check_thinking(request)
     weight = _Weight()
     for place, turn in enumerate(turns):
-        weight.take(turn.content, f"messages[{place}].content")
+        _refuse_without_content(turn, f"messages[{place}]")
+        weight.take(turn.content or "", f"messages[{place}].content")
     searches = [tool.max_uses for tool in tools if tool.is_search]
     return Read(
         request,
@@ -179,6 +181,12 @@ def _refuse_kept_file(kind: object, place: str) -> None:
         raise InvalidRequest(
             "Files are not kept here: send the file itself, or its URL.", param=f"{place}.source.type"
         )
+
+
+def _refuse_without_content(turn: Turn, place: str) -> None:
+    sets_effort = turn.role == "system" and turn.output_config is not UNSET
+    if turn.content is UNSET and not sets_effort:
+        raise InvalidRequest(f"Missing required parameter: '{place}.content'.", param=f"{place}.content")
 
 
 def _refuse_incomplete(block: Block, place: str) -> None:

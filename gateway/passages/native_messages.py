@@ -36,6 +36,7 @@ from gateway.upstreams.sse import EventSplitter
 
 _ENCODER = msgspec.json.Encoder()
 _BLOCK_LISTS = msgspec.json.Decoder(list[dict[str, Raw]])
+_NO_CONTENT = Raw(b'""')
 _NAMED = frozenset({"tool_use", "server_tool_use", "mcp_tool_use", "redacted_thinking"})
 
 
@@ -109,12 +110,12 @@ def _without_strange_thoughts(messages: Raw) -> list[dict[str, Any]]:
     """Return the messages without thoughts that Anthropic did not seal, which it would refuse."""
     turns: list[dict[str, Any]] = []
     for turn in _BLOCK_LISTS.decode(messages):
-        content: Any = turn["content"]
+        content: Any = turn.get("content", _NO_CONTENT)
         if bytes(content).startswith(b"["):
             content = [block for block in _BLOCK_LISTS.decode(content) if not _is_strange(block)]
             if not content:
                 continue
-        turns.append(turn | {"content": content})
+        turns.append(turn if content is _NO_CONTENT else turn | {"content": content})
     return turns
 
 
@@ -125,7 +126,7 @@ def _demands_thoughts(body: body_shapes.MessagesRequest) -> bool:
 def _lacks_thoughts(turns: list[dict[str, Any]]) -> bool:
     """Tell whether tools were called, and their results come now, without the thoughts that led to it."""
     for turn in reversed(turns):
-        kinds = [msgspec.json.decode(block["type"]) for block in _blocks(turn["content"])]
+        kinds = [msgspec.json.decode(block["type"]) for block in _blocks(turn.get("content", _NO_CONTENT))]
         if msgspec.json.decode(turn["role"]) == "assistant":
             if not kinds or kinds[0] not in {"thinking", "redacted_thinking"}:
                 return True

@@ -25,6 +25,7 @@ needs_recordings = pytest.mark.skipif(
     not RECORDINGS.is_dir(), reason="no folder with recorded provider traffic"
 )
 _USER = {"role": "user", "content": "hi"}
+_EFFORT = {"role": "system", "output_config": {"effort": "low"}}
 _SEARCH = {"type": "web_search_20250305", "name": "web_search"}
 
 
@@ -126,12 +127,14 @@ def test_thoughts_that_anthropic_did_not_seal_are_left_out() -> None:
         _USER,
         {"role": "assistant", "content": [own, *others, text]},
         {"role": "assistant", "content": others},
+        _EFFORT,
         _USER,
     ]
 
     written = json.loads(prepare({"messages": turns}).body)
 
-    assert written["messages"] == [_USER, {"role": "assistant", "content": [own, text]}, _USER]
+    assert written["messages"] == [_USER, {"role": "assistant", "content": [own, text]}, _EFFORT, _USER]
+    assert json.loads(prepare({"messages": [_USER, _EFFORT]}).body)["messages"] == [_USER, _EFFORT]
 
 
 @needs_recordings
