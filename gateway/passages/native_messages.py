@@ -23,6 +23,7 @@ from gateway.metering import TextMeter
 from gateway.passages.base import Answer, MeteredStream
 from gateway.upstreams.anthropic_request import most_output
 from gateway.upstreams.anthropic_wire import (
+    MAX_EVENT_BYTES,
     TARGET,
     ReportedUsage,
     finish_reason,
@@ -208,7 +209,7 @@ class NativeMessages(OpenAiErrors):
 
     def splitter(self) -> Splitter:
         """See ``Passage.splitter``."""
-        return EventSplitter()
+        return EventSplitter(MAX_EVENT_BYTES)
 
 
 def _count(meter: TextMeter, block: _Block) -> None:

@@ -15,6 +15,7 @@ from gateway.formats.messages import Messages
 from gateway.formats.messages_seals import Seal, wrap
 from gateway.passages.base import StreamTranslator
 from gateway.passages.native_messages import NativeMessages
+from gateway.upstreams.anthropic import Anthropic
 from gateway.upstreams.base import BadAnswer, Prepared
 from gateway.upstreams.sse import EventSplitter
 from tests.gateway.attempts import ask, attempt, channel, model
@@ -239,6 +240,17 @@ def test_a_cut_stream_closes_its_block_and_a_broken_one_says_so() -> None:
     assert json.loads(broken.split(b"data: ")[1])["error"]["type"] == "api_error"
     assert translator.finish_reason == ""
     assert translator.output_tokens == 1
+
+
+@pytest.mark.parametrize("speaks", [NativeMessages(), Anthropic()])
+def test_a_whole_document_comes_in_one_event(speaks: NativeMessages | Anthropic) -> None:
+    found = {"type": "document", "source": {"type": "base64", "data": "A" * 5_000_000}}
+    block = {"type": "web_fetch_tool_result", "tool_use_id": "s", "content": found}
+    event = json.dumps({"type": "content_block_start", "index": 0, "content_block": block}).encode()
+
+    (split,) = speaks.splitter().feed(b"event: content_block_start\ndata: " + event + b"\n\n")
+
+    assert split == event
 
 
 def test_a_thought_that_is_not_shown_is_output_all_the_same() -> None:
