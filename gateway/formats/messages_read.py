@@ -89,7 +89,7 @@ class Read(msgspec.Struct):
     request: MessagesRequest
     prompt: Prompt
     units: Usage
-    # Some thoughts are not Anthropic's, so it must not see them.
+    # Some thoughts or citations are not Anthropic's, so it must not see them.
     has_strange_thoughts: bool = False
     # Some search or fetch has no limit of its own.
     has_endless_tool: bool = False
@@ -195,6 +195,14 @@ def _refuse_incomplete(block: Block, place: str) -> None:
             raise InvalidRequest(f"Missing required parameter: '{place}.{name}'.", param=f"{place}.{name}")
 
 
+def cites_others(citations: Raw) -> bool:
+    """Tell whether a text cites what another provider found, of which Anthropic has no index."""
+    cited = msgspec.json.decode(citations)
+    return isinstance(cited, list) and any(
+        isinstance(each, dict) and each.get("encrypted_index") == "" for each in cited
+    )
+
+
 class _Weight:
     """Counts what a prompt holds, and checks its blocks on the way."""
 
@@ -219,6 +227,8 @@ class _Weight:
             self._take_hidden(msgspec.json.decode(block.content), place)
         elif block.type == "thinking":
             self.has_strange_thoughts |= not block.signature or is_wrapped(str(block.signature))
+        elif block.type == "text":
+            self.has_strange_thoughts |= isinstance(block.citations, Raw) and cites_others(block.citations)
         elif block.type == "redacted_thinking":
             self.has_strange_thoughts |= is_wrapped(str(block.data))
         elif block.type == "container_upload":

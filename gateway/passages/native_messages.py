@@ -17,6 +17,7 @@ from gateway.errors import GatewayError
 from gateway.formats import messages_body as body_shapes
 from gateway.formats.messages import MessagesAsked
 from gateway.formats.messages_errors import error_object
+from gateway.formats.messages_read import cites_others
 from gateway.formats.messages_seals import is_wrapped
 from gateway.formats.messages_writer import usage_object
 from gateway.metering import TextMeter
@@ -113,7 +114,7 @@ def _without_strange_thoughts(messages: Raw) -> list[dict[str, Any]]:
     for turn in _BLOCK_LISTS.decode(messages):
         content: Any = turn.get("content", _NO_CONTENT)
         if bytes(content).startswith(b"["):
-            content = [block for block in _BLOCK_LISTS.decode(content) if not _is_strange(block)]
+            content = [_own(block) for block in _BLOCK_LISTS.decode(content) if not _is_strange(block)]
             if not content:
                 continue
         turns.append(turn if content is _NO_CONTENT else turn | {"content": content})
@@ -140,6 +141,13 @@ def _blocks(content: Any) -> list[dict[str, Raw]]:
     if isinstance(content, list):
         return content
     return _BLOCK_LISTS.decode(content) if bytes(content).startswith(b"[") else []
+
+
+def _own(block: dict[str, Raw]) -> dict[str, Raw]:
+    """Return a block without citations of what another provider found."""
+    if "citations" not in block or not cites_others(block["citations"]):
+        return block
+    return {name: value for name, value in block.items() if name != "citations"}
 
 
 def _is_strange(block: dict[str, Raw]) -> bool:

@@ -138,6 +138,18 @@ def test_thoughts_that_anthropic_did_not_seal_are_left_out() -> None:
     assert json.loads(prepare({"messages": [_USER, _EFFORT]}).body)["messages"] == [_USER, _EFFORT]
 
 
+def test_citations_of_what_others_found_are_left_out() -> None:
+    def text(index: str) -> dict[str, Any]:
+        cited = {"type": "web_search_result_location", "url": "https://a.example", "encrypted_index": index}
+        return {"type": "text", "text": "so", "citations": [cited | {"cited_text": "", "title": None}]}
+
+    turns = [_USER, {"role": "assistant", "content": [text(""), text("own")]}, _USER]
+
+    written = json.loads(prepare({"messages": turns}).body)["messages"]
+
+    assert written[1]["content"] == [{"type": "text", "text": "so"}, text("own")]
+
+
 @needs_recordings
 def test_every_recorded_request_passes_unchanged_or_is_refused() -> None:
     passed = 0
