@@ -17,12 +17,14 @@ from gateway.errors import GatewayError
 from gateway.formats import messages_body as body_shapes
 from gateway.formats.messages import MessagesAsked
 from gateway.formats.messages_errors import error_object
+from gateway.formats.messages_read import cites_others
 from gateway.formats.messages_seals import is_wrapped
 from gateway.formats.messages_writer import usage_object
 from gateway.metering import TextMeter
 from gateway.passages.base import Answer, MeteredStream
 from gateway.upstreams.anthropic_request import most_output
 from gateway.upstreams.anthropic_wire import (
+    MAX_EVENT_BYTES,
     TARGET,
     ReportedUsage,
     finish_reason,
@@ -36,6 +38,7 @@ from gateway.upstreams.sse import EventSplitter
 
 _ENCODER = msgspec.json.Encoder()
 _BLOCK_LISTS = msgspec.json.Decoder(list[dict[str, Raw]])
+_NO_CONTENT = Raw(b'""')
 _NAMED = frozenset({"tool_use", "server_tool_use", "mcp_tool_use", "redacted_thinking"})
 
 
@@ -109,12 +112,12 @@ def _without_strange_thoughts(messages: Raw) -> list[dict[str, Any]]:
     """Return the messages without thoughts that Anthropic did not seal, which it would refuse."""
     turns: list[dict[str, Any]] = []
     for turn in _BLOCK_LISTS.decode(messages):
-        content: Any = turn["content"]
+        content: Any = turn.get("content", _NO_CONTENT)
         if bytes(content).startswith(b"["):
-            content = [block for block in _BLOCK_LISTS.decode(content) if not _is_strange(block)]
+            content = [_own(block) for block in _BLOCK_LISTS.decode(content) if not _is_strange(block)]
             if not content:
                 continue
-        turns.append(turn | {"content": content})
+        turns.append(turn if content is _NO_CONTENT else turn | {"content": content})
     return turns
 
 
@@ -125,7 +128,7 @@ def _demands_thoughts(body: body_shapes.MessagesRequest) -> bool:
 def _lacks_thoughts(turns: list[dict[str, Any]]) -> bool:
     """Tell whether tools were called, and their results come now, without the thoughts that led to it."""
     for turn in reversed(turns):
-        kinds = [msgspec.json.decode(block["type"]) for block in _blocks(turn["content"])]
+        kinds = [msgspec.json.decode(block["type"]) for block in _blocks(turn.get("content", _NO_CONTENT))]
         if msgspec.json.decode(turn["role"]) == "assistant":
             if not kinds or kinds[0] not in {"thinking", "redacted_thinking"}:
                 return True
@@ -138,6 +141,13 @@ def _blocks(content: Any) -> list[dict[str, Raw]]:
     if isinstance(content, list):
         return content
     return _BLOCK_LISTS.decode(content) if bytes(content).startswith(b"[") else []
+
+
+def _own(block: dict[str, Raw]) -> dict[str, Raw]:
+    """Return a block without citations of what another provider found."""
+    if "citations" not in block or not cites_others(block["citations"]):
+        return block
+    return {name: value for name, value in block.items() if name != "citations"}
 
 
 def _is_strange(block: dict[str, Raw]) -> bool:
@@ -207,7 +217,7 @@ class NativeMessages(OpenAiErrors):
 
     def splitter(self) -> Splitter:
         """See ``Passage.splitter``."""
-        return EventSplitter()
+        return EventSplitter(MAX_EVENT_BYTES)
 
 
 def _count(meter: TextMeter, block: _Block) -> None:

@@ -31,7 +31,7 @@ from gateway.formats.base import TextFormat, Writer
 from gateway.keepsakes import Keeper, Need, Remembering, keepsake_of
 from gateway.metering import TextMeter
 from gateway.passages.base import Answer, MeteredStream, RememberingStream
-from gateway.upstreams.base import Adapter, BadAnswer, Prepared, Reader, Splitter
+from gateway.upstreams.base import Adapter, BadAnswer, CannotExpress, Prepared, Reader, Splitter
 from gateway.upstreams.tools import CustomCalls
 
 
@@ -50,6 +50,8 @@ class Translation(Remembering):
 
     def prepare(self, attempt: Attempt) -> Prepared:
         """See ``Passage.prepare``."""
+        if attempt.form.beyond is not None:
+            raise CannotExpress(*attempt.form.beyond)
         prepared = self._adapter.prepare(attempt.form, attempt)
         unsaid = attempt.form.unsaid
         if unsaid:
@@ -126,6 +128,8 @@ class TranslatedStream(MeteredStream, RememberingStream):
         events = self._reader.feed(event)
         for each in events:
             self._note(each)
+        if self.keeper is not None:
+            self.keeper.take(events)
         return self._writer.write(self._customs.events(events)) if events else b""
 
     def _note(self, event: Event) -> None:

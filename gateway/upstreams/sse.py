@@ -14,11 +14,13 @@ MAX_EVENT_BYTES = 1024 * 1024
 class EventSplitter:
     """Collects the ``data`` of whole events from pieces that may be cut anywhere."""
 
-    __slots__ = ("_data", "_max_bytes", "_rest", "_saw_cr", "_size")
+    __slots__ = ("_data", "_max_bytes", "_rest", "_rest_size", "_saw_cr", "_size")
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._max_bytes = max_event_bytes
-        self._rest = b""
+        # The pieces of a line that has not ended, joined only when it does: a long one may come in hundreds.
+        self._rest: list[bytes] = []
+        self._rest_size = 0
         self._data: list[bytes] = []
         self._saw_cr = False
         self._size = 0
@@ -27,10 +29,12 @@ class EventSplitter:
         """Return the data of each event that ends in ``piece``; raises ``UpstreamTooLarge``."""
         if b"\r" in piece or self._saw_cr:
             piece = self._plain_newlines(piece)
-        lines = (self._rest + piece if self._rest else piece).split(b"\n")
-        self._rest = lines.pop()
-        if len(self._rest) > self._max_bytes:
-            raise UpstreamTooLarge
+        lines = piece.split(b"\n")
+        if self._rest and len(lines) > 1:
+            lines[0] = b"".join([*self._rest, lines[0]])
+            self._rest, self._rest_size = [], 0
+        if last := lines.pop():
+            self._keep(last)
         events: list[bytes] = []
         for line in lines:
             if line:
@@ -39,6 +43,12 @@ class EventSplitter:
                 events.append(self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
                 self._data, self._size = [], 0
         return events
+
+    def _keep(self, piece: bytes) -> None:
+        self._rest.append(piece)
+        self._rest_size += len(piece)
+        if self._rest_size > self._max_bytes:
+            raise UpstreamTooLarge
 
     def _take(self, line: bytes) -> None:
         # Comments, "event", "id" and "retry" carry nothing that chat completions need.
@@ -58,8 +68,8 @@ class EventSplitter:
 
     def finish(self) -> list[bytes]:
         """Return the last event of a stream that ended without a blank line."""
-        rest, self._rest = self._rest, b""
-        if rest:
-            self._take(rest)
+        if self._rest:
+            self._take(b"".join(self._rest))
+            self._rest, self._rest_size = [], 0
         data, self._data = self._data, []
         return [b"\n".join(data)] if data else []

@@ -73,6 +73,14 @@ def test_nothing_is_kept_upstream_and_thoughts_come_back_sealed() -> None:
     assert "stream_options" not in sent(f.Form([HELLO], is_stream=True), "deepseek")
 
 
+def test_a_result_that_is_an_error_says_so() -> None:
+    results = [f.ToolResult("c1", [f.Text(text)], is_error=True) for text in ("no such file", "Error: 5")]
+
+    items = sent(f.Form([HELLO, f.Message("user", [*results])]))["input"][1:]
+
+    assert [item["output"] for item in items] == ["Error: no such file", "Error: 5"]
+
+
 def test_a_conversation_with_everything_is_written() -> None:
     body = sent(
         f.Form(
@@ -81,7 +89,10 @@ def test_a_conversation_with_everything_is_written() -> None:
                 f.Message(
                     "user", [f.Text("See"), f.Image(data="cA==", media_type="image/png", detail="low")]
                 ),
-                f.Message("user", [f.File(data="cA==", media_type="application/pdf"), f.File(text="plain")]),
+                f.Message(
+                    "user",
+                    [f.File(data="cA==", media_type="application/pdf"), f.File(text="plain", name="Notes")],
+                ),
                 f.Message(
                     "assistant",
                     [
@@ -121,7 +132,7 @@ def test_a_conversation_with_everything_is_written() -> None:
             "filename": "document.pdf",
             "file_data": "data:application/pdf;base64,cA==",
         },
-        {"type": "input_text", "text": "plain"},
+        {"type": "input_text", "text": "Notes:\nplain"},
     ]
     assert thought == {
         "type": "reasoning",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from time import process_time
 
 import pytest
 from hypothesis import given, strategies as st
@@ -87,3 +88,16 @@ def test_lines_of_one_event_do_not_count_for_the_next() -> None:
 
     for _ in range(3):
         assert splitter.feed(b"data: " + b"y" * (MAX_EVENT_BYTES // 2) + b"\n\n")
+
+
+def test_a_long_line_costs_no_more_than_its_length() -> None:
+    splitter = EventSplitter(64 * MAX_EVENT_BYTES)
+    piece = b"x" * 65_536
+
+    began = process_time()
+    for fed in (b"data: ", *[piece] * 512):
+        assert splitter.feed(fed) == []
+
+    # Joined anew with every piece it would take twenty seconds.
+    assert process_time() - began < 2
+    assert splitter.feed(b"\n\n") == [piece * 512]
