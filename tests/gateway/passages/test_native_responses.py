@@ -153,12 +153,30 @@ def test_thoughts_that_this_upstream_cannot_read_stay_behind() -> None:
     ]
 
     to_openai = sent({"input": items})["input"]
+    to_sandbox = sent({"input": items}, "sandbox")["input"]
     to_deepseek = sent({"input": items}, "deepseek")["input"]
 
-    assert to_openai == [items[0], items[3]]
+    assert to_openai == to_sandbox == [items[0], items[3]]
     assert to_deepseek[1]["content"] == [{"type": "reasoning_text", "text": "hm"}]
     assert "encrypted_content" not in to_deepseek[1]
     assert to_deepseek[2:] == items[2:]
+
+
+def test_what_followed_a_thought_that_stays_behind_is_not_missed_by_its_id() -> None:
+    thought = {"type": "reasoning", "id": "rs_1", "summary": []}
+    message = {"type": "message", "id": "msg_1", "role": "assistant", "content": "Wait."}
+    call = {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "look", "arguments": "{}"}
+    search = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
+
+    kept = sent({"input": [thought | {"encrypted_content": "gAAAA"}, message, call, search]})["input"]
+    left = sent({"input": [thought, message, call, search]})["input"]
+
+    assert [item["id"] for item in kept] == ["rs_1", "msg_1", "fc_1", "ws_1"]
+    assert left == [
+        {key: value for key, value in message.items() if key != "id"},
+        {key: value for key, value in call.items() if key != "id"},
+        search,
+    ]
 
 
 @pytest.mark.parametrize(
