@@ -61,6 +61,8 @@ def write_request(attempt: Attempt) -> tuple[bytes, tuple[str, ...]]:
         "tool_choice": choice,
         "stream_options": _stream_options(request, has_padding=server.has_padding),
     }
+    if not (request.stream or server.streams_only_if_asked):
+        fields["stream"] = False
     if attempt.output_bound is not None:
         fields["max_output_tokens"] = attempt.output_bound
     if server.limits_searches and request.max_tool_calls is None and _searches(attempt.asked, dropped):

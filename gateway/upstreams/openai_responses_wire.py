@@ -32,9 +32,13 @@ class Server(msgspec.Struct, frozen=True):
     has_dear_search: bool = False
     # Events are padded unless it is told not to; others may refuse to hear of it.
     has_padding: bool = False
+    # Whoever says nothing of a stream gets none; others may stream unless told not to.
+    streams_only_if_asked: bool = False
 
 
-_AZURE = Server(looks_up_thoughts=True, has_custom_tools=True, limits_searches=True)
+_AZURE = Server(
+    looks_up_thoughts=True, has_custom_tools=True, limits_searches=True, streams_only_if_asked=True
+)
 _OPENAI = msgspec.structs.replace(_AZURE, has_dear_search=True, has_padding=True)
 # The sandbox plays OpenAI.
 _SERVERS = {"openai": _OPENAI, "azure": _AZURE, "sandbox": _OPENAI}

@@ -104,6 +104,12 @@ def test_padding_is_asked_away_only_where_it_is_known() -> None:
 REQUEST = "req_" + "0123456789" * 2 + "ab"
 
 
+def test_servers_that_may_stream_unasked_are_told_not_to() -> None:
+    assert "stream" not in sent({})
+    assert sent({}, "deepseek")["stream"] is False
+    assert sent({"stream": True}, "deepseek")["stream"] is True
+
+
 def test_items_that_are_kept_tell_their_response_and_go_back_under_the_ids_they_came_with() -> None:
     item = {"type": "message", "id": "msg_theirs", "role": "assistant", "content": [], "status": "completed"}
     whole = json.dumps(response(status="completed", output=[item])).encode()
