@@ -156,6 +156,23 @@ class StreamEvent(msgspec.Struct):
 ENDS = frozenset({"response.completed", "response.incomplete"})
 BREAKS = frozenset({"error", "response.failed", "response.cancelled"})
 CALLS = frozenset({"function_call", "custom_tool_call"})
+# Errors of a request that no other channel could serve. OpenAI tells them only once the stream has begun.
+_OF_THE_REQUEST = frozenset({"bio_policy", "context_length_exceeded", "invalid_prompt"})
+_OF_AN_IMAGE = ("empty_image", "failed_to_download_image", "image_", "invalid_base64_image", "invalid_image")
+
+
+class Fault(msgspec.Struct):
+    """An error, inside an event or a response."""
+
+    code: str | None = None
+    message: str | None = None
+    param: str | None = None
+
+    @property
+    def is_of_the_request(self) -> bool:
+        """Tell whether the request itself was refused."""
+        code = self.code or ""
+        return code in _OF_THE_REQUEST or code.startswith(_OF_AN_IMAGE)
 
 
 def usage_of(reported: ReportedUsage | None, output: list[Item]) -> Usage | None:

@@ -17,7 +17,7 @@ from gateway.passages.native_chat import NativeChat
 from gateway.passages.native_responses import NativeResponses, NativeResponsesStream
 from gateway.passages.table import passage_for
 from gateway.passages.translation import Translation
-from gateway.upstreams.base import BadAnswer, CannotExpress, Prepared
+from gateway.upstreams.base import BadAnswer, CannotExpress, Prepared, Refused
 from gateway.upstreams.sse import EventSplitter
 from tests.gateway.attempts import ask, attempt, channel, model
 from tests.gateway.responses_sdk import check_events, check_response, events_of
@@ -398,6 +398,40 @@ def test_a_failure_never_ends_cleanly() -> None:
 def test_an_error_or_nonsense_inside_a_stream_is_noticed(data: bytes) -> None:
     with pytest.raises(BadAnswer):
         stream().feed(data)
+
+
+@pytest.mark.parametrize(
+    ("told", "is_refusal"),
+    [
+        ({"code": "context_length_exceeded", "message": "Too long."}, True),
+        ({"code": "invalid_prompt", "message": "Too long."}, True),
+        ({"code": "failed_to_download_image", "message": "Too long."}, True),
+        ({"code": "image_too_large", "message": "Too long."}, True),
+        ({"code": "server_error", "message": "Too long."}, False),
+        ({"code": "rate_limit_exceeded", "message": "Too long."}, False),
+        ({"code": "insufficient_quota", "message": "Too long."}, False),
+        ({"code": 7}, False),
+        ({}, False),
+    ],
+)
+def test_a_request_that_is_refused_late_is_told_from_a_channel_that_fails(
+    told: dict[str, Any], *, is_refusal: bool
+) -> None:
+    failed = response(status="failed", error=told)
+    streamed = [
+        event("failed", response=failed),
+        json.dumps({"type": "error", "sequence_number": 2, "param": None} | told).encode(),
+        json.dumps({"type": "error", "error": told}).encode(),
+    ]
+    for data in streamed:
+        with pytest.raises(BadAnswer) as broken:
+            stream().feed(data)
+        assert isinstance(broken.value, Refused) is is_refusal
+        if isinstance(broken.value, Refused):
+            assert PASSAGE.complaint(broken.value.body, channel("openai"))[0] == "Too long."
+    with pytest.raises(BadAnswer) as broken:
+        PASSAGE.answer(json.dumps(failed).encode(), attempt(ask(Responses(), HELLO)))
+    assert isinstance(broken.value, Refused) is is_refusal
 
 
 def test_a_thought_counts_as_output_once_it_is_done() -> None:
