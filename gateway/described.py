@@ -31,7 +31,7 @@ _WORDS = {
     ),
     COUNT_TOKENS: _Words("countTokens", "Count a message's input tokens", ("model", "messages")),
     "/v1/responses": _Words(
-        "createResponse", "Continue a conversation and keep the response", ("model", "input"), can_stream=True
+        "createResponse", "Continue a conversation and keep the response", ("model",), can_stream=True
     ),
     "/v1/embeddings": _Words("createEmbedding", "Turn texts into vectors", ("model", "input")),
     "/v1/moderations": _Words("createModeration", "Classify what may be harmful", ("input",)),

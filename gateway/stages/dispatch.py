@@ -25,7 +25,7 @@ from gateway.passages.table import passage_for
 from gateway.reply import Reply
 from gateway.runtime import Gateway
 from gateway.stages.reserve import write_intent
-from gateway.upstreams.base import BadAnswer, CannotExpress, Prepared, Splitter
+from gateway.upstreams.base import BadAnswer, CannotExpress, Prepared, Refused, Splitter
 from gateway.upstreams.faults import UpstreamBroken, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
 from gateway.upstreams.http import Exchange
 from gateway.upstreams.origin import Origin
@@ -195,6 +195,9 @@ async def _attempt(gateway: Gateway, call: Call, route: Route) -> Answer | Strea
         raise AttemptFailed(
             exc.reason, can_repeat=True, has_answered=exc.has_answered, may_be_billed=True
         ) from exc
+    except Refused as exc:
+        message, param = passage.complaint(exc.body, route.channel)
+        raise InvalidRequest(message, param=param) from exc
     except (UpstreamTooLarge, BadAnswer) as exc:
         raise AttemptFailed(str(exc), can_repeat=True, has_answered=True, may_be_billed=True) from exc
 

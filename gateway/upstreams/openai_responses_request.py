@@ -142,6 +142,8 @@ class Request:
             self.body["stream"] = True
             if self._server.has_padding:
                 self.body["stream_options"] = {"include_obfuscation": False}
+        elif not self._server.streams_only_if_asked:
+            self.body["stream"] = False
         self.dropped += [name for name in _UNKNOWN if getattr(form, name) not in (None, {})]
 
 

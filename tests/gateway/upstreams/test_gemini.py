@@ -546,6 +546,10 @@ def test_searches_are_counted_and_cited_in_characters() -> None:
         Cited("https://a", "A", -1, -1),
         Cited("https://c"),
     ]
+    # A search would end the text, and a source belongs to the text that is open.
+    assert [type(event) for event in events if isinstance(event, Cited | Searched)] == [Cited] * 4 + [
+        Searched
+    ] * 2
 
 
 def test_logprobs_come_in_the_shape_of_chat_completions() -> None:

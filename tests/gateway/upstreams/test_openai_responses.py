@@ -58,6 +58,12 @@ def read(events: list[dict[str, Any]]) -> list[Event]:
     return [event for each in events for event in reader.feed(json.dumps(each).encode())]
 
 
+def test_servers_that_may_stream_unasked_are_told_not_to() -> None:
+    assert "stream" not in sent(f.Form([HELLO]))
+    assert sent(f.Form([HELLO]), "vllm")["stream"] is False
+    assert sent(f.Form([HELLO], is_stream=True), "vllm")["stream"] is True
+
+
 def test_nothing_is_kept_upstream_and_thoughts_come_back_sealed() -> None:
     body = sent(f.Form([HELLO], is_stream=True))
 
