@@ -106,7 +106,8 @@ def form_of(body: ChatRequest) -> f.Form:
         messages=_messages(read(_MESSAGES, body.messages, "messages")),
         tools=_tools(body),
         tool_choice=_choice(body),
-        parallel_tool_calls=body.parallel_tool_calls,
+        # An answer in the words of old has room for one call.
+        parallel_tool_calls=False if body.is_legacy else body.parallel_tool_calls,
         response_format=_response_format(body.response_format),
         reasoning=reasoning_of(body),
         max_output=body.explicit_max,
@@ -130,6 +131,7 @@ def form_of(body: ChatRequest) -> f.Form:
         prompt_cache_retention=body.prompt_cache_retention or "",
         metadata=dict(body.metadata or {}),
         vendor=_vendor(body),
+        unsaid=[name for name in ("prediction", "prompt_cache_options") if getattr(body, name) is not UNSET],
         is_stream=bool(body.stream),
     )
 
