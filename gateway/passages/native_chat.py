@@ -16,7 +16,7 @@ from gateway.keepsakes import Keeper, Keepsake, Need, Remembering, keepsake_of
 from gateway.metering import TextMeter
 from gateway.passages.base import Answer
 from gateway.passages.native_chat_repairs import complete, hide_costs
-from gateway.passages.native_chat_request import adapted
+from gateway.passages.native_chat_request import adapted, must_be_rewritten, speaks_otherwise
 from gateway.passages.native_chat_stream import NativeChatStream
 from gateway.passages.translation import TranslatedStream, Translation
 from gateway.upstreams import openai_wire
@@ -73,8 +73,14 @@ class NativeChat(Remembering, openai_wire.OpenAiErrors):
         request, route, output_bound = attempt.asked.body, attempt.route, attempt.output_bound
         channel = route.channel
         dialect = dialect_of(channel)
-        if dialect.is_strict or attempt.remembered is not None or "streams_only" in attempt.model.traits:
-            return self._adapter.prepare(attempt.form, attempt)
+        is_written_anew = (
+            dialect.is_strict
+            or attempt.remembered is not None
+            or "streams_only" in attempt.model.traits
+            or must_be_rewritten(request, dialect)
+        )
+        if is_written_anew:
+            return self._translation.prepare(attempt)
         if not dialect.is_own:
             refuse_what_differs(dialect, choices=attempt.asked.choices, has_logprobs=bool(request.logprobs))
         if attempt.asked.prompt.has_search and not dialect.search_field:
@@ -95,8 +101,13 @@ class NativeChat(Remembering, openai_wire.OpenAiErrors):
 
     def answer(self, body: bytes, attempt: Attempt) -> Answer:
         """Read a whole answer; see ``Passage.answer``."""
+        assert isinstance(attempt.asked, ChatAsked)
         dialect = dialect_of(attempt.route.channel)
-        if not dialect.has_plain_answers or (body[:1] != b"{" and is_stream(body)):
+        if (
+            not dialect.has_plain_answers
+            or (body[:1] != b"{" and is_stream(body))
+            or speaks_otherwise(attempt.asked.body, dialect)
+        ):
             return self._translation.answer(body, attempt)
         try:
             completion = _COMPLETION.decode(body)
@@ -128,7 +139,7 @@ class NativeChat(Remembering, openai_wire.OpenAiErrors):
         """Start to translate a stream; see ``Passage.stream``."""
         assert isinstance(attempt.asked, ChatAsked)
         dialect = dialect_of(attempt.route.channel)
-        if not dialect.has_plain_answers:
+        if not dialect.has_plain_answers or speaks_otherwise(attempt.asked.body, dialect):
             return self._translation.stream(attempt)
         stream = NativeChatStream(
             model_id=attempt.model.id,

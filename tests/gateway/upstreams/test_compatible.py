@@ -74,6 +74,78 @@ def test_what_a_server_does_not_know_is_left_out_and_named() -> None:
     assert sent("mistral", {"stream": True})[0] == {"stream": True}
 
 
+CUSTOM = {"type": "custom", "custom": {"name": "sh"}}
+CALLED = {"role": "assistant", "content": None, "reasoning_content": "hm", "tool_calls": [
+    {"id": "c1", "type": "function", "function": {"name": "sh", "arguments": '{"input":"ls"}'}}
+]}  # fmt: skip
+SERVERS = ["deepseek", "alibaba", "xai", "together", "groq", "minimax"]
+
+
+def answered(provider: str, fields: dict[str, Any]) -> tuple[Any, Any]:
+    """Return a whole answer's choice, and the last delta and reason of a stream, in which a function was called."""
+    one = attempt(ask(Chat(), HELLO | fields), channel=channel(provider))
+    end = {"index": 0, "finish_reason": "tool_calls"}
+    body = json.dumps({"id": "up", "model": "m", "choices": [end | {"message": CALLED}]}).encode()
+    stream = PASSAGE.stream(one)
+    told = stream.feed(json.dumps({"id": "up", "model": "m", "choices": [end | {"delta": CALLED}]}).encode())
+    return json.loads(PASSAGE.answer(body, one).body)["choices"][0], told
+
+
+@pytest.mark.parametrize("provider", SERVERS)
+def test_custom_tools_become_functions_and_their_calls_what_they_were(provider: str) -> None:
+    body, _ = sent(provider, {"tools": [CUSTOM], "tool_choice": "auto"})
+    whole, streamed = answered(provider, {"tools": [CUSTOM]})
+
+    assert [tool["type"] for tool in body["tools"]] == ["function"]
+    assert whole["message"]["tool_calls"][0]["custom"] == {"name": "sh", "input": "ls"}
+    assert b'"custom":{"input":"ls"}' in streamed
+
+
+@pytest.mark.parametrize("provider", SERVERS)
+def test_functions_of_old_become_tools_and_their_calls_what_they_were(provider: str) -> None:
+    body, _ = sent(provider, {"functions": [{"name": "sh"}]})
+    whole, streamed = answered(provider, {"functions": [{"name": "sh"}]})
+
+    assert "functions" not in body
+    assert whole["message"]["function_call"] == {"name": "sh", "arguments": '{"input":"ls"}'}
+    assert b'"function_call":{"name":"sh"' in streamed
+    assert b"tool_calls" not in streamed
+
+
+@pytest.mark.parametrize("provider", ["xai", "openrouter", "google"])
+def test_what_only_openai_knows_is_said_otherwise_or_left_out_and_named(provider: str) -> None:
+    tool = {"type": "function", "function": {"name": "f"}}
+    allowed = {"mode": "auto", "tools": [tool]}
+    said = {"tools": [tool, {"type": "function", "function": {"name": "g"}}],
+            "tool_choice": {"type": "allowed_tools", "allowed_tools": allowed},
+            "prediction": {"type": "content", "content": "x"}, "prompt_cache_options": {"mode": "explicit"}}  # fmt: skip
+
+    assert sent(provider, said) == ({"tools": [tool]}, ("prediction", "prompt_cache_options"))
+    del said["tools"], said["tool_choice"]
+    assert sent(provider, said) == ({}, ("prediction", "prompt_cache_options"))
+    assert sent("openai", said) == (said, ())
+
+
+@pytest.mark.parametrize("provider", ["zai", "together", "minimax", "mistral"])
+def test_a_developer_is_the_system_where_nobody_knows_developers(provider: str) -> None:
+    said = HELLO | {"messages": [{"role": "developer", "content": 'say "role":"developer"'}]}
+    bodies = [
+        json.loads(PASSAGE.prepare(attempt(ask(Chat(), said), channel=channel(each))).body)["messages"]
+        for each in (provider, "openai", "own")
+    ]
+
+    assert bodies[0] == [{"role": "system", "content": 'say "role":"developer"'}]
+    assert bodies[1:] == [said["messages"]] * 2
+
+
+@pytest.mark.parametrize("provider", ["deepseek", "xai"])
+def test_thoughts_that_the_caller_does_not_want_to_see_are_hidden(provider: str) -> None:
+    whole, streamed = answered(provider, {"reasoning": {"exclude": True}})
+
+    assert "reasoning_content" not in whole["message"]
+    assert b"reasoning_content" not in streamed
+
+
 def test_a_model_that_does_not_reason_is_not_told_how() -> None:
     one = attempt(
         ask(Chat(), HELLO | {"reasoning_effort": "high"}),
