@@ -201,7 +201,8 @@ async def _attempt(gateway: Gateway, call: Call, route: Route) -> Answer | Strea
 
 def _passage(call: Call, route: Route) -> Passage:
     try:
-        return passage_for(call.request.format, route, call.model)
+        has_search = call.asked.prompt.has_search
+        return passage_for(call.request.format, route, call.model, has_search=has_search)
     except CannotExpress as exc:
         raise _inexpressible(call, exc) from exc
 
