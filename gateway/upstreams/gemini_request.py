@@ -71,6 +71,8 @@ class _Contents:
     def __init__(self, service: Service, *, demands_seals: bool) -> None:
         self._service = service
         self._demands_seals = demands_seals
+        # Vertex AI refuses ids of models that never give any.
+        self._knows_ids = demands_seals or service == "gemini"
         # Gemini knows results by the function's name.
         self._called: dict[str, str] = {}
 
@@ -121,8 +123,11 @@ class _Contents:
 
     def _call(self, call: f.ToolCall) -> dict[str, Any]:
         name = self._called[call.id] = wire_name(call.name, call.namespace)
-        written: dict[str, Any] = {"functionCall": {"id": call.id, "name": name, "args": arguments(call)}}
-        return written | _sealed(call.seal, self._service)
+        called = self._id(call.id) | {"name": name, "args": arguments(call)}
+        return {"functionCall": called} | _sealed(call.seal, self._service)
+
+    def _id(self, call_id: str) -> dict[str, Any]:
+        return {"id": call_id} if self._knows_ids else {}
 
     def _result(self, result: f.ToolResult) -> list[dict[str, Any]]:
         name = self._called.get(result.call_id)
@@ -133,7 +138,7 @@ class _Contents:
         text = "\n".join([part.text for part in result.parts if isinstance(part, f.Text)])
         # Always as text: Google keeps numbers inside an object as doubles.
         response = {"error" if result.is_error else "output": text}
-        answer = {"functionResponse": {"id": result.call_id, "name": name, "response": response}}
+        answer = {"functionResponse": self._id(result.call_id) | {"name": name, "response": response}}
         return [
             answer,
             *(_plain(part, self._service) for part in result.parts if not isinstance(part, f.Text)),
