@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from gateway import form as f
 from gateway.upstreams.base import CannotExpress
 
+# Not every system's own list knows these.
+_NEWER_KINDS = {"webp": "image/webp", "heic": "image/heic", "heif": "image/heif"}
 _GOOGLE_STORES = ("googleapis.com", "storage.cloud.google.com", "drive.google.com")
 
 
@@ -53,7 +55,8 @@ def _fetched(url: str, media_type: str) -> dict[str, Any]:
             "messages", "This model reads only public https addresses. Send the file itself as base64."
         )
     # Google does not look: what is not told is refused there.
-    kind = media_type or mimetypes.guess_type(parts.path)[0]
+    ending = parts.path.rpartition(".")[2].lower()
+    kind = media_type or _NEWER_KINDS.get(ending) or mimetypes.guess_type(parts.path)[0]
     if not kind:
         raise CannotExpress(
             "messages", "This address does not tell what kind of file it is. Send the file itself as base64."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mimetypes
 from typing import Any
 
 import pytest
@@ -291,6 +292,20 @@ def test_arguments_that_are_no_object_are_told_as_they_are() -> None:
         {"arguments": "not json"},
         {"arguments": "[1]"},
     ]
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "HEIC", "pdf"])
+def test_the_kind_of_a_file_is_told_by_its_address_on_every_system(
+    ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = mimetypes.MimeTypes()
+    bare.types_map[True].pop(".webp", None)
+    monkeypatch.setattr(mimetypes, "guess_type", bare.guess_type)
+    picture: list[f.Part] = [f.Image(url=f"https://example.com/a.{ending}?size=2")]
+
+    (part,) = sent(form(messages=[f.Message("user", picture)]))["contents"][0]["parts"]
+
+    assert part["fileData"]["mimeType"].endswith(ending.lower().replace("jpg", "jpeg"))
 
 
 def test_pictures_recordings_and_documents_go_inline_or_by_public_address() -> None:
