@@ -15,7 +15,7 @@ from gateway.formats.chat_body import StreamOptions
 from gateway.keepsakes import Keeper, Keepsake, Need, Remembering, keepsake_of
 from gateway.metering import TextMeter
 from gateway.passages.base import Answer
-from gateway.passages.native_chat_repairs import complete, hide_costs
+from gateway.passages.native_chat_repairs import add_head, complete, hide_costs
 from gateway.passages.native_chat_request import adapted, must_be_rewritten, speaks_otherwise
 from gateway.passages.native_chat_stream import NativeChatStream
 from gateway.passages.translation import TranslatedStream, Translation
@@ -33,7 +33,7 @@ class _Message(msgspec.Struct):
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
-    tool_calls: list[Any] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
     function_call: dict[str, Any] | None = None
 
 
@@ -45,6 +45,7 @@ class _Choice(msgspec.Struct):
 class _Completion(msgspec.Struct):
     choices: list[_Choice]
     id: str | None = None
+    created: float | None = None
     model: str | None = None
     usage: openai_wire.ReportedUsage | None = None
     error: Any = None
@@ -177,7 +178,9 @@ def _written_anew(
         # Other servers' tiers are none of OpenAI's words.
         raw.pop("service_tier", None)
         hide_costs(raw.get("usage"))
-        for choice, shown in zip(completion.choices, raw["choices"], strict=True):
+        add_head(raw)
+        for place, (choice, shown) in enumerate(zip(completion.choices, raw["choices"], strict=True)):
+            shown.setdefault("index", place)
             complete(shown, choice.finish_reason)
     return _ENCODER.encode(raw), raw["choices"][0].get("finish_reason")
 

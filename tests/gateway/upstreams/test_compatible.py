@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from openai.types.chat import ChatCompletion
 
 from gateway.formats.chat import Chat
 from gateway.passages.native_chat import NativeChat
@@ -144,6 +145,39 @@ def test_thoughts_that_the_caller_does_not_want_to_see_are_hidden(provider: str)
 
     assert "reasoning_content" not in whole["message"]
     assert b"reasoning_content" not in streamed
+
+
+def test_a_whole_answer_is_completed_for_openais_clients() -> None:
+    calls = [
+        {"function": {"name": "f", "arguments": {"a": 1}}},
+        {"id": "b", "type": "function", "function": {"name": "g"}},
+    ]
+    body = json.dumps(
+        {"created": 1.5, "choices": [{"message": {"tool_calls": calls}, "finish_reason": "stop"}]}
+    )
+    one = attempt(channel=channel("own"))
+
+    told = ChatCompletion.model_validate_json(PASSAGE.answer(body.encode(), one).body, strict=True)
+
+    calls_told: list[Any] = list(told.choices[0].message.tool_calls or ())
+    first, second = calls_told
+    assert first.type == second.type == "function"
+    assert (first.function.arguments, second.function.arguments) == ('{"a":1}', "{}")
+    assert (bool(first.id), second.id, told.created, bool(told.id)) == (True, "b", 1, True)
+
+
+def test_a_server_that_changes_its_models_name_does_not_tell_it() -> None:
+    stream = PASSAGE.stream(attempt(ask(Chat(), HELLO | {"stream": True}), channel=channel("own")))
+    head = {"id": "up", "object": "chat.completion.chunk", "created": 1}
+    said = [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": None}]
+
+    told = [
+        stream.feed(json.dumps(head | {"model": name, "choices": said}, separators=(",", ":")).encode())
+        for name in ("", "ft:secret", "ft:secret")
+    ]
+
+    assert not any(b"secret" in each for each in told)
+    assert all(b'"model":"gpt-4o"' in each for each in told)
 
 
 def test_a_model_that_does_not_reason_is_not_told_how() -> None:
