@@ -324,7 +324,9 @@ async def _hold_back(stream: Stream) -> bytes:
             opening.append(translator.feed(stream.pending.pop(0)))
             continue
         piece = await stream.exchange.piece()
-        if piece is None:
+        stream.pending = stream.splitter.finish() if piece is None else stream.splitter.feed(piece)
+        if piece is None and not stream.pending:
             raise UpstreamBroken("ended before any content", has_answered=True)
-        stream.pending = stream.splitter.feed(piece)
+    if translator.is_done and not (translator.has_output or translator.finish_reason):
+        raise UpstreamBroken("done without any content", has_answered=True)
     return b"".join(opening)

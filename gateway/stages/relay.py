@@ -99,7 +99,7 @@ async def _pass_on(gateway: Gateway, call: Call, stream: Stream, reply: Reply, p
     while True:
         await _pass_events(gateway, call, translator, events, reply, progress)
         if translator.is_done:
-            return
+            break
         if reply.is_full:
             # A slow reader is not the upstream's fault: its silence is not counted meanwhile.
             exchange.deadline = call.ends_at
@@ -118,6 +118,7 @@ async def _pass_on(gateway: Gateway, call: Call, stream: Stream, reply: Reply, p
             # Only content moves the deadline: a stream of comments must not live forever.
             exchange.deadline = min(time.monotonic() + gateway.deadlines.idle_s, call.ends_at)
             exchange.phase = "content"
+    # A gateway on the way may close a stream that its own upstream cut off with the usual mark.
     if not translator.finish_reason:
         raise UpstreamBroken("ended without a finish reason", has_answered=True)
 

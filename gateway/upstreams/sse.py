@@ -9,6 +9,8 @@ from __future__ import annotations
 from gateway.upstreams.faults import UpstreamTooLarge
 
 MAX_EVENT_BYTES = 1024 * 1024
+# May stand at the head of a stream, and means nothing.
+_BOM = b"\xef\xbb\xbf"
 
 
 class EventSplitter:
@@ -48,12 +50,16 @@ class EventSplitter:
             self._size += len(line)
             if self._size > self._max_bytes:
                 raise UpstreamTooLarge
+        elif line.startswith(_BOM):
+            self._take(line.removeprefix(_BOM))
 
     def _plain_newlines(self, piece: bytes) -> bytes:
         # A "\r" at the end may be the first half of "\r\n": wait for the next piece before counting it twice.
+        if not piece:
+            return piece
         if self._saw_cr and piece.startswith(b"\n"):
             piece = piece[1:]
-        self._saw_cr = piece.endswith(b"\r") if piece else self._saw_cr
+        self._saw_cr = piece.endswith(b"\r")
         return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def finish(self) -> list[bytes]:

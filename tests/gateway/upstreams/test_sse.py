@@ -15,7 +15,7 @@ STREAM = (
     'data: {"text":"a\u2028b\u0085c\x0bd"}\n\n'
     "event: chunk\r\ndata:no space\r\n\r\n"
     "data: first\ndata: second\n\nid: 7\nretry: 10\n\n"
-    "data: bare\r\rdata: naïve\n\n"
+    "data: bare\r\rdata: naïve\n\ndata: mixed\r\n\n"
     "data: [DONE]\n\n"
 ).encode()
 EVENTS = [
@@ -24,6 +24,7 @@ EVENTS = [
     b"first\nsecond",
     b"bare",
     "naïve".encode(),
+    b"mixed",
     b"[DONE]",
 ]
 
@@ -48,6 +49,10 @@ def test_a_stream_in_any_pieces_gives_the_same_events(places: list[int]) -> None
     edges = [0, *sorted(places), len(STREAM)]
 
     assert split([STREAM[a:b] for a, b in pairwise(edges)]) == EVENTS
+
+
+def test_a_mark_of_byte_order_hides_no_event() -> None:
+    assert split(["\ufeffdata: a\n\ndata: b\n\n".encode()]) == [b"a", b"b"]
 
 
 def test_the_last_event_needs_no_blank_line() -> None:
