@@ -235,7 +235,7 @@ def remember(gateway: Gateway, call: Call, keepsake: Keepsake) -> None:
 
 async def _send(gateway: Gateway, call: Call, prepared: Prepared, route: Route, passage: Passage) -> Exchange:
     deadlines = gateway.deadlines
-    answer_s = deadlines.first_token_s if call.is_stream else deadlines.whole_s
+    answer_s = deadlines.until_content(reasons=call.reasons) if call.is_stream else deadlines.whole_s
     exchange = await gateway.client.connect(_origin(route.channel.base_url), answer_s=answer_s)
     # A caller who left while the connection was made has brought the end near.
     exchange.deadline = min(exchange.deadline, call.ends_at)
@@ -309,7 +309,7 @@ async def _first_content(
         exchange.close()
         raise
     call.first_token_at = now = time.monotonic()
-    exchange.deadline = min(now + gateway.deadlines.idle_s, call.ends_at)
+    exchange.deadline = min(now + gateway.deadlines.between_contents(reasons=call.reasons), call.ends_at)
     exchange.phase = "content"
     return stream
 
