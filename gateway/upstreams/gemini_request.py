@@ -14,6 +14,7 @@ from gateway.asked import Attempt
 from gateway.upstreams.base import CannotExpress
 from gateway.upstreams.gemini_config import generation_config
 from gateway.upstreams.gemini_media import audio_part, file_part, image_part
+from gateway.upstreams.gemini_schema import heard
 from gateway.upstreams.gemini_seals import NO_SIGNATURE, ORIGIN, Service, unmarked
 from gateway.upstreams.tools import Offer, offer, strange_parts
 from gateway.upstreams.wire_names import arguments, wire_name
@@ -189,7 +190,11 @@ def _declaration(tool: f.FunctionTool) -> dict[str, Any]:
     if not isinstance(schema, dict) or not schema:
         schema = _NO_PARAMETERS
     schema = schema if "type" in schema else {"type": "object"} | schema
-    return {"name": wire_name(tool.name, tool.namespace), **described, "parametersJsonSchema": schema}
+    return {
+        "name": wire_name(tool.name, tool.namespace),
+        **described,
+        "parametersJsonSchema": heard(schema),
+    }
 
 
 def _search(tool: f.WebSearch, service: Service) -> dict[str, Any]:
