@@ -47,7 +47,7 @@ class _Completion(msgspec.Struct):
     id: str | None = None
     created: float | None = None
     model: str | None = None
-    usage: openai_wire.ReportedUsage | None = None
+    usage: Any = None
     error: Any = None
 
 

@@ -49,7 +49,7 @@ class _Chunk(msgspec.Struct):
     model: str | None = None
     created: float | None = None
     choices: list[_StreamChoice] | None = None
-    usage: openai_wire.ReportedUsage | None = None
+    usage: Any = None
     error: msgspec.Raw | None = None
 
 
@@ -242,8 +242,9 @@ class NativeChatStream(MeteredStream, RememberingStream):
         # Usage is sent on at the end, in a chunk of its own, and only to those who asked.
         raw: dict[str, Any] = msgspec.json.decode(event)
         self.usage = openai_wire.usage_of(chunk.usage, has_search=self._has_search)
-        self._usage_details = raw.pop("usage")
-        hide_costs(self._usage_details)
+        details = raw.pop("usage")
+        hide_costs(details)
+        self._usage_details = details if self.usage is not None else {}
         if not chunk.choices:
             return b""
         return _event(raw | self._head())
