@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
 import pytest
@@ -57,6 +58,19 @@ def test_a_mark_of_byte_order_hides_no_event() -> None:
 
 def test_the_last_event_needs_no_blank_line() -> None:
     assert split([b"data: a\n\ndata: b"]) == [b"a", b"b"]
+
+
+def test_a_long_line_in_many_pieces_is_read_in_no_time() -> None:
+    splitter = EventSplitter(16 * 1024 * 1024)
+    splitter.feed(b"data: ")
+    began = time.process_time()
+
+    for _ in range(8_000):
+        splitter.feed(b"x" * 2_000)
+
+    # Joined with what came before piece by piece, it took the loop for half a minute.
+    assert time.process_time() - began < 2
+    assert [len(event) for event in splitter.feed(b"\n\n")] == [16_000_000]
 
 
 def test_an_endless_line_is_refused() -> None:
