@@ -39,7 +39,8 @@ def must_be_rewritten(request: ChatRequest, dialect: Dialect) -> bool:
     if speaks_otherwise(request, dialect) or request.functions is not UNSET:
         return True
     is_restricted = request.tool_choice is not UNSET and b'"allowed_tools"' in bytes(request.tool_choice)
-    return is_restricted or _has_custom(request.messages)
+    messages = bytes(request.messages)
+    return is_restricted or b'"prompt_cache_breakpoint"' in messages or _has_custom(request.messages)
 
 
 def _has_custom(raw: msgspec.Raw | msgspec.UnsetType) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletion
 
+from gateway import form as f
 from gateway.formats.chat import Chat
 from gateway.passages.native_chat import NativeChat
 from gateway.upstreams.compatible import DIALECTS, PLAIN, dialect_of
@@ -125,6 +126,23 @@ def test_what_only_openai_knows_is_said_otherwise_or_left_out_and_named(provider
     del said["tools"], said["tool_choice"]
     assert sent(provider, said) == ({}, ("prediction", "prompt_cache_options"))
     assert sent("openai", said) == (said, ())
+
+
+@pytest.mark.parametrize(
+    ("provider", "marked"),
+    [("openrouter", {"type": "ephemeral"}), ("alibaba", {"type": "ephemeral"}), ("xai", None)],
+)
+def test_the_end_of_a_cached_prefix_is_marked_in_each_servers_words(
+    provider: str, marked: dict[str, str] | None
+) -> None:
+    part = {"type": "text", "text": "hi", "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "12h"}}
+    asked = ask(Chat(), HELLO | {"messages": [{"role": "user", "content": [part, part]}]})
+    prepared = PASSAGE.prepare(attempt(asked, channel=channel(provider)))
+
+    first = json.loads(prepared.body)["messages"][0]["content"][0]
+    assert (first.get("cache_control"), "prompt_cache_breakpoint" in first) == (marked, False)
+    assert ("cache" in prepared.dropped) == (marked is None)
+    assert asked.form().messages[0].parts == [f.Text("hi", "1h")] * 2
 
 
 @pytest.mark.parametrize("provider", ["zai", "together", "minimax", "mistral"])
