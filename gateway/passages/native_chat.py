@@ -16,8 +16,8 @@ from gateway.formats.chat_body import StreamOptions
 from gateway.keepsakes import Keeper, Keepsake, Need, Remembering, keepsake_of
 from gateway.metering import TextMeter
 from gateway.passages.base import Answer
-from gateway.passages.native_chat_repairs import complete, tell_usage
-from gateway.passages.native_chat_request import adapted
+from gateway.passages.native_chat_repairs import add_head, complete, tell_usage
+from gateway.passages.native_chat_request import adapted, must_be_rewritten, speaks_otherwise
 from gateway.passages.native_chat_stream import NativeChatStream
 from gateway.passages.translation import TranslatedStream, Translation
 from gateway.upstreams import openai_wire
@@ -34,7 +34,7 @@ class _Message(msgspec.Struct):
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
-    tool_calls: list[Any] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
     function_call: dict[str, Any] | None = None
 
 
@@ -46,8 +46,9 @@ class _Choice(msgspec.Struct):
 class _Completion(msgspec.Struct):
     choices: list[_Choice]
     id: str | None = None
+    created: float | None = None
     model: str | None = None
-    usage: openai_wire.ReportedUsage | None = None
+    usage: Any = None
     error: Any = None
 
 
@@ -74,8 +75,14 @@ class NativeChat(Remembering, openai_wire.OpenAiErrors):
         request, route, output_bound = attempt.asked.body, attempt.route, attempt.output_bound
         channel = route.channel
         dialect = dialect_of(channel)
-        if dialect.is_strict or attempt.remembered is not None or "streams_only" in attempt.model.traits:
-            return self._adapter.prepare(attempt.form, attempt)
+        is_written_anew = (
+            dialect.is_strict
+            or attempt.remembered is not None
+            or "streams_only" in attempt.model.traits
+            or must_be_rewritten(request, dialect)
+        )
+        if is_written_anew:
+            return self._translation.prepare(attempt)
         if not dialect.is_own:
             refuse_what_differs(dialect, choices=attempt.asked.choices, has_logprobs=bool(request.logprobs))
         if attempt.asked.prompt.has_search and not dialect.search_field:
@@ -96,8 +103,13 @@ class NativeChat(Remembering, openai_wire.OpenAiErrors):
 
     def answer(self, body: bytes, attempt: Attempt) -> Answer:
         """Read a whole answer; see ``Passage.answer``."""
+        assert isinstance(attempt.asked, ChatAsked)
         dialect = dialect_of(attempt.route.channel)
-        if not dialect.has_plain_answers or (body[:1] != b"{" and is_stream(body)):
+        if (
+            not dialect.has_plain_answers
+            or (body[:1] != b"{" and is_stream(body))
+            or speaks_otherwise(attempt.asked.body, dialect)
+        ):
             return self._translation.answer(body, attempt)
         try:
             completion = _COMPLETION.decode(body)
@@ -132,7 +144,7 @@ class NativeChat(Remembering, openai_wire.OpenAiErrors):
         """Start to translate a stream; see ``Passage.stream``."""
         assert isinstance(attempt.asked, ChatAsked)
         dialect = dialect_of(attempt.route.channel)
-        if not dialect.has_plain_answers:
+        if not dialect.has_plain_answers or speaks_otherwise(attempt.asked.body, dialect):
             return self._translation.stream(attempt)
         stream = NativeChatStream(
             model_id=attempt.model.id,
@@ -170,7 +182,9 @@ def _written_anew(
         # Other servers' tiers are none of OpenAI's words.
         raw.pop("service_tier", None)
         tell_usage(raw.get("usage"), usage)
-        for choice, shown in zip(completion.choices, raw["choices"], strict=True):
+        add_head(raw)
+        for place, (choice, shown) in enumerate(zip(completion.choices, raw["choices"], strict=True)):
+            shown.setdefault("index", place)
             complete(shown, choice.finish_reason)
     return _ENCODER.encode(raw), raw["choices"][0].get("finish_reason")
 

@@ -122,6 +122,7 @@ class TranslatedStream(MeteredStream, RememberingStream):
         self._writer = writer
         self._customs = customs
         self._unfinished = set(range(choices))
+        self._last_reason = ""
 
     def feed(self, event: bytes) -> bytes:
         """Translate the data of one event; see ``StreamTranslator.feed``."""
@@ -144,9 +145,12 @@ class TranslatedStream(MeteredStream, RememberingStream):
             self.upstream_id = self.upstream_id or event.upstream_id
         elif isinstance(event, Done):
             self.is_done = True
+            # Some servers give one answer, however many are asked for.
+            self.finish_reason = self.finish_reason or self._last_reason
 
     def _finish(self, event: Finished) -> None:
         self._unfinished.discard(event.choice)
+        self._last_reason = event.reason
         if not self._unfinished:
             self.finish_reason = event.reason
 

@@ -146,6 +146,7 @@ DIALECTS: dict[str, Dialect] = {
     "together": Dialect(vendor=frozenset({"chat_template_kwargs"}), reasoning=levels),
     "fireworks": Dialect(reasoning=levels),
     "cohere": Dialect(takes=_BASIC, max_choices=1),
+    "minimax": Dialect(takes=frozenset({"temperature", "top_p"}), max_choices=1),
 }
 
 

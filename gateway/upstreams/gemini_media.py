@@ -15,6 +15,8 @@ from gateway.upstreams.base import CannotExpress
 
 # What Google takes to be a film, whatever type is told.
 _FILM_HOSTS = ("youtube.com", "youtu.be", "youtube-nocookie.com")
+# Not every system's own list knows these.
+_NEWER_KINDS = {"webp": "image/webp", "heic": "image/heic", "heif": "image/heif"}
 _GOOGLE_STORES = ("googleapis.com", "storage.cloud.google.com", "drive.google.com")
 
 
@@ -68,7 +70,8 @@ def _fetched(url: str, media_type: str, *, only: str = "") -> dict[str, Any]:
         )
     _refuse_film("video/" if _is_at(host, _FILM_HOSTS) else "")
     # Google does not look: what is not told is refused there.
-    kind = media_type or mimetypes.guess_type(parts.path)[0]
+    ending = parts.path.rpartition(".")[2].lower()
+    kind = media_type or _NEWER_KINDS.get(ending) or mimetypes.guess_type(parts.path)[0]
     if not kind:
         raise CannotExpress(
             "messages", "This address does not tell what kind of file it is. Send the file itself as base64."

@@ -6,6 +6,7 @@ Shapes: OpenAI's published specification; usage fields of DeepSeek and Qwen as t
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -92,11 +93,12 @@ def logprobs_of(tokens: list[Token] | None) -> Raw | None:
     return Raw(msgspec.json.encode(tokens))
 
 
-def usage_of(reported: ReportedUsage | None, *, has_search: bool = False) -> Usage | None:
-    """Return a report in our own terms; ``None`` for one that is absent or beyond any model.
+def usage_of(told: Any, *, has_search: bool = False) -> Usage | None:
+    """Return a report in our own terms; ``None`` for one that is absent, unreadable or beyond any model.
 
     ``has_search`` tells that a search was ordered, which counts as one where the report is silent.
     """
+    reported = _read(told)
     if reported is None:
         return None
     details, output = reported.prompt_tokens_details, reported.completion_tokens_details
@@ -121,6 +123,16 @@ def usage_of(reported: ReportedUsage | None, *, has_search: bool = False) -> Usa
     if is_text and not has_search and tools is None:
         return Usage(*counts)
     return sane(_with_other_units(Usage(*counts), reported, has_search=has_search))
+
+
+def _read(told: Any) -> ReportedUsage | None:
+    if told is None:
+        return None
+    try:
+        return msgspec.convert(told, ReportedUsage, strict=False)
+    except msgspec.ValidationError:
+        # No reason to throw away the answer beside it.
+        return None
 
 
 def _with_other_units(usage: Usage, reported: ReportedUsage, *, has_search: bool) -> Usage:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from gateway.upstreams.faults import UpstreamTooLarge
 
 MAX_EVENT_BYTES = 1024 * 1024
+# May stand at the head of a stream, and means nothing.
+_BOM = b"\xef\xbb\xbf"
 
 
 class EventSplitter:
@@ -18,7 +20,7 @@ class EventSplitter:
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._max_bytes = max_event_bytes
-        # The pieces of a line that has not ended, joined only when it does: a long one may come in hundreds.
+        # Pieces of a line without an end: joined only once, for a line of megabytes comes in hundreds of them.
         self._rest: list[bytes] = []
         self._rest_size = 0
         self._data: list[bytes] = []
@@ -30,11 +32,10 @@ class EventSplitter:
         if b"\r" in piece or self._saw_cr:
             piece = self._plain_newlines(piece)
         lines = piece.split(b"\n")
-        if self._rest and len(lines) > 1:
+        if len(lines) > 1 and self._rest:
             lines[0] = b"".join([*self._rest, lines[0]])
             self._rest, self._rest_size = [], 0
-        if last := lines.pop():
-            self._keep(last)
+        self._keep(lines.pop())
         events: list[bytes] = []
         for line in lines:
             if line:
@@ -44,11 +45,12 @@ class EventSplitter:
                 self._data, self._size = [], 0
         return events
 
-    def _keep(self, piece: bytes) -> None:
-        self._rest.append(piece)
-        self._rest_size += len(piece)
-        if self._rest_size > self._max_bytes:
-            raise UpstreamTooLarge
+    def _keep(self, rest: bytes) -> None:
+        if rest:
+            self._rest.append(rest)
+            self._rest_size += len(rest)
+            if self._rest_size > self._max_bytes:
+                raise UpstreamTooLarge
 
     def _take(self, line: bytes) -> None:
         # Comments, "event", "id" and "retry" carry nothing that chat completions need.
@@ -58,18 +60,22 @@ class EventSplitter:
             self._size += len(line)
             if self._size > self._max_bytes:
                 raise UpstreamTooLarge
+        elif line.startswith(_BOM):
+            self._take(line.removeprefix(_BOM))
 
     def _plain_newlines(self, piece: bytes) -> bytes:
         # A "\r" at the end may be the first half of "\r\n": wait for the next piece before counting it twice.
+        if not piece:
+            return piece
         if self._saw_cr and piece.startswith(b"\n"):
             piece = piece[1:]
-        self._saw_cr = piece.endswith(b"\r") if piece else self._saw_cr
+        self._saw_cr = piece.endswith(b"\r")
         return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def finish(self) -> list[bytes]:
         """Return the last event of a stream that ended without a blank line."""
-        if self._rest:
-            self._take(b"".join(self._rest))
-            self._rest, self._rest_size = [], 0
+        rest, self._rest, self._rest_size = b"".join(self._rest), [], 0
+        if rest:
+            self._take(rest)
         data, self._data = self._data, []
         return [b"\n".join(data)] if data else []

@@ -452,6 +452,16 @@ def test_each_format_takes_the_nearest_way() -> None:
     assert isinstance(passage_for(Chat(), to, model(traits=frozenset({"responses_only"}))), Translation)
 
 
+@pytest.mark.parametrize("adapter", ["openai_responses", "azure"])
+def test_a_chat_client_searches_by_responses_where_openais_models_search_nowhere_else(adapter: str) -> None:
+    said = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "web_search_options": {}}
+    one = attempt(ask(Chat(), said), channel=channel("openai", adapter))
+
+    prepared = passage_for(Chat(), one.route, one.model, has_search=True).prepare(one)
+
+    assert (prepared.target, json.loads(prepared.body)["tools"]) == ("/responses", [{"type": "web_search"}])
+
+
 def recorded(*, is_stream: bool) -> list[Any]:
     patterns = ("openai-responses/*.json", "deepseek/*-responses-*.json")
     found = [each for pattern in patterns for each in recordings.recorded(pattern)]
