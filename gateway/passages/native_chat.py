@@ -73,12 +73,12 @@ class NativeChat(Remembering, openai_wire.OpenAiErrors):
         request, route, output_bound = attempt.asked.body, attempt.route, attempt.output_bound
         channel = route.channel
         dialect = dialect_of(channel)
+        if attempt.asked.prompt.has_search and not dialect.search_field:
+            raise CannotExpress("web_search", "This model's provider offers no web search on this path.")
         if dialect.is_strict or attempt.remembered is not None or "streams_only" in attempt.model.traits:
             return self._adapter.prepare(attempt.form, attempt)
         if not dialect.is_own:
             refuse_what_differs(dialect, choices=attempt.asked.choices, has_logprobs=bool(request.logprobs))
-        if attempt.asked.prompt.has_search and not dialect.search_field:
-            raise CannotExpress("web_search", "This model's provider offers no web search on this path.")
         fields, dropped = adapted(request, dialect, attempt.model)
         fields["model"] = route.upstream_model
         if request.stream:

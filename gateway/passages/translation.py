@@ -31,8 +31,8 @@ from gateway.formats.base import TextFormat, Writer
 from gateway.keepsakes import Keeper, Need, Remembering, keepsake_of
 from gateway.metering import TextMeter
 from gateway.passages.base import Answer, MeteredStream, RememberingStream
-from gateway.upstreams.base import Adapter, BadAnswer, Prepared, Reader, Splitter
-from gateway.upstreams.tools import CustomCalls
+from gateway.upstreams.base import Adapter, BadAnswer, CannotExpress, Prepared, Reader, Splitter
+from gateway.upstreams.tools import SEARCH, CustomCalls
 
 
 class Translation(Remembering):
@@ -51,6 +51,8 @@ class Translation(Remembering):
     def prepare(self, attempt: Attempt) -> Prepared:
         """See ``Passage.prepare``."""
         prepared = self._adapter.prepare(attempt.form, attempt)
+        if attempt.asked.prompt.has_search and f"tools.{SEARCH}" in prepared.dropped:
+            raise CannotExpress(SEARCH, "This model's provider cannot search the web for such a request.")
         unsaid = attempt.form.unsaid
         if unsaid:
             return msgspec.structs.replace(prepared, dropped=(*prepared.dropped, *unsaid))
