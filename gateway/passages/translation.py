@@ -128,6 +128,8 @@ class TranslatedStream(MeteredStream, RememberingStream):
         events = self._reader.feed(event)
         for each in events:
             self._note(each)
+        if self.keeper is not None:
+            self.keeper.take(events)
         return self._writer.write(self._customs.events(events)) if events else b""
 
     def _note(self, event: Event) -> None:
