@@ -36,7 +36,8 @@ class Server(msgspec.Struct, frozen=True):
 
 _AZURE = Server(looks_up_thoughts=True, has_custom_tools=True, limits_searches=True)
 _OPENAI = msgspec.structs.replace(_AZURE, has_dear_search=True, has_padding=True)
-_SERVERS = {"openai": _OPENAI, "azure": _AZURE}
+# The sandbox of a developer's machine answers as OpenAI does.
+_SERVERS = {"openai": _OPENAI, "azure": _AZURE, "sandbox": _OPENAI}
 _OTHER = Server()
 
 
