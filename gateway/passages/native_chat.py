@@ -75,6 +75,8 @@ class NativeChat(Remembering, openai_wire.OpenAiErrors):
         request, route, output_bound = attempt.asked.body, attempt.route, attempt.output_bound
         channel = route.channel
         dialect = dialect_of(channel)
+        if attempt.asked.prompt.has_search and not dialect.search_field:
+            raise CannotExpress("web_search", "This model's provider offers no web search on this path.")
         is_written_anew = (
             dialect.is_strict
             or attempt.remembered is not None
@@ -85,8 +87,6 @@ class NativeChat(Remembering, openai_wire.OpenAiErrors):
             return self._translation.prepare(attempt)
         if not dialect.is_own:
             refuse_what_differs(dialect, choices=attempt.asked.choices, has_logprobs=bool(request.logprobs))
-        if attempt.asked.prompt.has_search and not dialect.search_field:
-            raise CannotExpress("web_search", "This model's provider offers no web search on this path.")
         fields, dropped = adapted(request, dialect, attempt.model)
         fields["model"] = route.upstream_model
         if request.stream:

@@ -32,7 +32,7 @@ from gateway.keepsakes import Keeper, Need, Remembering, keepsake_of
 from gateway.metering import TextMeter
 from gateway.passages.base import Answer, MeteredStream, RememberingStream
 from gateway.upstreams.base import Adapter, BadAnswer, CannotExpress, Prepared, Reader, Splitter
-from gateway.upstreams.tools import CustomCalls
+from gateway.upstreams.tools import SEARCH, CustomCalls
 
 
 class Translation(Remembering):
@@ -53,6 +53,8 @@ class Translation(Remembering):
         if attempt.form.beyond is not None:
             raise CannotExpress(*attempt.form.beyond)
         prepared = self._adapter.prepare(attempt.form, attempt)
+        if attempt.asked.prompt.has_search and f"tools.{SEARCH}" in prepared.dropped:
+            raise CannotExpress(SEARCH, "This model's provider cannot search the web for such a request.")
         unsaid = attempt.form.unsaid
         if unsaid:
             return msgspec.structs.replace(prepared, dropped=(*prepared.dropped, *unsaid))

@@ -74,6 +74,8 @@ DIALECTS: dict[str, Dialect] = {
     "openai": OPENAI,
     "openai_responses": OPENAI,
     "azure": OPENAI,
+    # A developer's machine answers as production would.
+    "sandbox": OPENAI,
     "deepseek": DEEPSEEK,
     "qwen": QWEN,
     "alibaba": QWEN,
