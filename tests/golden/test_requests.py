@@ -14,7 +14,7 @@ from gateway.upstreams.base import CannotExpress
 from tests.gateway.attempts import attempt, channel, model
 from tests.golden.questions import QUESTION, Question
 from tests.golden.recordings import FORMAT_OF, Recording, params, recordings
-from tests.golden.test_answers import FORMATS, TRAITS
+from tests.golden.replay import FORMATS, TRAITS
 
 # The protocols that differ; Azure, Vertex and the hosts of open models speak one of these.
 UPSTREAMS = {

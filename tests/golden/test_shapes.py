@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from tests.golden.facts import events
 from tests.golden.openai_document import event_faults, faults
 from tests.golden.recordings import Recording, params, recordings
-from tests.golden.test_answers import FORMATS, is_whole, through
+from tests.golden.replay import FORMATS, is_whole, through
 
 ALL = recordings()
 _ANSWERS: dict[str, TypeAdapter[Any]] = {
