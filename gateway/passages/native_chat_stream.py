@@ -47,6 +47,8 @@ class _Chunk(msgspec.Struct):
     created: int = 0
     choices: list[_StreamChoice] = []
     usage: openai_wire.ReportedUsage | None = None
+    # Some servers of open models write an error flat, as an object of this name.
+    object: str | None = None
     error: msgspec.Raw | None = None
 
 
@@ -90,7 +92,7 @@ class NativeChatStream(MeteredStream, RememberingStream):
             chunk = _CHUNK.decode(event)
         except NONSENSE as exc:
             raise BadAnswer("not a chunk") from exc
-        if chunk.error is not None:
+        if chunk.error is not None or chunk.object == "error":
             raise BadAnswer("an error inside the stream")
         if self.reader is not None and self.keeper is not None:
             self.keeper.take(self.reader.feed(event))

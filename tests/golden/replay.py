@@ -14,7 +14,7 @@ from gateway.passages.base import Passage, StreamTranslator
 from gateway.passages.table import passage_for
 from gateway.upstreams.base import BadAnswer
 from tests.gateway.attempts import attempt, channel, model
-from tests.golden.facts import ANSWER, STREAM, Facts
+from tests.golden.facts import ANSWER, STREAM, Counted, Facts
 from tests.golden.recordings import Recording
 
 FORMATS = {
@@ -52,18 +52,32 @@ def passage_of(recording: Recording, format_: Format) -> tuple[Passage, Attempt]
     return passage_for(format_, one.route, one.model), one
 
 
-def through(recording: Recording, format_: Format, pieces: int = 0) -> bytes:
-    """Replay an answer as the upstream of a client of a format, a stream in ``pieces``; return what the client gets."""
+def through(recording: Recording, format_: Format, pieces: int = 0) -> tuple[bytes, Counted | None]:
+    """Replay an answer as the upstream of a client of a format, a stream in ``pieces``; return what it gets, and the bill."""
     passage, one = passage_of(recording, format_)
     passage.prepare(one)
     if not recording.is_stream:
-        return passage.answer(recording.body, one).body
+        answer = passage.answer(recording.body, one)
+        return answer.body, _counted(answer.usage)
     translator, splitter = passage.stream(one), passage.splitter()
     body, size = recording.body, pieces or len(recording.body) or 1
     shown = b""
     for place in range(0, len(body), size):
         shown += b"".join(translator.feed(event) for event in splitter.feed(body[place : place + size]))
-    return shown + b"".join(translator.feed(event) for event in splitter.finish()) + end(translator)
+    shown += b"".join(translator.feed(event) for event in splitter.finish()) + end(translator)
+    return shown, _counted(translator.usage)
+
+
+def _counted(usage: Usage | None) -> Counted | None:
+    if usage is None:
+        return None
+    return Counted(
+        usage.input_tokens,
+        usage.cached_tokens,
+        usage.output_tokens,
+        usage.cache_write_tokens,
+        usage.reasoning_tokens,
+    )
 
 
 def end(translator: StreamTranslator) -> bytes:

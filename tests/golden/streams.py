@@ -253,6 +253,7 @@ WAYS: dict[str, Write] = {
     ),
     "unnamed": lambda kind, data: f"data: {data}\n\n",
     "other fields": lambda kind, data: f"id: 7\nretry: 100\n{_named(kind, chr(10))}data: {data}\n\n",
+    "several lines, crlf": lambda kind, data: f"data: {{\r\ndata: {data[1:]}\r\n\r\n",
     # Written by hand or through a pretty printer: one event on several lines.
     "several lines": lambda kind, data: f"{_named(kind, chr(10))}data: {{\ndata: {data[1:]}\n\n",
 }
@@ -285,7 +286,7 @@ def written(events: list[dict[str, Any]], way: str = "plain", *, has_mark: bool 
     """Return events as a server writes them."""
     texts = [WAYS[way](str(each.get("type", "")), json.dumps(each, ensure_ascii=False)) for each in events]
     # No mark can stand on several lines.
-    mark = WAYS["plain" if way == "several lines" else way]("", "[DONE]") if has_mark else ""
+    mark = WAYS["plain" if way.startswith("several lines") else way]("", "[DONE]") if has_mark else ""
     return "".join(texts) + mark
 
 
@@ -339,14 +340,14 @@ _EXCEPTIONS = (
 
 
 def failing(name: str, client: str) -> list[Recording]:
-    """Return streams that say in their middle that they failed, in each of the protocol's words for it."""
+    """Return streams that say in their middle that they failed, and yet go on, in each of the protocol's words for it."""
     if name == "bedrock":
         begun = frame("messageStart", role="assistant")
-        begun += frame("contentBlockDelta", contentBlockIndex=0, delta={"text": TEXT})
-        return [recorded(name, begun + exception(kind, message="x")) for kind in _EXCEPTIONS]
+        rest = _bedrock(has_usage=True).removeprefix(begun)
+        return [recorded(name, begun + exception(kind, message="x") + rest) for kind in _EXCEPTIONS]
     protocol = protocol_of(name, client)
-    events = _events(protocol, has_usage=True)[:3]
-    return [recorded(name, written([*events, failure])) for failure in FAILURES[protocol]]
+    events = _events(protocol, has_usage=True)
+    return [recorded(name, written([*events[:3], failure, *events[3:]])) for failure in FAILURES[protocol]]
 
 
 def blocked(name: str, client: str) -> list[Recording]:

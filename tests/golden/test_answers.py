@@ -19,7 +19,7 @@ ALL = recordings()
 def test_a_recorded_answer_says_the_same_in_every_format(recording: Recording, name: str) -> None:
     expected = told(recording)
 
-    got = through(recording, FORMATS[name])
+    got, billed = through(recording, FORMATS[name])
 
     facts = STREAM[name](got.decode()) if recording.is_stream else ANSWER[name](json.loads(got))
     assert facts.text == expected.text
@@ -29,6 +29,7 @@ def test_a_recorded_answer_says_the_same_in_every_format(recording: Recording, n
     # A provider that reports nothing leaves an estimate.
     assert facts.usage == (expected.usage or facts.usage)
     assert not facts.has_error
+    assert billed == expected.usage
 
 
 @pytest.mark.parametrize("name", FORMATS)

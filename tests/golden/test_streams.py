@@ -17,7 +17,10 @@ _CASES = [case for case in product(NAMES, WAYS) if case[0] != "bedrock" or case[
 
 
 def _facts(recording: Recording, name: str, pieces: int = 0) -> Facts:
-    return STREAM[name](through(recording, FORMATS[name], pieces).decode())
+    shown, billed = through(recording, FORMATS[name], pieces)
+    if recording.says is not None:
+        assert billed == recording.says.usage
+    return STREAM[name](shown.decode())
 
 
 @pytest.mark.parametrize("pieces", [0, 1], ids=["at once", "byte by byte"])
