@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from catalog.pricing import Usage
+from gateway import form as f
 from gateway.endpoints import ENDPOINTS
 from gateway.events import RefusalDelta, ThinkingDelta
 from gateway.passages.table import passage_for
 from gateway.upstreams.base import BadAnswer
+from gateway.upstreams.compatible import dialect_of
+from gateway.upstreams.openai_chat_messages import MessagesWriter
 from gateway.upstreams.openai_chat_reader import ChatReader
 from gateway.upstreams.openai_responses import OpenAIResponses
 from tests.gateway.attempts import ask, attempt, channel
@@ -146,3 +149,12 @@ def test_a_cached_prompt_is_read_from_deepseeks_own_field_alone() -> None:
 
     assert stream.usage is not None
     assert stream.usage.cached_tokens == 8
+
+
+def test_googles_seal_goes_back_where_a_request_is_written_anew() -> None:
+    dialect = dialect_of(channel("google", "openai"))
+    answer = f.Message("assistant", [f.ToolCall("c", "f", "{}", seal="c2ln")])
+
+    (written,) = MessagesWriter(dialect).write([answer])
+
+    assert written["tool_calls"][0]["extra_content"] == SEAL
