@@ -56,6 +56,8 @@ class _Chunk(msgspec.Struct):
     created: float | None = None
     choices: list[_StreamChoice] | None = None
     usage: Any = None
+    # Some servers of open models write an error flat, as an object of this name.
+    object: str | None = None
     error: msgspec.Raw | None = None
     x_groq: _Groq | None = None
 
@@ -102,7 +104,7 @@ class NativeChatStream(MeteredStream, RememberingStream):
             chunk = _CHUNK.decode(event)
         except NONSENSE as exc:
             raise BadAnswer("not a chunk") from exc
-        if chunk.error is not None:
+        if chunk.error is not None or chunk.object == "error":
             raise BadAnswer("an error inside the stream")
         if self.reader is not None and self.keeper is not None:
             self.keeper.take(self.reader.feed(event))

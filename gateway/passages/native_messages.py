@@ -168,6 +168,11 @@ def _with_limits(tools: Raw) -> Raw:
     return Raw(_ENCODER.encode(limited))
 
 
+def _usage_in_place(told: dict[str, Any], output_tokens: int) -> dict[str, Any]:
+    """Return a message or event with a usage: Anthropic always tells one, but not all who speak after it, and SDKs break."""
+    return told if told.get("usage") else told | {"usage": usage_object(Usage(0, 0, 0, output_tokens, 0))}
+
+
 class NativeMessages(OpenAiErrors):
     """The passage from Anthropic's clients to Anthropic."""
 
@@ -203,7 +208,7 @@ class NativeMessages(OpenAiErrors):
         for block in message.content:
             _count(meter, block)
         return Answer(
-            body=_ENCODER.encode(raw | {"model": attempt.model.id}),
+            body=_ENCODER.encode(_usage_in_place(raw, meter.tokens) | {"model": attempt.model.id}),
             usage=usage_of(message.usage),
             text_tokens=meter.tokens,
             has_output=meter.has_output,
@@ -287,6 +292,7 @@ class NativeMessagesStream(MeteredStream):
                 self._open.discard(read.index)
             case "message_delta":
                 self._finish(read)
+                return event if read.usage is not None else self._with_usage(event)
             case _:
                 pass
         return event
@@ -299,10 +305,14 @@ class NativeMessagesStream(MeteredStream):
         self._reported = message.usage
         # An unescaped "model": cannot stand inside a JSON string, so the first one is the message's own field.
         theirs = b'"model":' + _ENCODER.encode(message.model)
-        if event.count(theirs) == 1:
+        if message.usage is not None and event.count(theirs) == 1:
             return event.replace(theirs, b'"model":' + _ENCODER.encode(self._model_id))
         raw: dict[str, Any] = msgspec.json.decode(event)
-        return _ENCODER.encode(raw | {"message": raw["message"] | {"model": self._model_id}})
+        shown = _usage_in_place(raw["message"], 0) | {"model": self._model_id}
+        return _ENCODER.encode(raw | {"message": shown})
+
+    def _with_usage(self, event: bytes) -> bytes:
+        return _ENCODER.encode(_usage_in_place(msgspec.json.decode(event), self.output_tokens))
 
     def _finish(self, read: _Event) -> None:
         if read.usage is not None:
