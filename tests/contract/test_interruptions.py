@@ -33,10 +33,12 @@ def silent() -> Iterator[str]:
 
 @pytest.fixture
 def ready_to_retry(product: LiveProduct) -> None:
-    """Serve so many requests that the gateway may retry twice: retries are at most a fifth of its load."""
+    """Serve so many requests that each process may retry twice: retries are at most a fifth of its own load."""
     _, key = product.new_customer()
-    with OpenAI(base_url=product.base_url, api_key=key) as client:
-        for _ in range(10):
+    # A connection that stays open would bring all of them to one process.
+    afresh = {"Connection": "close"}
+    with OpenAI(base_url=product.base_url, api_key=key, default_headers=afresh) as client:
+        for _ in range(30):
             client.chat.completions.create(**body("[[sandbox tokens=1]] Hello."))
 
 
