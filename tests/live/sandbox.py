@@ -19,6 +19,9 @@ PATHS = {
     "gemini": "/gemini/v1beta",
     "deepseek": "/deepseek",
     "qwen": "/qwen/v1",
+    "azure": "/azure/openai/v1",
+    "vertex": "/vertex/v1/projects/sandbox/locations/global",
+    "bedrock": "/bedrock",
 }
 
 
