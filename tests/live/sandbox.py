@@ -19,6 +19,7 @@ PATHS = {
     "gemini": "/gemini/v1beta",
     "deepseek": "/deepseek",
     "qwen": "/qwen/v1",
+    "mistral": "/mistral/v1",
     "azure": "/azure/openai/v1",
     "vertex": "/vertex/v1/projects/sandbox/locations/global",
     "bedrock": "/bedrock",
@@ -36,9 +37,9 @@ class LiveSandbox:
         self.base_url: str = _SERVING.findall(self.program.output())[-1]
         self.http = httpx2.Client(base_url=self.base_url.removesuffix("/v1"), timeout=30)
 
-    def base_url_of(self, adapter: str) -> str:
-        """Return the base URL of a channel that speaks an adapter's protocol."""
-        return self.base_url.removesuffix("/v1") + PATHS[adapter]
+    def base_url_of(self, protocol: str) -> str:
+        """Return the base URL of a channel that speaks a protocol, or a provider's dialect."""
+        return self.base_url.removesuffix("/v1") + PATHS[protocol]
 
     def log(self, nonce: str | None = None) -> list[dict[str, Any]]:
         """Return what it was asked, oldest first; with ``nonce`` also bodies and headers."""

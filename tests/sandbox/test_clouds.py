@@ -1,4 +1,4 @@
-"""The sandbox as Amazon Bedrock, Azure and Vertex AI: their paths, credentials, frames and errors."""
+"""The sandbox as Amazon Bedrock, Azure, Vertex AI and Mistral: their paths, credentials, frames and errors."""
 
 from __future__ import annotations
 
@@ -180,3 +180,17 @@ def test_vertex_speaks_gemini_at_its_own_paths(sandbox: LiveSandbox) -> None:
 
     assert told["candidates"][0]["content"]["parts"][0]["text"] == "hi"
     assert sandbox.http.post(url, json=asked).status_code == 403
+
+
+def test_mistral_knows_its_own_fields_and_short_ids_alone(sandbox: LiveSandbox) -> None:
+    url = f"{sandbox.base_url_of('mistral')}/chat/completions"
+    asked: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "[[sandbox tokens=1]]"}]}
+    called = {"role": "tool", "tool_call_id": "call_1", "content": "a"}
+
+    streamed = sandbox.http.post(url, json=asked | {"stream": True}).text
+    foreign = sandbox.http.post(url, json=asked | {"seed": 3})
+    long = sandbox.http.post(url, json=asked | {"messages": [*asked["messages"], called]})
+
+    assert json.loads(streamed.split("\n\n")[-3].removeprefix("data: "))["usage"]["completion_tokens"] == 1
+    assert (foreign.status_code, foreign.json()["object"]) == (422, "error")
+    assert (long.status_code, "with a length of 9" in long.json()["message"]) == (400, True)

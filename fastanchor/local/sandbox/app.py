@@ -24,6 +24,7 @@ from fastanchor.local.sandbox.directives import BadDirective, Directive, parse_p
 from fastanchor.local.sandbox.gemini import PATH as GEMINI_PATH, Gemini
 from fastanchor.local.sandbox.log import Entry, RequestLog
 from fastanchor.local.sandbox.messages import Messages
+from fastanchor.local.sandbox.mistral import Mistral
 from fastanchor.local.sandbox.playback import BrokenOff, Outgoing, Pace, Playback, Send
 from fastanchor.local.sandbox.qwen import ONLY_STREAMS, Qwen
 from fastanchor.local.sandbox.responses import Responses
@@ -87,6 +88,7 @@ class Sandbox:
             "/deepseek/v1/chat/completions": DeepSeek(),
             "/deepseek/beta/chat/completions": DeepSeek(),
             "/qwen/v1/chat/completions": Qwen(),
+            "/mistral/v1/chat/completions": Mistral(),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -265,7 +267,9 @@ def _words(call: Call, failure: Failure) -> BadRequest:
         return call.dialect.blocked() or refusal(400)
     if order.must_stream and not order.error and failure.status == 400:
         return BadRequest(ONLY_STREAMS)
-    return refusal(failure.status)
+    refused = refusal(failure.status)
+    refused.param = order.param or None
+    return refused
 
 
 async def _play_extra(extra: extras.Extra, entry: Entry, out: Outgoing) -> None:
