@@ -19,6 +19,9 @@ PATHS = {
     "gemini": "/gemini/v1beta",
     "deepseek": "/deepseek",
     "qwen": "/qwen/v1",
+}
+# No developer needs a channel of these: staff deploys models there, and Mistral speaks the common protocol.
+OTHER_PATHS = {
     "mistral": "/mistral/v1",
     "azure": "/azure/openai/v1",
     "vertex": "/vertex/v1/projects/sandbox/locations/global",
@@ -39,7 +42,7 @@ class LiveSandbox:
 
     def base_url_of(self, protocol: str) -> str:
         """Return the base URL of a channel that speaks a protocol, or a provider's dialect."""
-        return self.base_url.removesuffix("/v1") + PATHS[protocol]
+        return self.base_url.removesuffix("/v1") + (PATHS | OTHER_PATHS)[protocol]
 
     def log(self, nonce: str | None = None) -> list[dict[str, Any]]:
         """Return what it was asked, oldest first; with ``nonce`` also bodies and headers."""
