@@ -709,3 +709,9 @@ def test_a_call_in_one_event_and_the_end_in_the_next_is_one_finish() -> None:
 
     assert reader.feed(answer({"finishReason": "STOP"})) == [Finished("tool_calls")]
     assert reader.feed(answer({"finishReason": "STOP"})) == []
+
+
+def test_a_strict_tool_is_named_because_it_is_not_enforced() -> None:
+    tool = f.FunctionTool("look", parameters=Raw(b'{"type":"object"}'), strict=True)
+
+    assert dropped(form(tools=[tool])) == {"strict"}
