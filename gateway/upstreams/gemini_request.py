@@ -40,6 +40,8 @@ def write(form: f.Form, attempt: Attempt, service: Service) -> tuple[bytes, tupl
         body["generationConfig"] = config
     if form.parallel_tool_calls is False and offered.tools:
         dropped.append("parallel_tool_calls")
+    if any(isinstance(tool, f.FunctionTool) and tool.strict for tool in form.tools):
+        dropped.append("strict")
     left_out = dict.fromkeys([*offered.dropped, *strange_parts(form, ORIGIN), *dropped])
     return _ENCODER.encode(body), tuple(left_out)
 

@@ -23,6 +23,14 @@ class Question:
     schema: str = ""
     most: int | None = None
     stop: tuple[str, ...] = ()
+    # What an answer is held to, the whole parameters of each tool, and the tools that are strict.
+    shape: Any = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    strict: set[str] = field(default_factory=set)
+    sampling: dict[str, float] = field(default_factory=dict)
+    # Thoughts that are passed back: the seals, and the texts where they come without one.
+    seals: list[str] = field(default_factory=list)
+    thoughts: list[str] = field(default_factory=list)
     # Names of the calls so far, by their ids.
     named: dict[str, str] = field(default_factory=dict)
 
@@ -63,9 +71,17 @@ class Question:
         """Add what a tool gave."""
         self.turns.append(("result", name, plain(text)))
 
-    def offer(self, name: str, description: str | None, schema: Any) -> None:
+    def offer(self, name: str, description: str | None, schema: Any, *, strict: Any = None) -> None:
         """Add a tool."""
         self.tools[name] = (description or "", tuple(sorted((schema or {}).get("properties", {}))))
+        self.parameters[name] = schema or {}
+        if strict:
+            self.strict.add(name)
+
+    def tune(self, fields: Any, temperature: str = "temperature", top_p: str = "top_p") -> None:
+        """Add what is said of sampling."""
+        named = {"temperature": fields.get(temperature), "top_p": fields.get(top_p)}
+        self.sampling = {name: float(value) for name, value in named.items() if value is not None}
 
 
 def plain(text: str) -> str:
@@ -95,11 +111,18 @@ def chat_question(body: Any) -> Question:
     for message in body["messages"]:
         _chat_message(asked, message)
     for function in [tool["function"] for tool in body.get("tools") or () if "function" in tool]:
-        asked.offer(function["name"], function.get("description"), function.get("parameters"))
+        asked.offer(
+            function["name"],
+            function.get("description"),
+            function.get("parameters"),
+            strict=function.get("strict"),
+        )
     choice = body.get("tool_choice") or "auto"
     asked.choice = choice if isinstance(choice, str) else choice["function"]["name"]
     wanted = body.get("response_format") or {}
     asked.schema = (wanted.get("json_schema") or {}).get("name", wanted.get("type", "")).replace("text", "")
+    asked.shape = (wanted.get("json_schema") or {}).get("schema")
+    asked.tune(body)
     return asked
 
 
@@ -110,6 +133,8 @@ def _chat_message(asked: Question, message: Any) -> None:
         text = " ".join(part.get("text", "") for part in parts)
         asked.result(asked.named.get(message["tool_call_id"], ""), text)
         return
+    if thought := plain(message.get("reasoning_content") or ""):
+        asked.thoughts.append(thought)
     for part in parts:
         if part["type"] == "text":
             asked.say("system" if role == "developer" else role, part["text"])
@@ -136,9 +161,14 @@ def messages_question(body: Any) -> Question:
             _block(asked, message["role"], block)
     for tool in body.get("tools") or ():
         if "input_schema" in tool:
-            asked.offer(tool["name"], tool.get("description"), tool["input_schema"])
+            asked.offer(
+                tool["name"], tool.get("description"), tool["input_schema"], strict=tool.get("strict")
+            )
     choice = body.get("tool_choice") or {"type": "auto"}
     asked.choice = choice.get("name") or {"any": "required"}.get(choice["type"], choice["type"])
+    wanted = (body.get("output_config") or {}).get("format") or body.get("output_format") or {}
+    asked.shape = wanted.get("schema")
+    asked.tune(body)
     return asked
 
 
@@ -156,6 +186,11 @@ def _block(asked: Question, role: str, block: Any) -> None:
             parts = [{"text": content}] if isinstance(content, str) else content
             text = " ".join(part.get("text", "") for part in parts)
             asked.result(asked.named.get(block["tool_use_id"], ""), text)
+        case "compaction":
+            # Elsewhere it is told in words.
+            asked.say(role, f"Summary of the conversation so far: {block['content']}")
+        case "thinking" | "redacted_thinking":
+            asked.seals.append(block.get("signature") or block["data"])
         case _:
             pass
 
@@ -172,11 +207,15 @@ def responses_question(body: Any) -> Question:
         _item(asked, item)
     for tool in body.get("tools") or ():
         if tool["type"] == "function":
-            asked.offer(tool["name"], tool.get("description"), tool.get("parameters"))
+            asked.offer(
+                tool["name"], tool.get("description"), tool.get("parameters"), strict=tool.get("strict")
+            )
     choice = body.get("tool_choice") or "auto"
     asked.choice = choice if isinstance(choice, str) else choice.get("name", choice["type"])
     wanted = (body.get("text") or {}).get("format") or {}
     asked.schema = wanted.get("name", wanted.get("type", "")).replace("text", "")
+    asked.shape = wanted.get("schema")
+    asked.tune(body)
     return asked
 
 
@@ -194,6 +233,8 @@ def _item(asked: Question, item: Any) -> None:
             asked.result(
                 asked.named.get(item["call_id"], ""), " ".join(part.get("text", "") for part in parts)
             )
+        case "reasoning":
+            asked.seals += [item["encrypted_content"]] if item.get("encrypted_content") else []
         case _:
             pass
 
@@ -227,6 +268,8 @@ def gemini_question(body: Any) -> Question:
     names = calling.get("allowedFunctionNames") or []
     mode = {"ANY": "required", "NONE": "none"}.get(calling.get("mode", ""), "auto")
     asked.choice = names[0] if mode == "required" and len(names) == 1 else mode
+    asked.shape = config.get("responseJsonSchema") or config.get("responseSchema")
+    asked.tune(config, top_p="topP")
     return asked
 
 
@@ -249,7 +292,52 @@ def _part(asked: Question, who: str, part: Any) -> None:
         asked.result(response["name"], values[0] if is_wrapped else json.dumps(response["response"]))
 
 
+# Bedrock.
+
+
+def bedrock_question(body: Any) -> Question:
+    """Read a request of Converse."""
+    config = body.get("inferenceConfig") or {}
+    asked = Question(most=config.get("maxTokens"), stop=tuple(config.get("stopSequences") or ()))
+    for block in body.get("system") or ():
+        asked.say("system", block.get("text", ""))
+    for message in body["messages"]:
+        for block in message["content"]:
+            _converse_block(asked, message["role"], block)
+    calling = body.get("toolConfig") or {}
+    for spec in [tool["toolSpec"] for tool in calling.get("tools", ()) if "toolSpec" in tool]:
+        asked.offer(
+            spec["name"], spec.get("description"), spec["inputSchema"]["json"], strict=spec.get("strict")
+        )
+    choice = calling.get("toolChoice") or {"auto": {}}
+    asked.choice = choice["tool"]["name"] if "tool" in choice else "required" if "any" in choice else "auto"
+    wanted = (body.get("outputConfig") or {}).get("textFormat")
+    asked.shape = json.loads(wanted["structure"]["jsonSchema"]["schema"]) if wanted else None
+    asked.tune(config, top_p="topP")
+    return asked
+
+
+def _converse_block(asked: Question, role: str, block: Any) -> None:
+    if "text" in block:
+        asked.say(role, block["text"])
+    elif "toolUse" in block:
+        asked.call(block["toolUse"]["toolUseId"], block["toolUse"]["name"], block["toolUse"]["input"])
+    elif "toolResult" in block:
+        told = block["toolResult"]
+        text = " ".join(part.get("text", "") for part in told["content"])
+        # No result may be without content.
+        asked.result(asked.named.get(told["toolUseId"], ""), "" if text == "(empty)" else text)
+    elif "reasoningContent" in block:
+        thought = block["reasoningContent"]
+        asked.seals.append(thought.get("redactedContent") or thought["reasoningText"]["signature"])
+    elif "cachePoint" not in block:
+        ((kind, shown),) = block.items()
+        family = "image" if kind == "image" else "application"
+        asked.show(_source(f"{family}/{shown['format']}", shown["source"]["bytes"]))
+
+
 QUESTION: dict[str, Callable[[Any], Question]] = {
+    "bedrock": bedrock_question,
     "chat": chat_question,
     "gemini": gemini_question,
     "messages": messages_question,

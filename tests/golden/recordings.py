@@ -36,6 +36,7 @@ PROVIDER_OF = {
 }
 FORMAT_OF = {
     "anthropic": "messages",
+    "bedrock": "bedrock",
     "gemini": "gemini",
     "vertex": "gemini",
     "openai_responses": "responses",

@@ -168,11 +168,16 @@ class LiveProduct:
         return organization, self.new_key(organization)
 
     def add_channel(
-        self, base_url: str, *options: str, provider: str = "openai", adapter: str = "openai"
+        self,
+        base_url: str,
+        *options: str,
+        provider: str = "openai",
+        adapter: str = "openai",
+        api_key: str = "sk-sandbox",
     ) -> str:
         """Return the id of a new channel; ``options`` are those of ``channel_add``, such as ``--priority=5``."""
         what = [f"--provider={provider}", f"--adapter={adapter}", f"--base-url={base_url}"]
-        arguments = [*what, "--api-key=sk-sandbox", *options]
+        arguments = [*what, f"--api-key={api_key}", *options]
         return str(self._json("channel_add", *arguments)["id"])
 
     def spare_model(self, *upstreams: str, adapter: str = "openai") -> str:

@@ -20,6 +20,13 @@ PATHS = {
     "deepseek": "/deepseek",
     "qwen": "/qwen/v1",
 }
+# No developer needs a channel of these: staff deploys models there, and Mistral speaks the common protocol.
+OTHER_PATHS = {
+    "mistral": "/mistral/v1",
+    "azure": "/azure/openai/v1",
+    "vertex": "/vertex/v1/projects/sandbox/locations/global",
+    "bedrock": "/bedrock",
+}
 
 
 class LiveSandbox:
@@ -33,9 +40,9 @@ class LiveSandbox:
         self.base_url: str = _SERVING.findall(self.program.output())[-1]
         self.http = httpx2.Client(base_url=self.base_url.removesuffix("/v1"), timeout=30)
 
-    def base_url_of(self, adapter: str) -> str:
-        """Return the base URL of a channel that speaks an adapter's protocol."""
-        return self.base_url.removesuffix("/v1") + PATHS[adapter]
+    def base_url_of(self, protocol: str) -> str:
+        """Return the base URL of a channel that speaks a protocol, or a provider's dialect."""
+        return self.base_url.removesuffix("/v1") + (PATHS | OTHER_PATHS)[protocol]
 
     def log(self, nonce: str | None = None) -> list[dict[str, Any]]:
         """Return what it was asked, oldest first; with ``nonce`` also bodies and headers."""

@@ -10,17 +10,37 @@ import httpx2
 import pytest
 
 from tests.live.product import CHANGES_ARRIVE_S, LiveProduct, live_product
+from tests.matrix.expected import CLOUDS
 from tests.matrix.speakers import SPEAKERS
+
+# Amazon's requests are signed.
+_CREDENTIALS = {"bedrock": "AKIDEXAMPLE:a-secret-access-key"}
 
 
 @pytest.fixture(scope="session")
 def matrix_product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveProduct]:
     """Run the product with one gateway process."""
     with live_product(tmp_path_factory.mktemp("matrix")) as product:
-        # A host of open models: plain chat completions and nothing else.
-        product.add_channel(product.sandboxes[0].base_url, provider="groq")
+        # Hosts of open models: plain chat completions in two dialects.
+        for provider, protocol in (("groq", "openai"), ("mistral", "mistral")):
+            product.add_channel(product.sandboxes[0].base_url_of(protocol), provider=provider)
+        for protocol, model in CLOUDS.items():
+            _deploy(product, protocol, model)
         time.sleep(CHANGES_ARRIVE_S)
         yield product
+
+
+def _deploy(product: LiveProduct, protocol: str, model: str) -> None:
+    """Serve a model through a cloud and nowhere else."""
+    product.rows("DELETE FROM catalog_route WHERE model_id = %s RETURNING id", model)
+    for sandbox in product.sandboxes:
+        product.add_channel(
+            sandbox.base_url_of(protocol),
+            f"--models={model}",
+            provider=protocol,
+            adapter=protocol,
+            api_key=_CREDENTIALS.get(protocol, "sk-sandbox"),
+        )
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ remembered by the gateway.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -245,8 +244,6 @@ class ResponsesSpeaker:
 SPEAKERS: dict[str, Speaker] = {
     each.name: each for each in (ChatSpeaker(), MessagesSpeaker(), ResponsesSpeaker())
 }
-ERROR_OF: dict[str, Callable[[Any], tuple[str, str | None]]] = {
-    "chat": lambda body: (body["error"]["code"], body["error"]["param"]),
-    "messages": lambda body: (body["error"]["type"], None),
-    "responses": lambda body: (body["error"]["code"], body["error"]["param"]),
-}
+# Where each format says what kind an error is, and what it calls a bad request.
+ERROR_CODE = {"chat": "code", "messages": "type", "responses": "code"}
+BAD_REQUEST = {"chat": "invalid_request", "messages": "invalid_request_error", "responses": "invalid_request"}

@@ -17,19 +17,22 @@ import pytest
 
 from tests.golden.facts import ANSWER, STREAM, Facts, events
 from tests.live.product import LiveProduct
-from tests.matrix.speakers import ERROR_OF, PNG, SPEAKERS, TOOL, Called, Speaker, Wish
+from tests.matrix import expected
+from tests.matrix.speakers import (
+    BAD_REQUEST,
+    ERROR_CODE,
+    PNG,
+    SCHEMA,
+    SPEAKERS,
+    TOOL,
+    Called,
+    Speaker,
+    Wish,
+)
 
-# By upstream protocol: a model that the product reaches through it.
-MODELS = {
-    "openai": "groq/meta-llama/llama-4-scout-17b-16e-instruct",
-    "openai_responses": "gpt-5",
-    "anthropic": "claude-sonnet-4-20250514",
-    "gemini": "gemini-3.0-pro",
-    "deepseek": "deepseek-v4-flash",
-    "qwen": "qwen-3.7-max",
-}
 MOST_TRIES = 20
-SHOWS_THOUGHTS = ("anthropic", "gemini", "deepseek", "qwen")
+# Hosts of open models have one channel, at the first sandbox.
+ONE_CHANNEL = ("openai", "mistral")
 
 
 class Cell:
@@ -38,7 +41,7 @@ class Cell:
     def __init__(self, speaker: Speaker, protocol: str, http: httpx2.Client, product: LiveProduct) -> None:
         self.speaker = speaker
         self.protocol = protocol
-        self.model = MODELS[protocol]
+        self.model = expected.MODELS[protocol]
         self.http = http
         self.product = product
         self.nonce = uuid.uuid4().hex[:12]
@@ -58,6 +61,7 @@ class Cell:
     def upstream_bodies(self) -> list[Any]:
         """Return what the providers were asked in this cell."""
         asked = [entry for sandbox in self.product.sandboxes for entry in sandbox.log(self.nonce)]
+        assert all(entry["path"].startswith(expected.PATHS[self.protocol]) for entry in asked)
         return [entry["body"] for entry in asked if entry.get("body")]
 
     def heal(self) -> None:
@@ -67,12 +71,13 @@ class Cell:
                 self.ask('text="well again"')
                 if any("well again" in str(entry.get("body")) for entry in sandbox.log(self.nonce)):
                     break
-                if self.protocol == "openai" and sandbox is not self.product.sandboxes[0]:
+                if self.protocol in ONE_CHANNEL and sandbox is not self.product.sandboxes[0]:
                     break
 
     def abilities(self) -> dict[str, Any]:
-        shown = self.http.get(f"/models/{self.model}", headers={"anthropic-version": ""}).json()
-        return dict(shown)
+        """Return what the catalog tells OpenAI's clients of the model."""
+        mine = {"authorization": self.http.headers["authorization"]}
+        return dict(httpx2.get(f"{self.product.base_url}/models/{self.model}", headers=mine).json())
 
 
 def text(cell: Cell, *, is_stream: bool) -> None:
@@ -83,6 +88,7 @@ def text(cell: Cell, *, is_stream: bool) -> None:
     assert facts.usage is not None
     assert facts.usage.input > 0
     assert facts.usage.output > 0
+    assert len(cell.upstream_bodies()) == 1
 
 
 def tools(cell: Cell, *, is_stream: bool) -> None:
@@ -112,15 +118,17 @@ def _second_turn(cell: Cell, body: dict[str, Any], calls: list[Called], *, is_st
 
 def structured(cell: Cell, *, is_stream: bool) -> None:
     response = cell.ask("tokens=12", is_stream=is_stream, has_schema=True)
-    if "json_schema" not in cell.abilities()["capabilities"] and response.status_code == 400:
-        assert _error(cell, response)[0] in {"invalid_request", "invalid_request_error"}
+    if complaint := expected.SCHEMA_REFUSED.get(cell.protocol):
+        assert "json_schema" not in cell.abilities()["capabilities"]
+        assert response.status_code == 400
+        assert _error(cell, response) == _refused(cell, complaint, expected.SCHEMA_PARAM[cell.speaker.name])
+        assert not cell.upstream_bodies()
         return
     facts = cell.facts(response, is_stream=is_stream)
 
-    made = json.loads(facts.text)
-    assert set(made) == {"city", "people"}
-    assert isinstance(made["people"], int)
+    assert expected.fits_schema(json.loads(facts.text))
     assert facts.reason == "stop"
+    assert [expected.schema_in(body, cell.protocol) for body in cell.upstream_bodies()] == [SCHEMA]
 
 
 def image(cell: Cell, *, is_stream: bool) -> None:
@@ -136,13 +144,19 @@ def image(cell: Cell, *, is_stream: bool) -> None:
 
 
 def reasoning(cell: Cell, *, is_stream: bool) -> None:
-    response = cell.ask('think="Let me see." text="two words"', is_stream=is_stream, thinks=True)
+    name = cell.speaker.name
+    response = cell.ask(f'think="{expected.THOUGHT}" text="two words"', is_stream=is_stream, thinks=True)
     facts = cell.facts(response, is_stream=is_stream)
 
     assert facts.text == "two words"
     assert facts.reason == "stop"
-    if cell.protocol in SHOWS_THOUGHTS:
-        assert cell.speaker.thought(response.text, is_stream=is_stream) == "Let me see."
+    assert [expected.holds_effort(body, cell.protocol, name) for body in cell.upstream_bodies()] == [True]
+    assert cell.speaker.thought(response.text, is_stream=is_stream) == expected.thought(cell.protocol, name)
+    left_out = None if expected.thinks(cell.protocol, name) else expected.EFFORT_PARAM[name]
+    assert response.headers.get("x-fa-dropped") == left_out
+    if cell.protocol not in expected.COUNTS_NO_THOUGHTS:
+        assert facts.usage is not None
+        assert 0 < facts.usage.thought < facts.usage.output
 
 
 def length(cell: Cell, *, is_stream: bool) -> None:
@@ -158,33 +172,27 @@ def refusal(cell: Cell, *, is_stream: bool) -> None:
     response = cell.ask("refuse=1", is_stream=is_stream)
     facts = cell.facts(response, is_stream=is_stream)
 
-    # Only OpenAI's protocols have a word for it; models elsewhere refuse in plain ones.
-    refused = _refusal_of(response.text, is_stream=is_stream)
-    assert facts.reason == "content_filter" or "sorry" in facts.text + refused
+    told = (facts.reason, facts.text, expected.refusal_of(response.text, is_stream=is_stream))
+    assert told == expected.refusal(cell.protocol, cell.speaker.name)
 
 
-def _refusal_of(told: str, *, is_stream: bool) -> str:
-    """Return what stands in a field of its own for refusals, in either of OpenAI's formats."""
-    if is_stream:
-        said = list(events(told))
-        deltas = [choice["delta"] for each in said for choice in each.get("choices", ())]
-        told_apart = [each["delta"] for each in said if each.get("type") == "response.refusal.delta"]
-        return "".join([*(delta.get("refusal") or "" for delta in deltas), *told_apart])
-    body = json.loads(told)
-    messages = [choice["message"] for choice in body.get("choices", ())]
-    parts = [part for item in body.get("output", ()) for part in item.get("content", ())]
-    return "".join(each.get("refusal") or "" for each in (*messages, *parts))
+def _error(cell: Cell, response: httpx2.Response) -> tuple[str, str, str | None]:
+    """Return the code, message and parameter of an error."""
+    error = response.json()["error"]
+    return error[ERROR_CODE[cell.speaker.name]], error["message"], error["param"]
 
 
-def _error(cell: Cell, response: httpx2.Response) -> tuple[str, str | None]:
-    return ERROR_OF[cell.speaker.name](response.json())
+def _refused(cell: Cell, message: str, param: str | None) -> tuple[str, str, str | None]:
+    return BAD_REQUEST[cell.speaker.name], message, param
 
 
 def bad_request(cell: Cell, *, is_stream: bool) -> None:
-    response = cell.ask("error=400", is_stream=is_stream)
+    response = cell.ask("error=400 param=temperature", is_stream=is_stream)
 
+    message = expected.COMPLAINTS.get(cell.protocol, expected.COMPLAINT)
+    param = "temperature" if cell.protocol in expected.NAMES_THE_FIELD else None
     assert response.status_code == 400
-    assert _error(cell, response)[0] in {"invalid_request", "invalid_request_error"}
+    assert _error(cell, response) == _refused(cell, message, param)
 
 
 def failure(cell: Cell, *, is_stream: bool) -> None:
@@ -221,7 +229,7 @@ SCENES: tuple[Scene, ...] = (
 )  # fmt: skip
 CELLS = [
     pytest.param(*cell, id=f"{cell[0]}-{cell[1]}-{cell[2].__name__}-{cell[3]}")
-    for cell in itertools.product(SPEAKERS, MODELS, SCENES, ("whole", "stream"))
+    for cell in itertools.product(SPEAKERS, expected.MODELS, SCENES, ("whole", "stream"))
 ]
 
 

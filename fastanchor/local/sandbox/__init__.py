@@ -1,4 +1,4 @@
-"""The sandbox provider: answers over a real socket as OpenAI, Anthropic, Google, DeepSeek and Alibaba do.
+"""The sandbox provider: answers over a real socket as OpenAI, Anthropic, Google, DeepSeek, Alibaba, Mistral and clouds do.
 
 ``python -m fastanchor.local.sandbox --port N`` starts it; it needs no key and no network. Each protocol has the
 provider's own shapes and refuses what the provider refuses.
@@ -10,6 +10,10 @@ provider's own shapes and refuses what the provider refuses.
 ``/gemini/v1beta/models/M:generateContent``            Google, also ``:streamGenerateContent`` and ``:countTokens``
 ``/deepseek/chat/completions``                         DeepSeek
 ``/qwen/v1/chat/completions``                          Alibaba's compatible mode
+``/mistral/v1/chat/completions``                       Mistral
+``/azure/openai/v1/chat/completions``, ``…/responses`` Azure, with the findings of its content filters
+``/vertex/v1/projects/P/locations/L``                  Vertex AI; below it ``/publishers/google/models/M:…`` as above
+``/bedrock/model/M/converse``, ``…/converse-stream``   Amazon Bedrock; demands a signature or one of its API keys
 =====================================================  ======================================================
 
 Text is made from the prompt and the same request gets the same text. What a request costs: 4 tokens a message + a

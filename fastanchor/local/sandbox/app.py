@@ -14,14 +14,17 @@ import msgspec
 
 from fastanchor.local.sandbox import extras, openai_errors
 from fastanchor.local.sandbox.answers import Answer, Choice, compose, count
+from fastanchor.local.sandbox.azure import Azure
+from fastanchor.local.sandbox.bedrock import PATH as BEDROCK_PATH, Bedrock
 from fastanchor.local.sandbox.chat import Chat
 from fastanchor.local.sandbox.conversation import BadRequest, PrefixCache
 from fastanchor.local.sandbox.deepseek import DeepSeek
-from fastanchor.local.sandbox.dialect import Asked, Dialect, Frames, Http, Said, refusal
+from fastanchor.local.sandbox.dialect import Asked, Dialect, Http, Said, refusal
 from fastanchor.local.sandbox.directives import BadDirective, Directive, parse_pairs
 from fastanchor.local.sandbox.gemini import PATH as GEMINI_PATH, Gemini
 from fastanchor.local.sandbox.log import Entry, RequestLog
 from fastanchor.local.sandbox.messages import Messages
+from fastanchor.local.sandbox.mistral import Mistral
 from fastanchor.local.sandbox.playback import BrokenOff, Outgoing, Pace, Playback, Send
 from fastanchor.local.sandbox.qwen import ONLY_STREAMS, Qwen
 from fastanchor.local.sandbox.responses import Responses
@@ -74,14 +77,18 @@ class Sandbox:
         self._failure = Failure(status=500, count=0)
         self._chat, self._gemini = Chat(), Gemini()
         self._messages, self._responses = Messages(), Responses()
+        self._bedrock = Bedrock()
         self._dialects: dict[str, Dialect] = {
             "/v1/chat/completions": self._chat,
             "/v1/responses": self._responses,
             "/anthropic/v1/messages": self._messages,
+            "/azure/openai/v1/chat/completions": Azure(),
+            "/azure/openai/v1/responses": self._responses,
             "/deepseek/chat/completions": DeepSeek(),
             "/deepseek/v1/chat/completions": DeepSeek(),
             "/deepseek/beta/chat/completions": DeepSeek(),
             "/qwen/v1/chat/completions": Qwen(),
+            "/mistral/v1/chat/completions": Mistral(),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,6 +128,7 @@ class Sandbox:
         self._log.clear()
         self._prefixes.clear()
         self._messages.cache.clear()
+        self._bedrock.cache.clear()
         self._responses.memory.clear()
         self._failure = Failure(status=500, count=0)
 
@@ -135,7 +143,7 @@ class Sandbox:
         except (BadRequest, BadDirective, *_MALFORMED) as exc:
             refused = exc if isinstance(exc, BadRequest) else BadRequest(str(exc) or "Malformed request.")
             self._log_refused(http, dialect.name, refused.status)
-            await out.json(refused.status, dialect.error(refused))
+            await out.json(refused.status, dialect.error(refused), **dialect.error_headers(refused))
             return
         if work is not None:
             await _until_client_leaves(work[1], receive, work[0])
@@ -143,6 +151,8 @@ class Sandbox:
     def _dialect(self, path: str) -> Dialect | None:
         if GEMINI_PATH.fullmatch(path):
             return self._gemini
+        if BEDROCK_PATH.fullmatch(path):
+            return self._bedrock
         if path == "/anthropic/v1/messages/count_tokens":
             return self._messages
         return self._chat if path in extras.PATHS else self._dialects.get(path)
@@ -195,8 +205,11 @@ class Sandbox:
         elif refused := self._refusal(call):
             failure, status = refused
             call.entry.status, call.entry.outcome = status, "refused"
-            extra = {} if failure.retry_after is None else {"retry-after": str(failure.retry_after)}
-            await out.json(status, call.dialect.error(_words(call, failure)), **extra)
+            words = _words(call, failure)
+            extra = call.dialect.error_headers(words)
+            if failure.retry_after is not None:
+                extra["retry-after"] = str(failure.retry_after)
+            await out.json(status, call.dialect.error(words), **extra)
         else:
             try:
                 await play()
@@ -232,7 +245,7 @@ class Sandbox:
         playback = Playback(
             call.dialect,
             voice,
-            Frames(order),
+            call.dialect.frames(order),
             order,
             answer,
             talk.is_stream,
@@ -254,7 +267,9 @@ def _words(call: Call, failure: Failure) -> BadRequest:
         return call.dialect.blocked() or refusal(400)
     if order.must_stream and not order.error and failure.status == 400:
         return BadRequest(ONLY_STREAMS)
-    return refusal(failure.status)
+    refused = refusal(failure.status)
+    refused.param = order.param or None
+    return refused
 
 
 async def _play_extra(extra: extras.Extra, entry: Entry, out: Outgoing) -> None:

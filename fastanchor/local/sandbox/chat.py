@@ -11,7 +11,7 @@ from fastanchor.local.sandbox import openai_errors
 from fastanchor.local.sandbox.answers import Choice, Delta, ToolCall
 from fastanchor.local.sandbox.chat_request import ChatRequest, chat_conversation, read_chat
 from fastanchor.local.sandbox.conversation import BadRequest, Conversation, Count
-from fastanchor.local.sandbox.dialect import DONE, Asked, Event, Http, Said, Voice, refusal
+from fastanchor.local.sandbox.dialect import DONE, Asked, Event, Http, Said, Usual, Voice, refusal
 
 _PADDING = 16
 _FINISH = {
@@ -36,7 +36,7 @@ class AskedChat:
         return ChatVoice(self.request, said)
 
 
-class Chat:
+class Chat(Usual):
     """The dialect ``chat`` of OpenAI."""
 
     name = "chat"

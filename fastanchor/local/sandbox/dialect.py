@@ -104,6 +104,12 @@ class Dialect(Protocol):
     def error(self, refusal: BadRequest) -> dict[str, Any]:
         """Return the body of a refusal; its message may be empty for the usual one of its status."""
 
+    def error_headers(self, refusal: BadRequest) -> dict[str, str]:
+        """Return what a refusal says beside its body."""
+
+    def frames(self, order: Directive) -> Frames:
+        """Return what writes the events of a stream."""
+
     def headers(self) -> dict[str, str]:
         """Return the headers beside the content type."""
 
@@ -133,6 +139,8 @@ def decode(body: bytes, message: str) -> dict[str, Any]:
 class Frames:
     """Writes events as a server would, plainly or in the awkward ways that are allowed."""
 
+    content_type = "text/event-stream; charset=utf-8"
+
     def __init__(self, order: Directive) -> None:
         self._write = _spaced if order.spaced else msgspec.json.encode
         self._line_end = b"\r\n" if order.crlf else b"\n"
@@ -146,6 +154,18 @@ class Frames:
     def comment(self, text: str) -> bytes:
         """Return a comment."""
         return b": " + text.encode() + self._line_end * 2
+
+
+class Usual:
+    """What most protocols have in common."""
+
+    def error_headers(self, _refusal: BadRequest) -> dict[str, str]:
+        """Return nothing: an error says everything in its body."""
+        return {}
+
+    def frames(self, order: Directive) -> Frames:
+        """Return what writes server-sent events."""
+        return Frames(order)
 
 
 def _spaced(value: Any) -> bytes:

@@ -59,6 +59,7 @@ class Directive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # Refusals.
     key: str = ""  # demands exactly this credential
     error: int = 0  # status of an error body
+    param: str = ""  # the field it names, where the protocol names one
     retry_after: int | None = None
     drop: bool = False  # closes the connection before the headers
     html: bool = False

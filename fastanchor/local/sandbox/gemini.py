@@ -11,12 +11,15 @@ import msgspec
 from fastanchor.lib.ids import random_base62
 from fastanchor.local.sandbox.answers import Choice, Delta, ToolCall
 from fastanchor.local.sandbox.conversation import BadRequest, Conversation
-from fastanchor.local.sandbox.dialect import Asked, Event, Http, Said, Voice, refusal
+from fastanchor.local.sandbox.dialect import Asked, Event, Http, Said, Usual, Voice, refusal
 from fastanchor.local.sandbox.gemini_request import GeminiRequest, gemini_conversation, read_gemini
 from fastanchor.local.sandbox.gemini_rules import SIGNED_TEXT
 from fastanchor.local.sandbox.seals import seal
 
-PATH = re.compile(r"/gemini/v1(?:beta|alpha)?/models/([^:]+):(\w+)")
+PATH = re.compile(
+    r"/(?:gemini/v1(?:beta|alpha)?|vertex/v1/projects/[^/]+/locations/[^/]+/publishers/google)"
+    r"/models/([^:]+):(\w+)"
+)
 _SEARCH_TOKENS = 7
 _FINISH = {
     "stop": "STOP",
@@ -55,7 +58,7 @@ class AskedGemini:
         return GeminiVoice(self.request, said)
 
 
-class Gemini:
+class Gemini(Usual):
     """The dialect ``gemini``."""
 
     name = "gemini"

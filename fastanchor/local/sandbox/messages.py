@@ -10,7 +10,7 @@ import msgspec
 from fastanchor.lib.ids import random_base62
 from fastanchor.local.sandbox.answers import Choice, Delta, ToolCall
 from fastanchor.local.sandbox.conversation import BadRequest, Conversation, PrefixCache
-from fastanchor.local.sandbox.dialect import Asked, Event, Http, Said, Voice, refusal
+from fastanchor.local.sandbox.dialect import Asked, Event, Http, Said, Usual, Voice, refusal
 from fastanchor.local.sandbox.messages_cache import cached_tokens
 from fastanchor.local.sandbox.messages_request import MessagesRequest, messages_conversation, read_messages
 from fastanchor.local.sandbox.seals import enclose, seal
@@ -53,7 +53,7 @@ class AskedMessages:
         return MessagesVoice(said)
 
 
-class Messages:
+class Messages(Usual):
     """The dialect ``messages`` of Anthropic."""
 
     name = "messages"

@@ -17,7 +17,6 @@ from fastanchor.local.sandbox.log import Entry
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 JSON = "application/json"
-_EVENTS = "text/event-stream; charset=utf-8"
 _HTML = b"<!doctype html><html><head><title>Just a moment...</title></head><body>Checking your browser.</body></html>"
 _GARBAGE = b'data: {"id":"chatcmpl-1","object":"chat.comp\xff\xfe\n\n'
 
@@ -97,7 +96,7 @@ class Playback:
 
     def _nonsense(self) -> tuple[bytes, str] | None:
         """Return an ordered body, with its type, that is no answer although the status says 200."""
-        order, content_type = self.directive, _EVENTS if self.is_stream else JSON
+        order, content_type = self.directive, self.frames.content_type if self.is_stream else JSON
         if order.html:
             return _HTML, "text/html"
         if order.garbage:
@@ -121,7 +120,8 @@ class Playback:
             await self._think()
         except OrderedError:
             self.entry.outcome = "cut"
-            await self.out.json(500, self.dialect.error(refusal(500)))
+            failed = refusal(500)
+            await self.out.json(500, self.dialect.error(failed), **self.dialect.error_headers(failed))
         except BrokenOff:
             await self.out.start(200, JSON, {"content-length": str(len(body))})
             await self.out.write(body[: len(body) // 2])
@@ -139,7 +139,7 @@ class Playback:
 
     async def _stream(self) -> None:
         self.entry.answer_id = self.voice.answer_id
-        await self.out.start(200, _EVENTS, {"cache-control": "no-cache"})
+        await self.out.start(200, self.frames.content_type, {"cache-control": "no-cache"})
         for _ in range(self.directive.blank):
             await self._live()
         await self._write(self.voice.opening())

@@ -11,7 +11,7 @@ from fastanchor.local.sandbox import openai_errors
 from fastanchor.local.sandbox.answers import Delta, ToolCall
 from fastanchor.local.sandbox.chat import SOURCE, token_logprobs
 from fastanchor.local.sandbox.conversation import BadRequest, Conversation
-from fastanchor.local.sandbox.dialect import Asked, Event, Http, Said, Voice
+from fastanchor.local.sandbox.dialect import Asked, Event, Http, Said, Usual, Voice
 from fastanchor.local.sandbox.responses_memory import Memory
 from fastanchor.local.sandbox.responses_request import (
     ResponsesRequest,
@@ -39,7 +39,7 @@ class AskedResponses:
         return ResponsesVoice(self, said)
 
 
-class Responses:
+class Responses(Usual):
     """The dialect ``responses`` of OpenAI."""
 
     name = "responses"

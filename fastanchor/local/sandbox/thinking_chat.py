@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from fastanchor.local.sandbox.answers import Choice
+from fastanchor.local.sandbox.answers import Choice, Delta
 from fastanchor.local.sandbox.chat import ChatVoice
+from fastanchor.local.sandbox.dialect import Event
 
 
 class ThinkingChatVoice(ChatVoice):
@@ -15,6 +17,10 @@ class ThinkingChatVoice(ChatVoice):
         """Return the delta that begins a choice."""
         thoughts = {"reasoning_content": ""} if self._said.answer.shows_thoughts else {}
         return {"role": "assistant", "content": None if thoughts else "", **thoughts}
+
+    def say(self, delta: Delta) -> list[Event]:
+        """Write one piece; a refusal has no field of its own."""
+        return super().say(replace(delta, kind="text") if delta.kind == "refusal" else delta)
 
     def pads(self) -> bool:
         """Say that chunks carry no padding."""

@@ -336,9 +336,10 @@ def test_the_kind_of_a_file_is_told_by_its_address_on_every_system(
     bare = mimetypes.MimeTypes()
     bare.types_map[True].pop(".webp", None)
     monkeypatch.setattr(mimetypes, "guess_type", bare.guess_type)
-    picture: list[f.Part] = [f.Image(url=f"https://example.com/a.{ending}?size=2")]
+    url = f"https://example.com/a.{ending}?size=2"
+    shown: list[f.Part] = [f.File(url=url) if ending == "pdf" else f.Image(url=url)]
 
-    (part,) = sent(form(messages=[f.Message("user", picture)]))["contents"][0]["parts"]
+    (part,) = sent(form(messages=[f.Message("user", shown)]))["contents"][0]["parts"]
 
     assert part["fileData"]["mimeType"].endswith(ending.lower().replace("jpg", "jpeg"))
 
@@ -709,3 +710,9 @@ def test_a_call_in_one_event_and_the_end_in_the_next_is_one_finish() -> None:
 
     assert reader.feed(answer({"finishReason": "STOP"})) == [Finished("tool_calls")]
     assert reader.feed(answer({"finishReason": "STOP"})) == []
+
+
+def test_a_strict_tool_is_named_because_it_is_not_enforced() -> None:
+    tool = f.FunctionTool("look", parameters=Raw(b'{"type":"object"}'), strict=True)
+
+    assert dropped(form(tools=[tool])) == {"strict"}
