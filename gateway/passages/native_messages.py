@@ -39,6 +39,7 @@ from gateway.upstreams.sse import EventSplitter
 _ENCODER = msgspec.json.Encoder()
 _BLOCK_LISTS = msgspec.json.Decoder(list[dict[str, Raw]])
 _NO_CONTENT = Raw(b'""')
+_THOUGHTS = frozenset({"thinking", "redacted_thinking"})
 _NAMED = frozenset({"tool_use", "server_tool_use", "mcp_tool_use", "redacted_thinking"})
 
 
@@ -103,6 +104,12 @@ def native_body(asked: MessagesAsked, attempt: Attempt, fields: dict[str, Any]) 
         fields["messages"] = Raw(_ENCODER.encode(turns))
         if _demands_thoughts(body) and _lacks_thoughts(turns):
             fields["thinking"] = UNSET
+    elif (
+        b'"tool_result"' in bytes(body.messages)
+        and _demands_thoughts(body)
+        and _never_thought(_BLOCK_LISTS.decode(body.messages))
+    ):
+        fields["thinking"] = UNSET
     if asked.read.has_endless_tool and isinstance(body.tools, Raw):
         fields["tools"] = _with_limits(body.tools)
     return _ENCODER.encode(msgspec.structs.replace(body, **fields))
@@ -125,12 +132,34 @@ def _demands_thoughts(body: body_shapes.MessagesRequest) -> bool:
     return isinstance(body.thinking, Raw) and body_shapes.THINKING.decode(body.thinking).type == "enabled"
 
 
+def _never_thought(turns: list[dict[str, Any]]) -> bool:
+    """Tell whether results of tools come now that a turn without any thought called for: another model's.
+
+    Thoughts cannot be switched on within a turn. Only its first answer must hold them: later ones of the same loop need
+    not, so one thought anywhere in it is enough.
+    """
+    has_called = False
+    for turn in reversed(turns):
+        kinds = _kinds(turn)
+        if msgspec.json.decode(turn["role"]) == "assistant":
+            if kinds & _THOUGHTS:
+                return False
+            has_called = has_called or "tool_use" in kinds
+        elif "tool_result" not in kinds:
+            break
+    return has_called
+
+
+def _kinds(turn: dict[str, Any]) -> set[str]:
+    return {msgspec.json.decode(block["type"]) for block in _blocks(turn.get("content", _NO_CONTENT))}
+
+
 def _lacks_thoughts(turns: list[dict[str, Any]]) -> bool:
     """Tell whether tools were called, and their results come now, without the thoughts that led to it."""
     for turn in reversed(turns):
         kinds = [msgspec.json.decode(block["type"]) for block in _blocks(turn.get("content", _NO_CONTENT))]
         if msgspec.json.decode(turn["role"]) == "assistant":
-            if not kinds or kinds[0] not in {"thinking", "redacted_thinking"}:
+            if not kinds or kinds[0] not in _THOUGHTS:
                 return True
         elif "tool_result" not in kinds:
             break
@@ -152,7 +181,7 @@ def _own(block: dict[str, Raw]) -> dict[str, Raw]:
 
 def _is_strange(block: dict[str, Raw]) -> bool:
     kind = msgspec.json.decode(block["type"])
-    if kind not in {"thinking", "redacted_thinking"}:
+    if kind not in _THOUGHTS:
         return False
     signature = msgspec.json.decode(block["signature" if kind == "thinking" else "data"])
     return not signature or is_wrapped(signature)
