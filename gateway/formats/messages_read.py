@@ -241,7 +241,11 @@ class _Weight:
         _refuse_kept_file(source.type, place)
         if source.type == "url":
             refuse_private(source.url, f"{place}.source.url")
-        if source.type == "content" and bytes(source.content):
+        if source.type == "content" and not bytes(source.content):
+            raise InvalidRequest(
+                f"Missing required parameter: '{place}.source.content'.", param=f"{place}.source.content"
+            )
+        if source.type == "content":
             self.take(read(CONTENT, source.content, f"{place}.source.content"), f"{place}.source.content")
         if block.type == "image":
             self.images += 1
