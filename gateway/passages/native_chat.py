@@ -20,6 +20,7 @@ from gateway.passages.native_chat_repairs import add_head, complete, tell_usage
 from gateway.passages.native_chat_request import adapted, must_be_rewritten, speaks_otherwise
 from gateway.passages.native_chat_stream import NativeChatStream
 from gateway.passages.translation import TranslatedStream, Translation
+from gateway.passages.whole_stream import TellsWhole
 from gateway.upstreams import openai_wire
 from gateway.upstreams.base import NONSENSE, BadAnswer, CannotExpress, Prepared, Splitter
 from gateway.upstreams.compatible import OPENAI, dialect_of
@@ -55,7 +56,7 @@ class _Completion(msgspec.Struct):
 _COMPLETION = msgspec.json.Decoder(_Completion)
 
 
-class NativeChat(Remembering, openai_wire.OpenAiErrors):
+class NativeChat(Remembering, TellsWhole, openai_wire.OpenAiErrors):
     """The passage from chat clients to OpenAI and compatible servers.
 
     Where a server refuses what it does not know, the request is written anew through the form; answers always pass.
@@ -155,6 +156,10 @@ class NativeChat(Remembering, openai_wire.OpenAiErrors):
         if self.need(attempt):
             stream.keeper, stream.reader = Keeper(), self._adapter.reader(attempt.form)
         return stream
+
+    def whole_stream(self, attempt: Attempt) -> TranslatedStream:
+        """See ``TellsWhole.whole_stream``."""
+        return self._translation.whole_stream(attempt)
 
     def splitter(self) -> Splitter:
         """Start to cut a stream into events."""

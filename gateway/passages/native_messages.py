@@ -15,13 +15,16 @@ from catalog.pricing import Usage
 from gateway.asked import Attempt
 from gateway.errors import GatewayError
 from gateway.formats import messages_body as body_shapes
-from gateway.formats.messages import MessagesAsked
+from gateway.formats.messages import Messages, MessagesAsked
 from gateway.formats.messages_errors import error_object
 from gateway.formats.messages_read import cites_others
 from gateway.formats.messages_seals import is_wrapped
 from gateway.formats.messages_writer import usage_object
 from gateway.metering import TextMeter
-from gateway.passages.base import Answer, MeteredStream
+from gateway.passages.base import Answer, MeteredStream, StreamTranslator
+from gateway.passages.translation import Translation
+from gateway.passages.whole_stream import TellsWhole
+from gateway.upstreams.anthropic import Anthropic
 from gateway.upstreams.anthropic_request import most_output
 from gateway.upstreams.anthropic_wire import (
     MAX_EVENT_BYTES,
@@ -202,8 +205,11 @@ def _usage_in_place(told: dict[str, Any], output_tokens: int) -> dict[str, Any]:
     return told if told.get("usage") else told | {"usage": usage_object(Usage(0, 0, 0, output_tokens, 0))}
 
 
-class NativeMessages(OpenAiErrors):
+class NativeMessages(TellsWhole, OpenAiErrors):
     """The passage from Anthropic's clients to Anthropic."""
+
+    def __init__(self) -> None:
+        self._translation = Translation(Messages(), Anthropic())
 
     def prepare(self, attempt: Attempt) -> Prepared:
         """See ``Passage.prepare``."""
@@ -248,6 +254,10 @@ class NativeMessages(OpenAiErrors):
     def stream(self, attempt: Attempt) -> NativeMessagesStream:
         """See ``Passage.stream``."""
         return NativeMessagesStream(attempt.model.id)
+
+    def whole_stream(self, attempt: Attempt) -> StreamTranslator:
+        """See ``TellsWhole.whole_stream``."""
+        return self._translation.whole_stream(attempt)
 
     def splitter(self) -> Splitter:
         """See ``Passage.splitter``."""

@@ -15,14 +15,17 @@ from catalog.pricing import Usage
 from gateway.asked import Attempt
 from gateway.errors import GatewayError
 from gateway.formats import responses_output as out
-from gateway.formats.responses import ResponsesAsked
+from gateway.formats.responses import Responses, ResponsesAsked
 from gateway.formats.responses_ids import adopted_id
 from gateway.formats.responses_writer import event as written, failed
 from gateway.metering import TextMeter
-from gateway.passages.base import Answer, MeteredStream
+from gateway.passages.base import Answer, MeteredStream, StreamTranslator
 from gateway.passages.native_responses_request import write_request
+from gateway.passages.translation import Translation
+from gateway.passages.whole_stream import TellsWhole
 from gateway.upstreams import openai_responses_wire as wire, openai_wire
 from gateway.upstreams.base import Prepared, Splitter
+from gateway.upstreams.openai_responses import OpenAIResponses
 from gateway.upstreams.openai_responses_reader import read_event, read_response
 from gateway.upstreams.sse import EventSplitter
 
@@ -36,8 +39,11 @@ _COUNTED_BEGUN = wire.CALLS | {"web_search_call"}
 _COUNTED_DONE = frozenset({"reasoning"})
 
 
-class NativeResponses(openai_wire.OpenAiErrors):
+class NativeResponses(TellsWhole, openai_wire.OpenAiErrors):
     """The passage from Responses clients to OpenAI and those who speak Responses after it."""
+
+    def __init__(self) -> None:
+        self._translation = Translation(Responses(), OpenAIResponses())
 
     def prepare(self, attempt: Attempt) -> Prepared:
         """See ``Passage.prepare``."""
@@ -63,6 +69,10 @@ class NativeResponses(openai_wire.OpenAiErrors):
     def stream(self, attempt: Attempt) -> NativeResponsesStream:
         """See ``Passage.stream``."""
         return NativeResponsesStream(attempt)
+
+    def whole_stream(self, attempt: Attempt) -> StreamTranslator:
+        """See ``TellsWhole.whole_stream``."""
+        return self._translation.whole_stream(attempt)
 
     def splitter(self) -> Splitter:
         """See ``Passage.splitter``."""
