@@ -27,7 +27,6 @@ from gateway.passages.whole_stream import TellsWhole
 from gateway.upstreams.anthropic import Anthropic
 from gateway.upstreams.anthropic_request import most_output
 from gateway.upstreams.anthropic_wire import (
-    MAX_EVENT_BYTES,
     TARGET,
     ReportedUsage,
     finish_reason,
@@ -261,7 +260,7 @@ class NativeMessages(TellsWhole, OpenAiErrors):
 
     def splitter(self) -> Splitter:
         """See ``Passage.splitter``."""
-        return EventSplitter(MAX_EVENT_BYTES)
+        return EventSplitter()
 
 
 def _count(meter: TextMeter, block: _Block) -> None:

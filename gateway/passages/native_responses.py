@@ -76,7 +76,7 @@ class NativeResponses(TellsWhole, openai_wire.OpenAiErrors):
 
     def splitter(self) -> Splitter:
         """See ``Passage.splitter``."""
-        return EventSplitter(wire.MAX_EVENT_BYTES)
+        return EventSplitter()
 
 
 def _count_item(meter: TextMeter, item: wire.Item) -> None:
