@@ -5,6 +5,7 @@ Shapes: OpenAI's published specification; usage fields of DeepSeek and Qwen as t
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from catalog.pricing import Usage
 from gateway.asked import Attempt
 from gateway.formats.chat import Chat, ChatAsked
 from gateway.formats.chat_body import StreamOptions
+from gateway.formats.chat_writer import usage_object
 from gateway.keepsakes import Keeper, Keepsake, Need, Remembering, keepsake_of
 from gateway.metering import TextMeter
 from gateway.passages.base import Answer
@@ -130,6 +132,7 @@ class NativeChat(Remembering, TellsWhole, openai_wire.OpenAiErrors):
             )
         return Answer(
             body=shown,
+            again=partial(_with_usage, shown),
             usage=usage,
             text_tokens=meter.tokens,
             has_output=meter.has_output,
@@ -164,6 +167,11 @@ class NativeChat(Remembering, TellsWhole, openai_wire.OpenAiErrors):
     def splitter(self) -> Splitter:
         """Start to cut a stream into events."""
         return EventSplitter()
+
+
+def _with_usage(body: bytes, billed: Usage) -> bytes:
+    raw: dict[str, Any] = msgspec.json.decode(body)
+    return _ENCODER.encode(raw | {"usage": usage_object(billed)})
 
 
 def _renamed(body: bytes, told: str | None, model_id: str) -> bytes | None:

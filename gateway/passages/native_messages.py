@@ -241,8 +241,10 @@ class NativeMessages(TellsWhole, OpenAiErrors):
         meter = TextMeter()
         for block in message.content:
             _count(meter, block)
+        shown: dict[str, Any] = _usage_in_place(raw, meter.tokens) | {"model": attempt.model.id}
         return Answer(
-            body=_ENCODER.encode(_usage_in_place(raw, meter.tokens) | {"model": attempt.model.id}),
+            body=_ENCODER.encode(shown),
+            again=lambda billed: _ENCODER.encode(shown | {"usage": usage_object(billed)}),
             usage=usage_of(message.usage),
             text_tokens=meter.tokens,
             has_output=meter.has_output,

@@ -57,8 +57,10 @@ class NativeResponses(TellsWhole, openai_wire.OpenAiErrors):
         meter = TextMeter()
         for item in response.output:
             _count_item(meter, item)
+        shown = _Owner(attempt).own(msgspec.json.decode(body))
         return Answer(
-            body=_ENCODER.encode(_Owner(attempt).own(msgspec.json.decode(body))),
+            body=_ENCODER.encode(shown),
+            again=lambda billed: _ENCODER.encode(shown | {"usage": out.usage_object(billed)}),
             usage=wire.usage_of(response.usage, response.output),
             text_tokens=meter.tokens,
             has_output=meter.has_output,
@@ -239,7 +241,7 @@ class NativeResponsesStream(MeteredStream):
         assert self._last is not None
         kind, fields = self._last
         response = fields["response"]
-        if response["usage"] is None:
+        if response["usage"] is None or usage != self.usage:
             response = response | {"usage": out.usage_object(usage)}
         return written(kind, fields | {"response": response})
 

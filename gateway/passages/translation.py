@@ -73,6 +73,7 @@ class Translation(Remembering, TellsWhole):
         shown = usage or Usage(attempt.asked.prompt.text_bytes // 4 + 1, 0, 0, meter.tokens, 0)
         return Answer(
             body=self._format.render(result, shown, attempt),
+            again=lambda billed: self._format.render(result, billed, attempt),
             usage=usage,
             text_tokens=meter.tokens,
             has_output=meter.has_output,

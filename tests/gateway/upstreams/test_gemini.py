@@ -336,9 +336,10 @@ def test_the_kind_of_a_file_is_told_by_its_address_on_every_system(
     bare = mimetypes.MimeTypes()
     bare.types_map[True].pop(".webp", None)
     monkeypatch.setattr(mimetypes, "guess_type", bare.guess_type)
-    picture: list[f.Part] = [f.Image(url=f"https://example.com/a.{ending}?size=2")]
+    kind = f.File if ending == "pdf" else f.Image
 
-    (part,) = sent(form(messages=[f.Message("user", picture)]))["contents"][0]["parts"]
+    shown: list[f.Part] = [kind(url=f"https://example.com/a.{ending}?size=2")]
+    (part,) = sent(form(messages=[f.Message("user", shown)]))["contents"][0]["parts"]
 
     assert part["fileData"]["mimeType"].endswith(ending.lower().replace("jpg", "jpeg"))
 
