@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from catalog.pricing import Usage
-from catalog.snapshot import Model, Route
+from catalog.snapshot import Model, Price, Rates, Route
 from gateway.form import Form
 
 
@@ -80,10 +80,17 @@ class Attempt(msgspec.Struct, frozen=True):
     request_id: str
     # Lower-case names of the caller's headers that a protocol may pass on.
     headers: Mapping[str, str]
+    # What is in force for the request, whatever the model will cost later.
+    price: Price
     # The most output tokens (of one choice) that the upstream may produce, where the gateway bounds them.
     output_bound: int | None = None
     # The form with earlier thoughts that the caller did not send back; see ``gateway.keepsakes``.
     remembered: Form | None = None
+
+    @property
+    def rates(self) -> Rates:
+        """Return the rates that tell by which unit the request is billed."""
+        return self.price.tiers[0].rates
 
     @property
     def form(self) -> Form:
