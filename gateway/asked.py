@@ -21,6 +21,8 @@ class Prompt(msgspec.Struct, frozen=True):
     files: int
     # Length of the recordings in base64; not part of ``text_bytes``.
     audio_bytes: int = 0
+    # Length of the documents in base64 whose bytes are pages; part of ``text_bytes``.
+    document_bytes: int = 0
     has_tools: bool = False
     # The provider is asked to search the web.
     has_search: bool = False

@@ -15,6 +15,7 @@ from catalog.pricing import Usage
 from gateway.asked import MOST_SEARCHES, Prompt
 from gateway.errors import InvalidRequest
 from gateway.formats.addresses import refuse_private
+from gateway.formats.documents import packed_bytes
 from gateway.formats.messages_body import (
     CACHE_CONTROL,
     CONTENT,
@@ -207,7 +208,7 @@ class _Weight:
     """Counts what a prompt holds, and checks its blocks on the way."""
 
     def __init__(self) -> None:
-        self.images = self.files = self.media_bytes = 0
+        self.images = self.files = self.media_bytes = self.document_bytes = 0
         self.has_strange_thoughts = False
 
     def take(self, content: str | list[Block], place: str) -> None:
@@ -252,6 +253,7 @@ class _Weight:
             self.media_bytes += len(source.data)
         elif source.type in {"base64", "url"}:
             self.files += 1
+            self.document_bytes += packed_bytes(source.data, source.media_type)
 
     def _take_hidden(self, value: Any, place: str) -> None:
         """Count the media in what a tool of Anthropic's gave, whatever its shape."""
@@ -277,6 +279,7 @@ class _Weight:
             images=self.images,
             audios=0,
             files=self.files,
+            document_bytes=self.document_bytes,
             has_tools=has_tools,
             has_search=has_search,
         )
