@@ -47,7 +47,7 @@ def attempt_of(format_: Format, adapter: str) -> Attempt:
         traits=frozenset({"responses_only"} if adapter == "openai_responses" else ()),
     )  # fmt: skip
     asked = format_.parse(json.dumps(body).encode(), {})
-    return Attempt(asked, model, Route(channel, "upstream/name"), "req_1", {})
+    return Attempt(asked, model, Route(channel, "upstream/name"), "req_1", {}, model.prices[0])
 
 
 def measure(format_: Format, adapter: str, kind: Kind) -> float:

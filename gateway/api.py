@@ -72,10 +72,10 @@ class ModelObject(Schema):
     line: None = None
     deprecated_at: None = None
     retires_at: None = None
-    context_window: int
-    max_input_tokens: int
-    max_output_tokens: int
-    max_tokens: int
+    context_window: int | None
+    max_input_tokens: int | None
+    max_output_tokens: int | None
+    max_tokens: int | None
     capabilities: list[str] | dict[str, Any]
     input_modalities: list[str]
     output_modalities: list[str]

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from catalog.pricing import Usage
-from catalog.snapshot import Model, Route
+from catalog.snapshot import Model, Price, Rates, Route
 from gateway.form import Form
 
 
@@ -21,6 +21,8 @@ class Prompt(msgspec.Struct, frozen=True):
     files: int
     # Length of the recordings in base64; not part of ``text_bytes``.
     audio_bytes: int = 0
+    # Length of the documents in base64 whose bytes are pages; part of ``text_bytes``.
+    document_bytes: int = 0
     has_tools: bool = False
     # The provider is asked to search the web.
     has_search: bool = False
@@ -80,10 +82,17 @@ class Attempt(msgspec.Struct, frozen=True):
     request_id: str
     # Lower-case names of the caller's headers that a protocol may pass on.
     headers: Mapping[str, str]
+    # What is in force for the request, whatever the model will cost later.
+    price: Price
     # The most output tokens (of one choice) that the upstream may produce, where the gateway bounds them.
     output_bound: int | None = None
     # The form with earlier thoughts that the caller did not send back; see ``gateway.keepsakes``.
     remembered: Form | None = None
+
+    @property
+    def rates(self) -> Rates:
+        """Return the rates that tell by which unit the request is billed."""
+        return self.price.tiers[0].rates
 
     @property
     def form(self) -> Form:

@@ -13,6 +13,7 @@ from gateway.events import (
     Began,
     Choice,
     Cited,
+    Done,
     Event,
     Finished,
     RefusalDelta,
@@ -153,3 +154,43 @@ class Assembly:
 
     def _report(self, event: Reported) -> None:
         self._usage = event.usage
+
+
+def taken_apart(result: Result) -> list[Event]:
+    """Return the events that a whole answer amounts to."""
+    events: list[Event] = [Began(result.upstream_id, result.created)]
+    for index, choice in enumerate(result.choices):
+        events += _told(choice, index)
+    if result.usage is not None:
+        events.append(Reported(result.usage))
+    return [*events, Done()]
+
+
+def _told(choice: Choice, index: int) -> Iterable[Event]:
+    calls, logprobs = 0, choice.logprobs
+    for part in choice.parts:
+        match part:
+            case Text():
+                yield TextDelta(part.text, index, logprobs, part.signature, part.phase)
+                logprobs = None
+            case Refusal():
+                yield RefusalDelta(part.text, index)
+            case Thinking():
+                yield from _thought(part, index)
+            case ToolCall():
+                yield ToolBegan(
+                    calls, part.id, part.name, part.is_custom, part.seal, index, namespace=part.namespace
+                )
+                yield ToolDelta(calls, part.arguments, index)
+                calls += 1
+            case Searched():
+                yield part
+    yield from choice.citations
+    yield Finished(choice.reason, index, choice.stop_sequence)
+
+
+def _thought(part: Thinking, index: int) -> Iterable[Event]:
+    if part.text:
+        yield ThinkingDelta(part.text, index)
+    if part.seal:
+        yield ThinkingSealed(part.seal, part.origin, part.is_redacted, index, part.id)

@@ -97,6 +97,7 @@ class Call:
             route=route,
             request_id=self.request.id,
             headers=self.request.headers,
+            price=self.price,
             output_bound=self.output_bound,
         )
 

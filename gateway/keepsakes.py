@@ -115,14 +115,34 @@ def restored(form: Form, lost: Mapping[str, Message], found: Mapping[str, Keepsa
 
 
 def _with(parts: Iterable[Part], kept: Keepsake) -> list[Part]:
-    thoughts: list[Part] = [part for part in kept if isinstance(part, Thinking)]
+    """Return a turn with its thoughts where they were: the first of them ahead of all, each other before its call."""
+    parts = list(parts)
+    first, before, last = _placed(kept, {part.id for part in parts if isinstance(part, ToolCall)})
     seals = {part.id: part.seal for part in kept if isinstance(part, ToolCall)}
-    rest = [
-        msgspec.structs.replace(part, seal=part.seal or seals.get(part.id, ""))
-        if isinstance(part, ToolCall)
-        else part
-        for part in parts
+    whole: list[Part] = [*first]
+    for part in parts:
+        if isinstance(part, ToolCall):
+            whole += before.pop(part.id, ())
+            whole.append(msgspec.structs.replace(part, seal=part.seal or seals.get(part.id, "")))
         # What the client showed of the thoughts is part of what was kept.
-        if not (thoughts and isinstance(part, Thinking))
-    ]
-    return [*thoughts, *rest]
+        elif not (isinstance(part, Thinking) and (first or before or last)):
+            whole.append(part)
+    return [*whole, *last]
+
+
+def _placed(
+    kept: Keepsake, calls: set[str]
+) -> tuple[list[Thinking], dict[str, list[Thinking]], list[Thinking]]:
+    """Return the thoughts before anything else, those before later calls by the call's id, and those after all calls."""
+    first: list[Thinking] = []
+    before: dict[str, list[Thinking]] = {}
+    waiting: list[Thinking] = []
+    has_called = False
+    for part in kept:
+        if isinstance(part, Thinking):
+            waiting.append(part)
+        elif part.id in calls:
+            target = before.setdefault(part.id, []) if has_called else first
+            target += waiting
+            waiting, has_called = [], True
+    return (first, before, waiting) if has_called else (waiting, {}, [])

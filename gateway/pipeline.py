@@ -141,7 +141,8 @@ async def _deliver(gateway: Gateway, call: Call, reply: Reply, headers: Headers)
         headers.append(("x-fa-dropped", _listed(map(call.request.format.param, call.dropped))))
     if isinstance(served, Answer):
         headers.append(("content-type", served.content_type))
-        return answered(call, served, reply), served.body
+        outcome = answered(call, served, reply)
+        return outcome, served.telling(outcome.usage)
     reply.begin(200, [*headers, *_STREAM_HEADERS], is_stream=True)
     gateway.streams.add(reply)
     return await relay(gateway, call, served, reply)

@@ -26,6 +26,8 @@ from gateway.stages.route import estimate, route
 
 router = Router(tags=["responses"])
 _FORMAT = ENDPOINTS["/v1/responses"]
+# How SDKs say that a response is not to be streamed.
+_NO = frozenset({"", "0", "false"})
 
 
 class ItemQuery(Schema):
@@ -49,6 +51,31 @@ class Deleted(Schema):
     id: str
     object: Literal["response"] = "response"
     deleted: bool = True
+
+
+class StoredResponse(Schema):
+    """A response in OpenAI's shape: the fields that each has, of more."""
+
+    id: str
+    object: Literal["response"]
+    created_at: int
+    status: Literal["in_progress", "completed", "incomplete", "failed", "cancelled"]
+    model: str
+    output: list[dict[str, Any]]
+    usage: dict[str, Any] | None
+    error: dict[str, Any] | None
+    incomplete_details: dict[str, Any] | None
+    previous_response_id: str | None
+
+
+class ItemList(Schema):
+    """Items before a response's output, or a page of them."""
+
+    object: Literal["list"]
+    data: list[dict[str, Any]]
+    has_more: bool
+    first_id: str | None
+    last_id: str | None
 
 
 async def _enter(request: HttpRequest) -> tuple[Gateway, Caller]:
@@ -89,11 +116,16 @@ async def compact(request: HttpRequest) -> None:
     raise NotFound("Conversations are not compacted here. Send a shorter 'input' of your own instead.")
 
 
-@router.get("/{response_id}", operation_id="retrieveResponse", summary="Show a stored response")
-async def show_response(request: HttpRequest, response_id: str, stream: bool = False) -> HttpResponse:  # noqa: FBT001, FBT002
+@router.get(
+    "/{response_id}",
+    response=StoredResponse,
+    operation_id="retrieveResponse",
+    summary="Show a stored response",
+)
+async def show_response(request: HttpRequest, response_id: str) -> HttpResponse:
     """Return a response as it was answered, or as far as the work on it has come."""
     gateway, caller = await _enter(request)
-    if stream or "starting_after" in request.GET:
+    if request.GET.get("stream", "false").lower() not in _NO or "starting_after" in request.GET:
         raise InvalidRequest(
             "A stored response is not streamed here. Leave 'stream' and 'starting_after' out.", param="stream"
         )
@@ -110,7 +142,12 @@ async def delete_response(request: HttpRequest, response_id: str) -> Deleted:
     return Deleted(id=response_id)
 
 
-@router.post("/{response_id}/cancel", operation_id="cancelResponse", summary="Cancel a background response")
+@router.post(
+    "/{response_id}/cancel",
+    response=StoredResponse,
+    operation_id="cancelResponse",
+    summary="Cancel a background response",
+)
 async def cancel_response(request: HttpRequest, response_id: str) -> HttpResponse:
     """End the work on a background response; one that has ended is returned as it is."""
     gateway, caller = await _enter(request)
@@ -118,7 +155,12 @@ async def cancel_response(request: HttpRequest, response_id: str) -> HttpRespons
     return _shown(kept.read().response)
 
 
-@router.get("/{response_id}/input_items", operation_id="listInputItems", summary="List a response's input")
+@router.get(
+    "/{response_id}/input_items",
+    response=ItemList,
+    operation_id="listInputItems",
+    summary="List a response's input",
+)
 async def list_input_items(request: HttpRequest, response_id: str, query: Query[ItemQuery]) -> HttpResponse:
     """Return the items before a response's output, those of earlier turns among them."""
     gateway, caller = await _enter(request)

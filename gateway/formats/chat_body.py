@@ -15,6 +15,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from gateway.asked import Prompt
 from gateway.errors import InvalidRequest
 from gateway.formats.addresses import refuse_private
+from gateway.formats.documents import packed_bytes
 from gateway.formats.reading import read
 from gateway.formats.recordings import is_dense
 
@@ -356,7 +357,7 @@ def _weigh(request: ChatRequest, messages: list[Any]) -> Prompt:
     size = len(bytes(request.messages))
     for extra in (request.tools, request.functions, request.response_format):
         size += len(bytes(extra)) if extra is not UNSET else 0
-    images = audios = files = audio_bytes = fetches = 0
+    images = audios = files = audio_bytes = document_bytes = fetches = 0
     for message in messages:
         content = message.content
         if type(content) is not list:
@@ -373,12 +374,14 @@ def _weigh(request: ChatRequest, messages: list[Any]) -> Prompt:
             elif type(part) is _FilePart:
                 _refuse_kept_file(part.file)
                 files += 1
+                document_bytes += packed_bytes(part.file.file_data or "")
     return Prompt(
         text_bytes=max(0, size - audio_bytes),
         images=images,
         audios=audios,
         files=files,
         audio_bytes=audio_bytes,
+        document_bytes=document_bytes,
         has_tools=request.tools is not UNSET or request.functions is not UNSET,
         has_search=request.web_search_options is not UNSET,
         fetches=fetches,

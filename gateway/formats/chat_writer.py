@@ -32,8 +32,9 @@ _ENCODER = msgspec.json.Encoder()
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:
-    """Return OpenAI's ``usage`` of a chat completion."""
-    return {
+    """Return OpenAI's ``usage`` of a chat completion; searches under OpenRouter's name, for OpenAI has none."""
+    searched = {"server_tool_use": {"web_search_requests": usage.searches}} if usage.searches else {}
+    return searched | {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.input_tokens + usage.output_tokens,

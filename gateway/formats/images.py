@@ -17,6 +17,9 @@ from gateway.formats.reading import read
 # The most that OpenAI's table gives a picture is 6,240 (high quality, 1536 x 1024).
 MOST_TOKENS_PER_IMAGE = 8_192
 _USUAL_PIXELS = 1_536 * 1_024
+# Of a square picture of this area.
+_FAIR_TOKENS = {"low": 272, "medium": 1_056, "high": 4_160}
+_LEAST_PIXELS = 1_024 * 1_024
 _Short = Annotated[str, Meta(max_length=512)]
 
 
@@ -66,6 +69,14 @@ class Images(OpenAiManners):
             choices=count,
             most_units=msgspec.structs.replace(NO_UNITS, images=count),
         )
+
+
+def fair_tokens(request: ImagesRequest) -> int:
+    """Return the tokens of one picture whose upstream reports none: those of OpenAI's table, by quality and area."""
+    usual = _FAIR_TOKENS.get(request.quality or "auto", _FAIR_TOKENS["medium"])
+    width, _, height = (request.size or "auto").partition("x")
+    pixels = int(width) * int(height) if height else _LEAST_PIXELS
+    return min(usual * max(_LEAST_PIXELS, pixels) // _LEAST_PIXELS, _most_tokens(request.size or "auto"))
 
 
 def _most_tokens(size: str) -> int:

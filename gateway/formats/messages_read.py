@@ -15,6 +15,7 @@ from catalog.pricing import Usage
 from gateway.asked import MOST_SEARCHES, Prompt
 from gateway.errors import InvalidRequest
 from gateway.formats.addresses import refuse_private
+from gateway.formats.documents import packed_bytes
 from gateway.formats.messages_body import (
     CACHE_CONTROL,
     CONTENT,
@@ -207,7 +208,7 @@ class _Weight:
     """Counts what a prompt holds, and checks its blocks on the way."""
 
     def __init__(self) -> None:
-        self.images = self.files = self.media_bytes = 0
+        self.images = self.files = self.media_bytes = self.document_bytes = 0
         self.has_strange_thoughts = False
 
     def take(self, content: str | list[Block], place: str) -> None:
@@ -241,13 +242,18 @@ class _Weight:
         _refuse_kept_file(source.type, place)
         if source.type == "url":
             refuse_private(source.url, f"{place}.source.url")
-        if source.type == "content" and bytes(source.content):
+        if source.type == "content" and not bytes(source.content):
+            raise InvalidRequest(
+                f"Missing required parameter: '{place}.source.content'.", param=f"{place}.source.content"
+            )
+        if source.type == "content":
             self.take(read(CONTENT, source.content, f"{place}.source.content"), f"{place}.source.content")
         if block.type == "image":
             self.images += 1
             self.media_bytes += len(source.data)
         elif source.type in {"base64", "url"}:
             self.files += 1
+            self.document_bytes += packed_bytes(source.data, source.media_type)
 
     def _take_hidden(self, value: Any, place: str) -> None:
         """Count the media in what a tool of Anthropic's gave, whatever its shape."""
@@ -273,6 +279,7 @@ class _Weight:
             images=self.images,
             audios=0,
             files=self.files,
+            document_bytes=self.document_bytes,
             has_tools=has_tools,
             has_search=has_search,
         )

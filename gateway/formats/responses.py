@@ -14,6 +14,7 @@ from gateway.events import Result
 from gateway.formats import responses_items as i
 from gateway.formats.addresses import refuse_private
 from gateway.formats.chat_body import PICTURES_AS_THEY_ARE
+from gateway.formats.documents import packed_bytes
 from gateway.formats.manners import OpenAiManners
 from gateway.formats.recordings import is_dense
 from gateway.formats.responses_body import ResponsesRequest, read_body
@@ -135,7 +136,7 @@ def _weigh(body: ResponsesRequest, items: list[i.Item], tools: list[f.Tool], cho
     size = len(bytes(body.input)) + len((body.instructions or "").encode("utf-8", "surrogatepass"))
     size += len(bytes(body.tools)) if body.tools is not UNSET else 0
     size += len(bytes(body.text.format)) if body.text and body.text.format is not UNSET else 0
-    images = audios = files = audio_bytes = fetches = 0
+    images = audios = files = audio_bytes = document_bytes = fetches = 0
     for item in items:
         for part in i.contents_of(item):
             if isinstance(part, i.ImageContent):
@@ -149,12 +150,14 @@ def _weigh(body: ResponsesRequest, items: list[i.Item], tools: list[f.Tool], cho
             elif isinstance(part, i.FileContent):
                 refuse_private(part.file_url or "data:", "input.file_url")
                 files += 1
+                document_bytes += packed_bytes(part.file_data or "")
     return Prompt(
         text_bytes=max(0, size - audio_bytes),
         images=images,
         audios=audios,
         files=files,
         audio_bytes=audio_bytes,
+        document_bytes=document_bytes,
         has_tools=any(isinstance(tool, f.FunctionTool | f.CustomTool) for tool in tools),
         has_search=_needs_search(tools, choice),
         # A compaction reads all of it once more.

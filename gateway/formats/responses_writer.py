@@ -61,6 +61,10 @@ def failed(error: GatewayError, response: dict[str, Any], sequence_number: int) 
     )
 
 
+# What makes an item the last one.
+_ENDS = frozenset({PartEnded, Searched})
+
+
 class ResponsesWriter:
     """Writes the events of a response."""
 
@@ -81,7 +85,9 @@ class ResponsesWriter:
         self._text_seal: Seal | None = None
         # How many characters of text came before the open message.
         self._offset = 0
-        self._status = "completed"
+        # Whether the answer is incomplete, and the part that its end cut off.
+        self._is_cut = False
+        self._cut: PartEnded | None = None
         self._ways: dict[type, Callable[[Any], list[bytes]]] = {
             PartBegan: self._begin,
             PartEnded: self._end,
@@ -100,7 +106,7 @@ class ResponsesWriter:
             if type(each) is Finished:
                 # Known before the parts that end with it are written.
                 self._reason = each.reason
-                self._status = "incomplete" if each.reason in out.INCOMPLETE else "completed"
+                self._is_cut = each.reason in out.INCOMPLETE
         return self._opening() + self._written(self._order.order(events))
 
     def closing(self, usage: Usage) -> bytes:
@@ -110,7 +116,7 @@ class ResponsesWriter:
 
     def cut(self, usage: Usage) -> bytes:
         """See ``Writer.cut``."""
-        self._reason, self._status = "length", "incomplete"
+        self._reason, self._is_cut = "length", True
         return self.closing(usage)
 
     def failure(self, error: GatewayError) -> bytes:
@@ -131,6 +137,9 @@ class ResponsesWriter:
 
     def _written(self, events: list[Ordered]) -> bytes:
         ways = self._ways
+        if self._is_cut:
+            last = next((each for each in reversed(events) if type(each) in _ENDS), None)
+            self._cut = last if isinstance(last, PartEnded) else None
         return b"".join([piece for each in events if type(each) in ways for piece in ways[type(each)](each)])
 
     def _event(self, kind: str, fields: dict[str, Any]) -> bytes:
@@ -158,25 +167,26 @@ class ResponsesWriter:
         ]
 
     def _end(self, ended: PartEnded) -> list[bytes]:
+        is_whole = ended is not self._cut
         match ended.kind:
             case "thinking":
                 events = self._end_paragraph()
             case "tool":
-                events = self._end_call()
+                events = self._end_call(is_whole=is_whole)
             case kind:
                 events = self._end_message(kind)
-        return events + self._done()
+        return events + self._done("completed" if is_whole else "incomplete")
 
     def _added(self, item: dict[str, Any]) -> list[bytes]:
         index = len(self._output)
         self._item, self._place = item, {"item_id": item["id"], "output_index": index}
         return [self._event("response.output_item.added", {"output_index": index, "item": item})]
 
-    def _done(self) -> list[bytes]:
+    def _done(self, status: str = "completed") -> list[bytes]:
         item, index = self._item, len(self._output)
         self._place = {}
         if "status" in item:
-            item = item | {"status": self._status}
+            item = item | {"status": status}
         self._output.append(item)
         events = [self._event("response.output_item.done", {"output_index": index, "item": item})]
         seal, self._text_seal = self._text_seal, None
@@ -270,9 +280,9 @@ class ResponsesWriter:
         kind = "custom_tool_call_input" if self._is_custom else "function_call_arguments"
         return [self._event(f"response.{kind}.delta", self._place | {"delta": delta.arguments})]
 
-    def _end_call(self) -> list[bytes]:
+    def _end_call(self, *, is_whole: bool) -> list[bytes]:
         events: list[bytes] = []
-        if not self._pieces and not self._is_custom and self._status == "completed":
+        if not self._pieces and not self._is_custom and is_whole:
             # A function without parameters may be called with nothing, which is no JSON.
             events = self._arguments(ToolDelta(0, "{}"))
         given = "".join(self._pieces)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -27,6 +28,14 @@ class Answer(msgspec.Struct, frozen=True):
     content_type: str = "application/json"
     # What was thought before tools were called, if it will be wanted back.
     keepsake: Keepsake = []
+    # Writes the body anew with the usage that is billed, where that is not what the upstream reported.
+    again: Callable[[Usage], bytes] | None = None
+
+    def telling(self, billed: Usage | None) -> bytes:
+        """Return the body with what is billed."""
+        if self.again is None or billed is None or billed is self.usage:
+            return self.body
+        return self.again(billed)
 
 
 class StreamTranslator(Protocol):

@@ -5,6 +5,7 @@ Shapes: OpenAI's published specification; usage fields of DeepSeek and Qwen as t
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from catalog.pricing import Usage
 from gateway.asked import Attempt
 from gateway.formats.chat import Chat, ChatAsked
 from gateway.formats.chat_body import StreamOptions
+from gateway.formats.chat_writer import usage_object
 from gateway.keepsakes import Keeper, Keepsake, Need, Remembering, keepsake_of
 from gateway.metering import TextMeter
 from gateway.passages.base import Answer
@@ -20,6 +22,7 @@ from gateway.passages.native_chat_repairs import add_head, complete, tell_usage
 from gateway.passages.native_chat_request import adapted, must_be_rewritten, speaks_otherwise
 from gateway.passages.native_chat_stream import NativeChatStream
 from gateway.passages.translation import TranslatedStream, Translation
+from gateway.passages.whole_stream import TellsWhole
 from gateway.upstreams import openai_wire
 from gateway.upstreams.base import NONSENSE, BadAnswer, CannotExpress, Prepared, Splitter
 from gateway.upstreams.compatible import OPENAI, dialect_of
@@ -55,7 +58,7 @@ class _Completion(msgspec.Struct):
 _COMPLETION = msgspec.json.Decoder(_Completion)
 
 
-class NativeChat(Remembering, openai_wire.OpenAiErrors):
+class NativeChat(Remembering, TellsWhole, openai_wire.OpenAiErrors):
     """The passage from chat clients to OpenAI and compatible servers.
 
     Where a server refuses what it does not know, the request is written anew through the form; answers always pass.
@@ -129,6 +132,7 @@ class NativeChat(Remembering, openai_wire.OpenAiErrors):
             )
         return Answer(
             body=shown,
+            again=partial(_with_usage, shown),
             usage=usage,
             text_tokens=meter.tokens,
             has_output=meter.has_output,
@@ -156,9 +160,18 @@ class NativeChat(Remembering, openai_wire.OpenAiErrors):
             stream.keeper, stream.reader = Keeper(), self._adapter.reader(attempt.form)
         return stream
 
+    def whole_stream(self, attempt: Attempt) -> TranslatedStream:
+        """See ``TellsWhole.whole_stream``."""
+        return self._translation.whole_stream(attempt)
+
     def splitter(self) -> Splitter:
         """Start to cut a stream into events."""
         return EventSplitter()
+
+
+def _with_usage(body: bytes, billed: Usage) -> bytes:
+    raw: dict[str, Any] = msgspec.json.decode(body)
+    return _ENCODER.encode(raw | {"usage": usage_object(billed)})
 
 
 def _renamed(body: bytes, told: str | None, model_id: str) -> bytes | None:

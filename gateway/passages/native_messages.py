@@ -15,16 +15,18 @@ from catalog.pricing import Usage
 from gateway.asked import Attempt
 from gateway.errors import GatewayError
 from gateway.formats import messages_body as body_shapes
-from gateway.formats.messages import MessagesAsked
+from gateway.formats.messages import Messages, MessagesAsked
 from gateway.formats.messages_errors import error_object
 from gateway.formats.messages_read import cites_others
 from gateway.formats.messages_seals import is_wrapped
 from gateway.formats.messages_writer import usage_object
 from gateway.metering import TextMeter
-from gateway.passages.base import Answer, MeteredStream
+from gateway.passages.base import Answer, MeteredStream, StreamTranslator
+from gateway.passages.translation import Translation
+from gateway.passages.whole_stream import TellsWhole
+from gateway.upstreams.anthropic import Anthropic
 from gateway.upstreams.anthropic_request import most_output
 from gateway.upstreams.anthropic_wire import (
-    MAX_EVENT_BYTES,
     TARGET,
     ReportedUsage,
     finish_reason,
@@ -39,6 +41,7 @@ from gateway.upstreams.sse import EventSplitter
 _ENCODER = msgspec.json.Encoder()
 _BLOCK_LISTS = msgspec.json.Decoder(list[dict[str, Raw]])
 _NO_CONTENT = Raw(b'""')
+_THOUGHTS = frozenset({"thinking", "redacted_thinking"})
 _NAMED = frozenset({"tool_use", "server_tool_use", "mcp_tool_use", "redacted_thinking"})
 
 
@@ -103,6 +106,12 @@ def native_body(asked: MessagesAsked, attempt: Attempt, fields: dict[str, Any]) 
         fields["messages"] = Raw(_ENCODER.encode(turns))
         if _demands_thoughts(body) and _lacks_thoughts(turns):
             fields["thinking"] = UNSET
+    elif (
+        b'"tool_result"' in bytes(body.messages)
+        and _demands_thoughts(body)
+        and _never_thought(_BLOCK_LISTS.decode(body.messages))
+    ):
+        fields["thinking"] = UNSET
     if asked.read.has_endless_tool and isinstance(body.tools, Raw):
         fields["tools"] = _with_limits(body.tools)
     return _ENCODER.encode(msgspec.structs.replace(body, **fields))
@@ -125,12 +134,34 @@ def _demands_thoughts(body: body_shapes.MessagesRequest) -> bool:
     return isinstance(body.thinking, Raw) and body_shapes.THINKING.decode(body.thinking).type == "enabled"
 
 
+def _never_thought(turns: list[dict[str, Any]]) -> bool:
+    """Tell whether results of tools come now that a turn without any thought called for: another model's.
+
+    Thoughts cannot be switched on within a turn. Only its first answer must hold them: later ones of the same loop need
+    not, so one thought anywhere in it is enough.
+    """
+    has_called = False
+    for turn in reversed(turns):
+        kinds = _kinds(turn)
+        if msgspec.json.decode(turn["role"]) == "assistant":
+            if kinds & _THOUGHTS:
+                return False
+            has_called = has_called or "tool_use" in kinds
+        elif "tool_result" not in kinds:
+            break
+    return has_called
+
+
+def _kinds(turn: dict[str, Any]) -> set[str]:
+    return {msgspec.json.decode(block["type"]) for block in _blocks(turn.get("content", _NO_CONTENT))}
+
+
 def _lacks_thoughts(turns: list[dict[str, Any]]) -> bool:
     """Tell whether tools were called, and their results come now, without the thoughts that led to it."""
     for turn in reversed(turns):
         kinds = [msgspec.json.decode(block["type"]) for block in _blocks(turn.get("content", _NO_CONTENT))]
         if msgspec.json.decode(turn["role"]) == "assistant":
-            if not kinds or kinds[0] not in {"thinking", "redacted_thinking"}:
+            if not kinds or kinds[0] not in _THOUGHTS:
                 return True
         elif "tool_result" not in kinds:
             break
@@ -152,7 +183,7 @@ def _own(block: dict[str, Raw]) -> dict[str, Raw]:
 
 def _is_strange(block: dict[str, Raw]) -> bool:
     kind = msgspec.json.decode(block["type"])
-    if kind not in {"thinking", "redacted_thinking"}:
+    if kind not in _THOUGHTS:
         return False
     signature = msgspec.json.decode(block["signature" if kind == "thinking" else "data"])
     return not signature or is_wrapped(signature)
@@ -173,8 +204,11 @@ def _usage_in_place(told: dict[str, Any], output_tokens: int) -> dict[str, Any]:
     return told if told.get("usage") else told | {"usage": usage_object(Usage(0, 0, 0, output_tokens, 0))}
 
 
-class NativeMessages(OpenAiErrors):
+class NativeMessages(TellsWhole, OpenAiErrors):
     """The passage from Anthropic's clients to Anthropic."""
+
+    def __init__(self) -> None:
+        self._translation = Translation(Messages(), Anthropic())
 
     def prepare(self, attempt: Attempt) -> Prepared:
         """See ``Passage.prepare``."""
@@ -207,8 +241,10 @@ class NativeMessages(OpenAiErrors):
         meter = TextMeter()
         for block in message.content:
             _count(meter, block)
+        shown: dict[str, Any] = _usage_in_place(raw, meter.tokens) | {"model": attempt.model.id}
         return Answer(
-            body=_ENCODER.encode(_usage_in_place(raw, meter.tokens) | {"model": attempt.model.id}),
+            body=_ENCODER.encode(shown),
+            again=lambda billed: _ENCODER.encode(shown | {"usage": usage_object(billed)}),
             usage=usage_of(message.usage),
             text_tokens=meter.tokens,
             has_output=meter.has_output,
@@ -220,9 +256,13 @@ class NativeMessages(OpenAiErrors):
         """See ``Passage.stream``."""
         return NativeMessagesStream(attempt.model.id)
 
+    def whole_stream(self, attempt: Attempt) -> StreamTranslator:
+        """See ``TellsWhole.whole_stream``."""
+        return self._translation.whole_stream(attempt)
+
     def splitter(self) -> Splitter:
         """See ``Passage.splitter``."""
-        return EventSplitter(MAX_EVENT_BYTES)
+        return EventSplitter()
 
 
 def _count(meter: TextMeter, block: _Block) -> None:

@@ -15,14 +15,17 @@ from catalog.pricing import Usage
 from gateway.asked import Attempt
 from gateway.errors import GatewayError
 from gateway.formats import responses_output as out
-from gateway.formats.responses import ResponsesAsked
+from gateway.formats.responses import Responses, ResponsesAsked
 from gateway.formats.responses_ids import adopted_id
 from gateway.formats.responses_writer import event as written, failed
 from gateway.metering import TextMeter
-from gateway.passages.base import Answer, MeteredStream
+from gateway.passages.base import Answer, MeteredStream, StreamTranslator
 from gateway.passages.native_responses_request import write_request
+from gateway.passages.translation import Translation
+from gateway.passages.whole_stream import TellsWhole
 from gateway.upstreams import openai_responses_wire as wire, openai_wire
 from gateway.upstreams.base import Prepared, Splitter
+from gateway.upstreams.openai_responses import OpenAIResponses
 from gateway.upstreams.openai_responses_reader import read_event, read_response
 from gateway.upstreams.sse import EventSplitter
 
@@ -36,8 +39,11 @@ _COUNTED_BEGUN = wire.CALLS | {"web_search_call"}
 _COUNTED_DONE = frozenset({"reasoning"})
 
 
-class NativeResponses(openai_wire.OpenAiErrors):
+class NativeResponses(TellsWhole, openai_wire.OpenAiErrors):
     """The passage from Responses clients to OpenAI and those who speak Responses after it."""
+
+    def __init__(self) -> None:
+        self._translation = Translation(Responses(), OpenAIResponses())
 
     def prepare(self, attempt: Attempt) -> Prepared:
         """See ``Passage.prepare``."""
@@ -51,8 +57,10 @@ class NativeResponses(openai_wire.OpenAiErrors):
         meter = TextMeter()
         for item in response.output:
             _count_item(meter, item)
+        shown = _Owner(attempt).own(msgspec.json.decode(body))
         return Answer(
-            body=_ENCODER.encode(_Owner(attempt).own(msgspec.json.decode(body))),
+            body=_ENCODER.encode(shown),
+            again=lambda billed: _ENCODER.encode(shown | {"usage": out.usage_object(billed)}),
             usage=wire.usage_of(response.usage, response.output),
             text_tokens=meter.tokens,
             has_output=meter.has_output,
@@ -64,9 +72,13 @@ class NativeResponses(openai_wire.OpenAiErrors):
         """See ``Passage.stream``."""
         return NativeResponsesStream(attempt)
 
+    def whole_stream(self, attempt: Attempt) -> StreamTranslator:
+        """See ``TellsWhole.whole_stream``."""
+        return self._translation.whole_stream(attempt)
+
     def splitter(self) -> Splitter:
         """See ``Passage.splitter``."""
-        return EventSplitter(wire.MAX_EVENT_BYTES)
+        return EventSplitter()
 
 
 def _count_item(meter: TextMeter, item: wire.Item) -> None:
@@ -229,7 +241,7 @@ class NativeResponsesStream(MeteredStream):
         assert self._last is not None
         kind, fields = self._last
         response = fields["response"]
-        if response["usage"] is None:
+        if response["usage"] is None or usage != self.usage:
             response = response | {"usage": out.usage_object(usage)}
         return written(kind, fields | {"response": response})
 

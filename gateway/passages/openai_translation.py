@@ -38,6 +38,11 @@ class OpenAiTranslation(Translation):
         """See ``Passage.stream``."""
         return self._chat.stream(attempt) if _needs_chat(attempt) else super().stream(attempt)
 
+    def whole_stream(self, attempt: Attempt) -> TranslatedStream:
+        """See ``TellsWhole.whole_stream``."""
+        told = self._chat.whole_stream if _needs_chat(attempt) else super().whole_stream
+        return told(attempt)
+
 
 def _needs_chat(attempt: Attempt) -> bool:
     form, model = attempt.form, attempt.model

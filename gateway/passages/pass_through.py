@@ -13,6 +13,7 @@ import msgspec
 from catalog.pricing import Usage
 from catalog.snapshot import Channel
 from gateway.asked import NO_UNITS, Attempt
+from gateway.formats.images import ImagesRequest, fair_tokens
 from gateway.formats.passed_on import PassedOn
 from gateway.passages.base import Answer, StreamTranslator
 from gateway.upstreams import openai_wire
@@ -66,7 +67,7 @@ class PassThrough(openai_wire.OpenAiErrors):
         return Answer(
             body=_ENCODER.encode(raw),
             usage=self.usage(usage, len(content), attempt),
-            text_tokens=0,
+            text_tokens=self.fair_tokens(len(content), attempt),
             has_output=True,
             finish_reason="stop",
             upstream_id="",
@@ -79,6 +80,10 @@ class PassThrough(openai_wire.OpenAiErrors):
         return sane(
             Usage(max(reported.prompt_tokens, reported.input_tokens), 0, 0, reported.output_tokens, 0)
         )
+
+    def fair_tokens(self, count: int, attempt: Attempt) -> int:
+        """Return the output tokens that are billed for an answer of ``count`` parts without a report."""
+        return 0
 
     def stream(self, attempt: Attempt) -> StreamTranslator:
         """Never called: none of these paths streams."""
@@ -102,8 +107,9 @@ class PicturePassThrough(PassThrough):
 
     def usage(self, reported: _Usage | None, count: int, attempt: Attempt) -> Usage | None:
         """See ``PassThrough.usage``."""
-        if reported is None:
-            return msgspec.structs.replace(NO_UNITS, images=count)
+        if reported is None or not (reported.input_tokens or reported.output_tokens):
+            is_by_picture = attempt.rates.image is not None
+            return msgspec.structs.replace(NO_UNITS, images=count) if is_by_picture else None
         details = reported.input_tokens_details or _InputDetails()
         return sane(
             Usage(
@@ -116,6 +122,12 @@ class PicturePassThrough(PassThrough):
                 images=count,
             )
         )
+
+    def fair_tokens(self, count: int, attempt: Attempt) -> int:
+        """See ``PassThrough.fair_tokens``."""
+        assert isinstance(attempt.asked, PassedOn)
+        assert isinstance(attempt.asked.body, ImagesRequest)
+        return count * fair_tokens(attempt.asked.body)
 
 
 def json_headers(channel: Channel) -> tuple[tuple[str, str], ...]:

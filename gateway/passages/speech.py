@@ -90,7 +90,7 @@ def _request(attempt: Attempt) -> SpeechRequest:
 
 
 def _is_by_character(attempt: Attempt) -> bool:
-    return attempt.model.prices[0].tiers[0].rates.character is not None
+    return attempt.rates.character is not None
 
 
 def _assembled(stream: bytes) -> tuple[bytes, Usage]:

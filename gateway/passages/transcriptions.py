@@ -92,7 +92,7 @@ def _request(attempt: Attempt) -> TranscriptionRequest:
 
 
 def _is_by_second(attempt: Attempt) -> bool:
-    return attempt.model.prices[0].tiers[0].rates.second is not None
+    return attempt.rates.second is not None
 
 
 def _form(request: TranscriptionRequest, model: str, boundary: str) -> bytes:

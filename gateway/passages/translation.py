@@ -31,11 +31,12 @@ from gateway.formats.base import TextFormat, Writer
 from gateway.keepsakes import Keeper, Need, Remembering, keepsake_of
 from gateway.metering import TextMeter
 from gateway.passages.base import Answer, MeteredStream, RememberingStream
+from gateway.passages.whole_stream import TellsWhole, WholeReader
 from gateway.upstreams.base import Adapter, BadAnswer, CannotExpress, Prepared, Reader, Splitter
 from gateway.upstreams.tools import SEARCH, CustomCalls
 
 
-class Translation(Remembering):
+class Translation(Remembering, TellsWhole):
     """One client format in front of one upstream protocol."""
 
     def __init__(self, format_: TextFormat, adapter: Adapter) -> None:
@@ -72,6 +73,7 @@ class Translation(Remembering):
         shown = usage or Usage(attempt.asked.prompt.text_bytes // 4 + 1, 0, 0, meter.tokens, 0)
         return Answer(
             body=self._format.render(result, shown, attempt),
+            again=lambda billed: self._format.render(result, billed, attempt),
             usage=usage,
             text_tokens=meter.tokens,
             has_output=meter.has_output,
@@ -82,10 +84,15 @@ class Translation(Remembering):
 
     def stream(self, attempt: Attempt) -> TranslatedStream:
         """See ``Passage.stream``."""
-        form = attempt.form
-        stream = TranslatedStream(
-            self._adapter.reader(form), self._format.writer(attempt), attempt.asked.choices, CustomCalls(form)
-        )
+        return self._translated(self._adapter.reader(attempt.form), attempt)
+
+    def whole_stream(self, attempt: Attempt) -> TranslatedStream:
+        """See ``TellsWhole.whole_stream``."""
+        return self._translated(WholeReader(self._adapter, attempt.form), attempt)
+
+    def _translated(self, reader: Reader, attempt: Attempt) -> TranslatedStream:
+        writer, customs = self._format.writer(attempt), CustomCalls(attempt.form)
+        stream = TranslatedStream(reader, writer, attempt.asked.choices, customs)
         if self.need(attempt):
             stream.keeper = Keeper()
         return stream

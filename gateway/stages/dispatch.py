@@ -22,6 +22,7 @@ from gateway.errors import GatewayError, InvalidRequest, RequestTooLarge, Servic
 from gateway.keepsakes import Keepsake, Need, Remembering
 from gateway.passages.base import Answer, Passage, StreamTranslator
 from gateway.passages.table import passage_for
+from gateway.passages.whole_stream import MAX_ANSWER_BYTES, TellsWhole, WholeSplitter
 from gateway.reply import Reply
 from gateway.runtime import Gateway
 from gateway.stages.reserve import write_intent
@@ -33,7 +34,6 @@ from gateway.upstreams.origin import Origin
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_ERROR_BYTES = 64 * 1024
 # How long the text of an error is waited for, once its status is here.
 ERROR_TEXT_S = 5.0
@@ -182,7 +182,7 @@ async def _attempt(gateway: Gateway, call: Call, route: Route) -> Answer | Strea
     try:
         exchange = await _send(gateway, call, prepared, route, passage)
         if call.is_stream:
-            return await _first_content(gateway, call, exchange, passage.stream(attempt), passage.splitter())
+            return await _first_content(gateway, call, exchange, passage, attempt)
         return passage.answer(await exchange.body(MAX_ANSWER_BYTES), attempt)
     except UpstreamUnreachable as exc:
         raise AttemptFailed("unreachable", can_repeat=True, has_answered=False) from exc
@@ -244,7 +244,7 @@ async def _send(gateway: Gateway, call: Call, prepared: Prepared, route: Route, 
     exchange.deadline = min(exchange.deadline, call.ends_at)
     call.exchange = exchange
     await exchange.ask(prepared.target, headers=prepared.headers, body=prepared.body)
-    if exchange.status != 200:
+    if not 200 <= exchange.status < 300:
         await _refuse(exchange, route, passage)
     return exchange
 
@@ -303,10 +303,15 @@ def _retry_after(exchange: Exchange) -> float:
 
 
 async def _first_content(
-    gateway: Gateway, call: Call, exchange: Exchange, translator: StreamTranslator, splitter: Splitter
+    gateway: Gateway, call: Call, exchange: Exchange, passage: Passage, attempt: Attempt
 ) -> Stream:
-    stream = Stream(exchange, splitter, translator)
+    stream = Stream(exchange, passage.splitter(), passage.stream(attempt))
     try:
+        first = await _first_piece(exchange)
+        # No stream begins like that, of events or of frames.
+        if first.startswith(b"{") and isinstance(passage, TellsWhole):
+            stream.splitter, stream.translator = WholeSplitter(), passage.whole_stream(attempt)
+        stream.pending = stream.splitter.feed(first)
         stream.opening = await _hold_back(stream)
     except BaseException:
         exchange.close()
@@ -315,6 +320,14 @@ async def _first_content(
     exchange.deadline = min(now + gateway.deadlines.between_contents(reasons=call.reasons), call.ends_at)
     exchange.phase = "content"
     return stream
+
+
+async def _first_piece(exchange: Exchange) -> bytes:
+    """Return the first bytes that are more than blanks."""
+    while (piece := await exchange.piece()) is not None:
+        if piece := piece.lstrip(b" \t\r\n"):
+            return piece
+    raise UpstreamBroken("ended before any content", has_answered=True)
 
 
 async def _hold_back(stream: Stream) -> bytes:

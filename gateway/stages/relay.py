@@ -58,6 +58,10 @@ async def relay(gateway: Gateway, call: Call, stream: Stream, reply: Reply) -> t
     error: GatewayError | None = None
     is_whole = False
     try:
+        if translator.is_done:
+            # A whole answer that is told as a stream: it is here, and as much is held for it as there is.
+            with contextlib.suppress(_OutOfCredit):
+                await _extend(gateway, call, translator, reply)
         await _pass_on(gateway, call, stream, reply, progress)
         is_whole = True
     except _OutOfCredit:

@@ -20,6 +20,8 @@ FAIR_TOKENS_PER_IMAGE = 1_000
 # A document says little of its length by its bytes, and its address nothing: a hundred pages are taken to be in it. A
 # search brings pages, too; OpenAI's fixed block for one is as large.
 TOKENS_PER_DOCUMENT = 200_000
+# Of a usual document: a page of two thousand tokens takes a hundred kilobytes of base64.
+FAIR_DOCUMENT_BYTES = 50
 TOKENS_PER_SEARCH = 8_000
 TOKENS_PER_MESSAGE_FRAME = 16
 # Sound in base64 for one token: of the usual encodings, and of the densest at the provider that counts most.
@@ -59,8 +61,10 @@ def route(gateway: Gateway, request: Request, caller: Caller, asked: Asked) -> C
 def estimate(prompt: Prompt) -> Estimate:
     """Estimate a prompt's tokens: a quarter of its bytes fairly, half of them at most, plus pictures and sound."""
     audio = prompt.audio_bytes // FAIR_AUDIO_BYTES
+    documents = -(-prompt.document_bytes // FAIR_DOCUMENT_BYTES)
+    words = max(0, prompt.text_bytes - prompt.document_bytes) // 4
     return Estimate(
-        fair=prompt.text_bytes // 4 + prompt.images * FAIR_TOKENS_PER_IMAGE + audio + 1,
+        fair=words + documents + prompt.images * FAIR_TOKENS_PER_IMAGE + audio + 1,
         most=prompt.text_bytes // 2
         + prompt.images * TOKENS_PER_IMAGE
         + -(-prompt.audio_bytes // LEAST_AUDIO_BYTES)

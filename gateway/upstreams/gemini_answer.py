@@ -80,17 +80,20 @@ _REASONS: dict[str, FinishReason] = {
     "ESCALATION": "content_filter", "IMAGE_SAFETY": "content_filter", "IMAGE_PROHIBITED_CONTENT": "content_filter",
     "IMAGE_RECITATION": "content_filter", "IMAGE_OTHER": "content_filter", "NO_IMAGE": "content_filter",
 }  # fmt: skip
+# By Google's reference every other reason says that generation went wrong: MALFORMED_FUNCTION_CALL, UNEXPECTED_TOOL_CALL,
+# TOO_MANY_TOOL_CALLS, MALFORMED_RESPONSE, MISSING_THOUGHT_SIGNATURE, OTHER. What came before it is no whole answer, though
+# it may look like one: agents took the words before a broken call for the end of the task. So it is a failed attempt
+# before any content, and an error after it.
 _NO_REASON = "FINISH_REASON_UNSPECIFIED"
 
 
 class _Choice:
     """What was seen of one candidate."""
 
-    __slots__ = ("calls", "has_content", "is_finished", "sources")
+    __slots__ = ("calls", "is_finished", "sources")
 
     def __init__(self) -> None:
         self.calls = 0
-        self.has_content = False
         self.is_finished = False
         self.sources = Sources()
 
@@ -142,7 +145,6 @@ class GeminiReader:
             elif part.thought:
                 events += _thought(part.text or "", seal, index)
             elif part.text or seal:
-                choice.has_content = choice.has_content or bool(part.text)
                 choice.sources.say(part.text or "")
                 events.append(TextDelta(part.text or "", index, logprobs, seal))
                 logprobs = None
@@ -152,7 +154,7 @@ class GeminiReader:
             self._finish(candidate.finish_reason, choice, index, events)
 
     def _call(self, call: _Call, seal: str, choice: _Choice, index: int) -> list[Event]:
-        key, choice.calls, choice.has_content = choice.calls, choice.calls + 1, True
+        key, choice.calls = choice.calls, choice.calls + 1
         name, namespace = self._names.of(call.name)
         began = ToolBegan(
             key, call.id or self._made_id(index, key), name, seal=seal, choice=index, namespace=namespace
@@ -167,10 +169,7 @@ class GeminiReader:
         choice.is_finished = True
         finish = _REASONS.get(reason)
         if finish is None:
-            # A call that Gemini itself could not read, and its like: with nothing else to show, it is no answer.
-            if not choice.has_content:
-                raise BadAnswer(f"finished with {reason[:40]}")
-            finish = "stop"
+            raise BadAnswer(f"finished with {reason[:40]}")
         events += choice.sources.events(self._id, index)
         events.append(Finished("tool_calls" if finish == "stop" and choice.calls else finish, index))
 

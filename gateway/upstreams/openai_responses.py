@@ -15,7 +15,7 @@ from gateway.upstreams import openai_wire
 from gateway.upstreams.base import Prepared, Splitter
 from gateway.upstreams.openai_responses_reader import ResponsesReader, read_answer
 from gateway.upstreams.openai_responses_request import Request
-from gateway.upstreams.openai_responses_wire import MAX_EVENT_BYTES, TARGET
+from gateway.upstreams.openai_responses_wire import TARGET
 from gateway.upstreams.sse import EventSplitter
 from gateway.upstreams.wire_names import OwnNames
 
@@ -49,4 +49,4 @@ class OpenAIResponses(Remembering, openai_wire.OpenAiErrors):
 
     def splitter(self) -> Splitter:
         """See ``Adapter.splitter``."""
-        return EventSplitter(MAX_EVENT_BYTES)
+        return EventSplitter()

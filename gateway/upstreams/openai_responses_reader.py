@@ -112,6 +112,8 @@ class ResponsesReader:
         self._length = 0
         self._offset = 0
         self._has_ended = False
+        # Whether an item was told whole before the end.
+        self._has_items = False
 
     def feed(self, event: bytes) -> list[Event]:
         """See ``Reader.feed``."""
@@ -202,7 +204,11 @@ class ResponsesReader:
         return [ToolDelta(key, whole)]
 
     def _done(self, event: wire.StreamEvent) -> list[Event]:
-        item, place = event.item or wire.Item(), event.output_index
+        self._has_items = True
+        return self._item(event.item or wire.Item(), event.output_index)
+
+    def _item(self, item: wire.Item, place: int) -> list[Event]:
+        """Return what of an item that is done was not told yet."""
         if item.type == "reasoning":
             return self._thought_done(item, place)
         if item.type in wire.CALLS:
@@ -211,9 +217,28 @@ class ResponsesReader:
             if whole and (place, 0) not in self._told:
                 began.append(ToolDelta(self._keys[place], whole))
             return began
+        if item.type == "message":
+            return self._message_done(item, place)
         if wire.is_search(item):
             return [Searched(item.id or "", wire.query_of(item))]
         return []
+
+    def _message_done(self, item: wire.Item, place: int) -> list[Event]:
+        """Return what was not told in pieces: some servers tell a message only when it is done."""
+        events: list[Event] = []
+        was_told = self._length > self._offset
+        for index, part in enumerate(() if was_told else item.content or ()):
+            if (place, index) in self._told:
+                continue
+            if part.refusal:
+                events.append(RefusalDelta(part.refusal))
+            elif part.text:
+                events.append(TextDelta(part.text, logprobs=_given(part.logprobs), phase=item.phase or ""))
+                sources = (_source(each, self._length) for each in part.annotations or ())
+                events += [cited for cited in sources if cited is not None]
+                self._length += len(part.text)
+        self._offset = self._length
+        return events
 
     def _thought_done(self, item: wire.Item, place: int) -> list[Event]:
         events: list[Event] = []
@@ -228,6 +253,9 @@ class ResponsesReader:
         response = event.response or wire.Response()
         self._has_ended = True
         events: list[Event] = []
+        if not (self._has_items or self._told or self._keys):
+            # Some servers tell everything in the end.
+            events += [each for place, item in enumerate(response.output) for each in self._item(item, place)]
         usage = wire.usage_of(response.usage, response.output)
         if usage is not None:
             events.append(Reported(usage))

@@ -16,8 +16,6 @@ from gateway.events import FinishReason
 from gateway.upstreams.reports import sane
 
 TARGET = "/responses"
-# The last event of a stream repeats all of the answer and of the caller's tools.
-MAX_EVENT_BYTES = 16 * 1024 * 1024
 
 
 class Server(msgspec.Struct, frozen=True):

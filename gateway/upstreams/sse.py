@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from gateway.upstreams.faults import UpstreamTooLarge
 
-MAX_EVENT_BYTES = 1024 * 1024
+# A document or picture in base64 comes as one event, and so does a whole response at the end of its stream.
+MAX_EVENT_BYTES = 16 * 1024 * 1024
 # May stand at the head of a stream, and means nothing.
 _BOM = b"\xef\xbb\xbf"
 

@@ -1,7 +1,7 @@
 """Which of the tools that were asked for a route can offer, the same for every adapter.
 
 A tool that a model or protocol does not know is left out and named where the model may choose freely: coding agents
-offer many and need few. One that must be called is refused. A custom tool, which takes free text, becomes a function
+offer many and need few. One that must be called is refused, and so is one that is all there is. A custom tool, which takes free text, becomes a function
 with one text where the protocol knows functions alone; ``CustomCalls`` turns its calls back.
 """
 
@@ -110,6 +110,11 @@ def _choice(choice: ToolChoice, tools: list[Tool], missing: list[str]) -> ToolCh
         kind = next((name for name in choice.names if name in missing), missing[0])
         field = SEARCH if kind == SEARCH else "tools"
         raise CannotExpress(field, f"The tool '{kind}' must be called, but this model does not offer it.")
+    if not tools and choice.mode != "none":
+        field = SEARCH if missing[0] == SEARCH else "tools"
+        raise CannotExpress(
+            field, f"This model does not offer the tool '{missing[0]}', and there is no other."
+        )
     if choice.names and not names:
         # What is left was not to be chosen from.
         return ToolChoice("none")

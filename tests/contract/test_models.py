@@ -166,6 +166,25 @@ def test_the_document_tells_the_body_that_is_wanted_and_the_shape_of_refusals(pr
         assert told.is_valid({"error": refused.json()["error"]}) is not path.startswith("/v1/messages")
 
 
+def test_the_document_tells_the_shape_of_stored_responses(product: LiveProduct, customer: Customer) -> None:
+    document = httpx2.get(f"{product.base_url}/openapi.json").json()
+    headers = {"authorization": f"Bearer {customer.key}"}
+    body = {"model": "gpt-4o", "input": "Hello.", "background": True}
+    kept = httpx2.post(f"{product.base_url}/responses", headers=headers, json=body).json()["id"]
+    at = "/v1/responses/{response_id}"
+
+    for method, path in (("get", at), ("get", f"{at}/input_items"), ("post", f"{at}/cancel")):
+        operation = document["paths"][path][method]
+        (shape,) = operation["responses"]["200"]["content"].values()
+        url = product.base_url.removesuffix("/v1") + path.replace("{response_id}", kept)
+        shown = httpx2.request(method, url, headers=headers, params={"stream": "false"})
+        told = Draft202012Validator({**shape["schema"], "components": document["components"]})
+        told.validate(shown.json())
+        assert "stream" not in [each["name"] for each in operation.get("parameters", ())]
+    streamed = httpx2.get(f"{product.base_url}/responses/{kept}", headers=headers, params={"stream": "true"})
+    assert (streamed.status_code, streamed.json()["error"]["param"]) == (400, "stream")
+
+
 def test_the_document_says_what_a_transcript_can_be(product: LiveProduct, customer: Customer) -> None:
     document = httpx2.get(f"{product.base_url}/openapi.json").json()
     answers = document["paths"]["/v1/audio/transcriptions"]["post"]["responses"]["200"]["content"]

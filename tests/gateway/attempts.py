@@ -45,9 +45,11 @@ def attempt(asked: Asked | None = None, **fields: Any) -> Attempt:
     said = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
     asked = asked or ask(Chat(), said)
     to = fields.pop("channel", None) or channel()
+    which = fields.pop("model", None) or model()
     return Attempt(
         asked=asked,
-        model=fields.pop("model", None) or model(),
+        model=which,
+        price=fields.pop("price", None) or which.prices[0],
         route=Route(to, fields.pop("upstream_model", "upstream/name")),
         request_id=fields.pop("request_id", "req_test"),
         headers=fields.pop("headers", {}),

@@ -190,7 +190,7 @@ async def test_a_callers_words_cannot_break_out_of_a_header(house: House) -> Non
     await house.gateway.catalog.refresh()
     told = ANSWERS["responses"]["whole"]
     house.upstream.script = house.upstream.says(whole(json.dumps(told).encode()))
-    body = json.dumps({"model": "m", "messages": turns, "max_tokens": 10}).encode()
+    body = json.dumps({"model": "m", "messages": turns, "max_tokens": 100}).encode()
 
     status, headers, _ = await _status(house, "/v1/messages", body)
 

@@ -134,6 +134,21 @@ async def test_anthropic_gets_its_signature_back(house: House, upstream: Upstrea
     assert sent["thinking"]["type"] == "enabled"
 
 
+async def test_thoughts_between_calls_come_back_between_them(house: House) -> None:
+    memory = Memory(house.pipeline, ring=settings.ARCHIVE_KEYS)
+    first, second = ToolCall("call_1", "look", "{}"), ToolCall("call_2", "look", "{}")
+    one, two, three = (Thinking(seal=seal, origin="anthropic") for seal in ("1", "2", "3"))
+    said, shown = Text("I look."), Thinking("shown")
+    form = Form([Message("user", [Text("hi")]), Message("assistant", [shown, said, first, second])])
+    memory.keep(
+        "org_a", form, [one, ToolCall("call_1", "look", ""), two, ToolCall("call_2", "look", ""), three]
+    )
+
+    known = await memory.recall("org_a", form, "seal")
+
+    assert known.messages[1].parts == [one, said, first, two, second, three]
+
+
 async def test_gemini_gets_the_signature_of_a_call_back(house: House, upstream: Upstream) -> None:
     await reasoning(house, "google", "gemini")
     part = {"functionCall": {"name": "look", "args": {}}, "thoughtSignature": "c2ln"}

@@ -20,6 +20,16 @@ def _price(*tiers: Tier, at: float = QUIET) -> dict[str, Any]:
     return dict(shown(model, at=at, for_anthropic=False)["price"])
 
 
+def test_a_length_that_is_not_known_is_nothing_rather_than_zero() -> None:
+    prices = (priced("price_1", 0, (Tier(0, Rates(0, 0, 0, 0)),)),)
+    model = Model("m", "acme", "M", 0, 0, frozenset(), ("text",), ("image",), 0, prices, ())
+
+    told = shown(model, at=QUIET, for_anthropic=True)
+
+    names = ("context_window", "max_input_tokens", "max_output_tokens", "max_tokens")
+    assert [told[name] for name in names] == [None] * 4
+
+
 def test_tokens_are_priced_by_the_million_and_pieces_by_the_piece() -> None:
     rates = Rates(
         0, 0, 0, 37_500, search=14_000_000_000, character=15_000_000, second=100_000_000, image=40_000_000_000

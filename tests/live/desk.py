@@ -1,6 +1,7 @@
 """One Django process that runs management commands for a test, so that each costs milliseconds instead of seconds.
 
-Reads one JSON list of arguments a line, answers ``{"output": …}`` or ``{"error": …}`` a line, ends with its input.
+Reads ``{"id": …, "arguments": […]}`` a line, answers ``{"id": …, "output": …}`` or ``{"id": …, "error": …}`` a line, ends
+with its input. A test that was stopped while it waited leaves an answer behind: the id tells whose it is.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def main() -> None:
     answers, sys.stdout = sys.stdout, sys.stderr
     django.setup()
     for line in sys.stdin:
-        answers.write(json.dumps(run(json.loads(line))) + "\n")
+        asked = json.loads(line)
+        answers.write(json.dumps({"id": asked["id"], **run(asked["arguments"])}) + "\n")
         answers.flush()
 
 

@@ -62,6 +62,7 @@ class Desk:
     """Runs management commands in one long-living process."""
 
     def __init__(self, environment: dict[str, str]) -> None:
+        self._numbers = itertools.count()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.live.desk"],
             cwd=ROOT,
@@ -75,9 +76,17 @@ class Desk:
         """Return what a command printed; raises ``CommandFailed``."""
         if self._process.stdin is None or self._process.stdout is None:
             raise CommandFailed
-        self._process.stdin.write(json.dumps(arguments) + "\n")
+        number = next(self._numbers)
+        self._process.stdin.write(json.dumps({"id": number, "arguments": arguments}) + "\n")
         self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline())
+        answer: dict[str, Any] = {}
+        while answer.get("id") != number:
+            line = self._process.stdout.readline()
+            if not line:
+                raise CommandFailed("the desk has ended")
+            # The answer to a command whose caller was stopped is nobody's, and may have lost its beginning.
+            with contextlib.suppress(json.JSONDecodeError):
+                answer = json.loads(line)
         if "error" in answer:
             raise CommandFailed(answer["error"])
         return str(answer["output"])

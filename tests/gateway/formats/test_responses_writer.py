@@ -63,6 +63,21 @@ def kinds(events: list[dict[str, Any]]) -> list[str]:
     return [event["type"].removeprefix("response.") for event in events]
 
 
+def test_only_what_the_end_cut_off_is_incomplete() -> None:
+    writer = RESPONSES.writer(at())
+    batch: list[Event] = [
+        TextDelta("so"), ToolBegan(0, "c0", "look"), ToolDelta(0, "{}"), ToolBegan(1, "c1", "find"), ToolDelta(1, '{"a'),
+        Finished("length"), Done(),
+    ]  # fmt: skip
+
+    shown = events_of(writer.write([Began("up_1")]) + writer.write(batch) + writer.closing(USAGE))
+    check_events(shown)
+
+    items = [event["item"]["status"] for event in shown if event["type"] == "response.output_item.done"]
+    assert items == ["completed", "completed", "incomplete"]
+    assert shown[-1]["response"]["status"] == "incomplete"
+
+
 def test_a_text_has_the_order_of_events_that_sdks_need() -> None:
     events = written([TextDelta("hel"), TextDelta("lo"), Finished("stop"), Done()])
 

@@ -138,6 +138,49 @@ def test_thoughts_that_anthropic_did_not_seal_are_left_out() -> None:
     assert json.loads(prepare({"messages": [_USER, _EFFORT]}).body)["messages"] == [_USER, _EFFORT]
 
 
+_ASKS = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}
+_GIVES = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "a cat"}]}
+_THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "sig"}
+
+
+@pytest.mark.parametrize(
+    ("turns", "is_dropped"),
+    [
+        # Another model has begun the turn, without thoughts.
+        ([_USER, {"role": "assistant", "content": [_ASKS]}, _GIVES], True),
+        # Only the first answer of a turn must hold them.
+        ([_USER, {"role": "assistant", "content": [_THOUGHT, _ASKS]}, _GIVES], False),
+        (
+            [
+                _USER,
+                {"role": "assistant", "content": [_THOUGHT, _ASKS]},
+                _GIVES,
+                {"role": "assistant", "content": [_ASKS]},
+                _GIVES,
+            ],
+            False,
+        ),
+        # A turn that is over is nobody's concern.
+        (
+            [
+                _USER,
+                {"role": "assistant", "content": [_ASKS]},
+                _GIVES,
+                {"role": "assistant", "content": "a cat"},
+                _USER,
+            ],
+            False,
+        ),
+    ],
+)
+def test_thinking_is_not_switched_on_within_a_turn(turns: list[dict[str, Any]], *, is_dropped: bool) -> None:
+    prepared = prepare({"messages": turns, "thinking": {"type": "enabled", "budget_tokens": 1_024}})
+
+    written = json.loads(prepared.body)
+    assert written["messages"] == turns
+    assert ("thinking" not in written, prepared.dropped == ("reasoning",)) == (is_dropped, is_dropped)
+
+
 def test_citations_of_what_others_found_are_left_out() -> None:
     def text(index: str) -> dict[str, Any]:
         cited = {"type": "web_search_result_location", "url": "https://a.example", "encrypted_index": index}

@@ -38,7 +38,11 @@ def at(rates: Rates) -> tuple[Price, ...]:
 
 
 def way(format_: Format, asked: Asked, rates: Rates = BY_TOKEN) -> tuple[Passage, Attempt]:
-    one = attempt(asked, channel=channel("openai"), model=model("ours", prices=at(rates)))
+    # What it will cost later tells nothing of today.
+    later = BY_TOKEN if rates is BY_UNIT else BY_UNIT
+    prices = (Price("price_2", 9_999_999_999, (Tier(0, later),)), *at(rates))
+    ours = model("ours", prices=prices)
+    one = attempt(asked, channel=channel("openai"), model=ours, price=ours.price_at(1_000))
     return passage_for(format_, one.route, one.model), one
 
 
@@ -142,13 +146,37 @@ def test_pictures_hold_for_each_and_are_billed_by_what_was_counted() -> None:
     upstream = {"created": 1, "data": [{"b64_json": "aGk="}] * 2, "usage": counted}
 
     answer = passage.answer(json.dumps(upstream).encode(), one)
-    uncounted = passage.answer(json.dumps(upstream | {"usage": None}).encode(), one)
 
     assert (asked.choices, asked.explicit_max, asked.most_units.images) == (2, MOST_TOKENS_PER_IMAGE, 2)
     assert json.loads(passage.prepare(one).body)["n"] == 2
     assert answer.usage == Usage(20, 0, 0, 2_112, 0, image_input_tokens=8, images=2)
-    assert uncounted.usage == Usage(0, 0, 0, 0, 0, images=2)
     assert len(ImagesResponse.model_validate_json(answer.body).data or ()) == 2
+
+
+@pytest.mark.parametrize("usage", [None, {}])
+@pytest.mark.parametrize(
+    ("fields", "tokens"),
+    [
+        ({}, 2_112),
+        ({"quality": "low"}, 544),
+        ({"quality": "high", "size": "1536x1024"}, 12_480),
+        ({"quality": "high", "size": "99999x99999"}, 2 * 4_160 * 99_999 * 99_999 // 2**20),
+    ],
+)
+def test_pictures_that_were_not_counted_are_billed_by_the_unit_of_their_price(
+    fields: dict[str, Any], tokens: int, usage: Any
+) -> None:
+    asked = ask(Images(), {"model": "ours", "prompt": "a cat", "n": 2, **fields})
+    upstream = json.dumps({"created": 1, "data": [{"b64_json": "aGk="}] * 2, "usage": usage}).encode()
+
+    (by_token, one), (by_unit, other) = way(Images(), asked), way(Images(), asked, BY_UNIT)
+
+    estimated, counted = by_token.answer(upstream, one), by_unit.answer(upstream, other)
+    assert estimated.usage is None
+    assert abs(estimated.text_tokens - tokens) <= 2
+    assert asked.explicit_max is not None
+    assert estimated.text_tokens <= 2 * asked.explicit_max
+    assert counted.usage == Usage(0, 0, 0, 0, 0, images=2)
 
 
 @pytest.mark.parametrize("field", [{"stream": True}, {"partial_images": 2}, {"n": 11}, {"size": "big"}])

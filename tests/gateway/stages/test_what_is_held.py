@@ -94,6 +94,32 @@ def test_a_document_is_never_held_beyond_what_a_model_reads() -> None:
     assert 128_000 <= one.estimate.most <= 200_000
 
 
+@pytest.mark.parametrize(
+    ("path", "field", "part"),
+    [
+        (CHAT, "messages", {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:{}"}}),
+        (MESSAGES, "messages", {"type": "document", "source": {"type": "base64", "media_type": "{}", "data": ""}}),
+        (RESPONSES, "input", {"type": "input_file", "filename": "a.pdf", "file_data": "data:{}"}),
+    ],
+)  # fmt: skip
+def test_a_document_is_counted_by_its_pages_and_a_text_by_its_words(
+    path: str, field: str, part: dict[str, Any]
+) -> None:
+    def counted(kind: str) -> Call:
+        data = "A" * 1_000_000
+        said = json.dumps(part).replace("data:{}", f"data:{kind};base64,{data}").replace("{}", kind)
+        shown = json.loads(said.replace('"data": ""', f'"data": "{data}"'))
+        turn = {"role": "user", "content": [shown]}
+        fields: dict[str, Any] = {field: [turn]}
+        return call(path, **fields)
+
+    pages, words = counted("application/pdf"), counted("text/plain")
+
+    assert 20_000 <= pages.estimate.fair <= 20_100
+    assert words.estimate.fair >= 250_000
+    assert min(pages.estimate.most, words.estimate.most) >= 500_000
+
+
 def test_pictures_and_documents_inside_others_are_found() -> None:
     picture = {"type": "image", "source": {"type": "url", "url": "https://x.example/a.png"}}
     inside = {"type": "document", "source": {"type": "content", "content": [picture] * 30}}

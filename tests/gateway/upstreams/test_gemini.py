@@ -472,18 +472,21 @@ def test_a_function_without_a_schema_takes_an_object(schema: Raw | None) -> None
         ("MAX_TOKENS", "length"),
         ("SAFETY", "content_filter"),
         ("SPII", "content_filter"),
-        ("MALFORMED_FUNCTION_CALL", "stop"),
-        ("SOMETHING_NEW", "stop"),
     ],
 )
 def test_finish_reasons(reason: str, expected: str) -> None:
     assert read(said({"text": "a"}, finish=reason)).choices[0].reason == expected
 
 
-@pytest.mark.parametrize("reason", ["MALFORMED_FUNCTION_CALL", "OTHER", "MISSING_THOUGHT_SIGNATURE"])
-def test_a_failure_of_geminis_own_without_content_is_no_answer(reason: str) -> None:
+@pytest.mark.parametrize(
+    "reason", ["MALFORMED_FUNCTION_CALL", "OTHER", "MISSING_THOUGHT_SIGNATURE", "SOMETHING_NEW"]
+)
+@pytest.mark.parametrize("parts", [[], [{"text": "I look."}], [{"functionCall": {"name": "look"}}]])
+def test_a_failure_of_geminis_own_is_no_answer_whatever_came_before(
+    reason: str, parts: list[dict[str, Any]]
+) -> None:
     with pytest.raises(BadAnswer):
-        read(said(finish=reason))
+        read(said(*parts, finish=reason))
 
 
 def test_a_blocked_prompt_is_an_empty_filtered_answer_of_every_choice() -> None:

@@ -58,6 +58,57 @@ def read(events: list[dict[str, Any]]) -> list[Event]:
     return [event for each in events for event in reader.feed(json.dumps(each).encode())]
 
 
+_CITED = {"type": "url_citation", "url": "https://a.example", "title": "A", "start_index": 0, "end_index": 2}
+_SAID = {
+    "type": "message", "id": "msg_1", "phase": "final_answer",
+    "content": [{"type": "output_text", "text": "hello", "annotations": [_CITED]}, {"type": "refusal", "refusal": "no"}],
+}  # fmt: skip
+_CALLED = {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "look", "arguments": "{}"}
+_TOLD: list[Event] = [
+    TextDelta("hello", phase="final_answer"),
+    Cited("https://a.example", "A", 0, 2),
+    RefusalDelta("no"),
+    ToolBegan(0, "c1", "look"),
+    ToolDelta(0, "{}"),
+    Finished("tool_calls"),
+    Done(),
+]
+
+
+def _end(*output: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "response.completed", "response": {"status": "completed", "output": output}}
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [
+            {"type": "response.output_item.done", "output_index": 0, "item": _SAID},
+            {"type": "response.output_item.done", "output_index": 1, "item": _CALLED},
+            _end(_SAID, _CALLED),
+        ],
+        [_end(_SAID, _CALLED)],
+    ],
+    ids=["items", "end"],
+)
+def test_what_is_told_only_when_it_is_done_is_not_lost(events: list[dict[str, Any]]) -> None:
+    assert read(events) == _TOLD
+
+
+def test_what_was_told_in_pieces_is_not_told_again() -> None:
+    pieces = [
+        {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": text}
+        for text in ("hel", "lo")
+    ]
+    item = _SAID | {"content": [{"type": "output_text", "text": "hello"}]}
+    # Some servers number the item otherwise when it is done.
+    done = {"type": "response.output_item.done", "output_index": 1, "item": item}
+
+    told = read([*pieces, done, _end(item)])
+
+    assert told == [TextDelta("hel"), TextDelta("lo"), Finished("stop"), Done()]
+
+
 def test_servers_that_may_stream_unasked_are_told_not_to() -> None:
     assert "stream" not in sent(f.Form([HELLO]))
     assert sent(f.Form([HELLO]), "vllm")["stream"] is False

@@ -74,6 +74,12 @@ def test_a_long_line_in_many_pieces_is_read_in_no_time() -> None:
     assert [len(event) for event in splitter.feed(b"\n\n")] == [16_000_000]
 
 
+def test_an_event_with_a_document_in_it_is_read() -> None:
+    half = b"x" * 8_000_000
+
+    assert split([b"data: ", half, half, b"\n\n"]) == [half + half]
+
+
 def test_an_endless_line_is_refused() -> None:
     splitter = EventSplitter()
     splitter.feed(b"x" * MAX_EVENT_BYTES)

@@ -56,7 +56,8 @@ def test_what_is_left_out_is_named_once_and_leaves_the_choice() -> None:
 
 def test_a_choice_of_nothing_that_is_left_is_no_choice_of_the_rest() -> None:
     assert offer(form("web_search"), frozenset(), protocol="chat").choice.mode == "none"
-    assert offer(form(tools=[SHELL]), frozenset(), protocol="chat").choice == f.ToolChoice()
+    unused = offer(form(mode="none", tools=[SHELL]), frozenset(), protocol="chat")
+    assert (unused.tools, unused.dropped) == ((), ("tools.local_shell",))
 
 
 @pytest.mark.parametrize(
@@ -65,9 +66,13 @@ def test_a_choice_of_nothing_that_is_left_is_no_choice_of_the_rest() -> None:
         (form("web_search", mode="required"), "web_search"),
         (form("local_shell", mode="required"), "tools"),
         (form(mode="required", tools=[SHELL]), "tools"),
+        (form(tools=[SHELL]), "tools"),
+        (form(tools=[f.WebSearch()]), "web_search"),
     ],
 )
-def test_what_must_be_called_and_cannot_be_is_refused(asked: f.Form, field: str) -> None:
+def test_what_must_be_called_or_is_all_there_is_and_cannot_be_offered_is_refused(
+    asked: f.Form, field: str
+) -> None:
     with pytest.raises(CannotExpress) as refused:
         offer(asked, frozenset(), protocol="chat")
 
