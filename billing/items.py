@@ -1,0 +1,30 @@
+"""Open items: what does not add up with Stripe and waits for a person; nothing here moves money."""
+
+from __future__ import annotations
+
+import logging
+
+from django.utils import timezone
+
+from billing.models import ReconciliationItem
+
+logger = logging.getLogger(__name__)
+
+
+def note(*, kind: str, subject: str, ours: str, theirs: str) -> ReconciliationItem:
+    """Note a difference; one that was noted before, and not changed since, is only seen again."""
+    known = ReconciliationItem.objects.filter(kind=kind, subject=subject, ours=ours, theirs=theirs)
+    item = known.order_by("-pk").first()
+    if item is not None:
+        item.seen_at = timezone.now()
+        item.save(update_fields=["seen_at"])
+        return item
+    item, is_new = ReconciliationItem.objects.update_or_create(
+        kind=kind,
+        subject=subject,
+        state="open",
+        defaults={"ours": ours, "theirs": theirs, "seen_at": timezone.now()},
+    )
+    if is_new:
+        logger.error("billing.item_opened", extra={"kind": kind, "subject": subject})
+    return item
