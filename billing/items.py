@@ -6,7 +6,7 @@ import logging
 
 from django.utils import timezone
 
-from billing.models import ReconciliationItem
+from billing.models import ItemState, Journal, ReconciliationItem
 
 logger = logging.getLogger(__name__)
 
@@ -22,9 +22,20 @@ def note(*, kind: str, subject: str, ours: str, theirs: str) -> ReconciliationIt
     item, is_new = ReconciliationItem.objects.update_or_create(
         kind=kind,
         subject=subject,
-        state="open",
+        state=ItemState.OPEN,
         defaults={"ours": ours, "theirs": theirs, "seen_at": timezone.now()},
     )
     if is_new:
         logger.error("billing.item_opened", extra={"kind": kind, "subject": subject})
     return item
+
+
+def close(item: ReconciliationItem, *, by: str, note: str, journal: Journal | None = None) -> None:
+    """Close an open item with the reason, and the journal that put it right if one had to; safe twice."""
+    ReconciliationItem.objects.filter(pk=item.pk, state=ItemState.OPEN).update(
+        state=ItemState.FIXED if journal else ItemState.EXPLAINED,
+        closed_at=timezone.now(),
+        closed_by=by,
+        note=note[:500],
+        journal=journal,
+    )

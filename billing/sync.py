@@ -6,6 +6,8 @@ them in any order, twice, and in parallel: each posting is made once, by the id 
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -64,6 +66,22 @@ def send_refund(refund: Refund) -> TopUp:
         _refund_refused(refund)
         raise
     return sync(intent_id)
+
+
+def resend_refunds() -> int:
+    """Ask Stripe again for refunds that it has not confirmed; returns how many there were.
+
+    Each payment is looked at first: Stripe forgets idempotency keys after a day, but not its refunds.
+    """
+    asked = Refund.objects.filter(status=RefundStatus.REQUESTED, stripe_id=None)
+    waiting = list(asked.select_related("top_up__organization").order_by("created_at", "pk")[:500])
+    for refund in waiting:
+        sync(refund.top_up.stripe_intent or "")
+        refund.refresh_from_db(fields=["status", "stripe_id"])
+        if refund.stripe_id is None and refund.status == RefundStatus.REQUESTED:
+            with suppress(StripeRefused):
+                send_refund(refund)
+    return len(waiting)
 
 
 def _refund_refused(refund: Refund) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from billing import checkout, events, partitions, posting, wallets
+from billing import checkout, events, partitions, posting, reconciliation, sync, wallets
 from billing.models import Wallet
 from billing.stripe_api.client import is_configured
 
@@ -52,6 +52,17 @@ def poll_stripe() -> None:
 
 @shared_task
 def follow_top_ups() -> None:
-    """Look at Stripe after top-ups that have been pending for a while."""
+    """Look at Stripe after top-ups that have been pending for a while, and after refunds it has not confirmed."""
     if is_configured():
-        logger.info("tasks.top_ups_followed", extra={"top_ups": checkout.follow_pending()})
+        logger.info(
+            "tasks.top_ups_followed",
+            extra={"top_ups": checkout.follow_pending(), "refunds": sync.resend_refunds()},
+        )
+
+
+@shared_task
+def reconcile_cash() -> None:
+    """Compare Stripe's movements with the ledger."""
+    if is_configured():
+        run = reconciliation.reconcile_cash()
+        logger.info("tasks.cash_reconciled", extra={"run": run.pk, "compared": run.compared})

@@ -251,6 +251,7 @@ CELERY_BEAT_SCHEDULE = {
     "expire-responses": {"task": "accounts.tasks.expire_responses", "schedule": 300.0},
     "poll-stripe": {"task": "billing.tasks.poll_stripe", "schedule": 300.0},
     "follow-top-ups": {"task": "billing.tasks.follow_top_ups", "schedule": crontab(minute="37")},
+    "reconcile-cash": {"task": "billing.tasks.reconcile_cash", "schedule": crontab(minute="41", hour="2")},
     "reannounce-balances": {"task": "billing.tasks.reannounce_balances", "schedule": 60.0},
 }
 
@@ -282,6 +283,7 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         "httpx2": {"level": "WARNING"},
+        "stripe": {"level": "WARNING"},
         "uvicorn.error": {"level": "WARNING"},
         # Every minute's tasks say what they did by themselves.
         "celery.beat": {"level": "WARNING"},

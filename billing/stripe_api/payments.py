@@ -47,6 +47,8 @@ class Movement:
     currency: str
     created_at: int
     source_id: str
+    # The payment it belongs to, where its source was told with it.
+    intent_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,7 @@ def movement(booked: stripe.BalanceTransaction) -> Movement:
         currency=booked.currency,
         created_at=booked.created,
         source_id=_id(booked.source),
+        intent_id=_id(getattr(booked.source, "payment_intent", None)),
     )
 
 

@@ -47,3 +47,13 @@ class Shop:
     def decide(self, dispute_id: str, status: str) -> None:
         """End a dispute."""
         self.fake.order(f"disputes/{dispute_id}", {"status": status})
+
+    def intent_of(self, top_up: TopUp) -> str:
+        """Return the payment of a top-up that is paid at Stripe."""
+        session = self.api.checkout.sessions.retrieve(TopUp.objects.get(pk=top_up.pk).stripe_session or "")
+        return str(session.payment_intent)
+
+    def listen(self, url: str, secrets: list[str]) -> None:
+        """Let Stripe send every event to an address, and believe it there."""
+        made = self.api.webhook_endpoints.create({"url": url, "enabled_events": ["*"]})
+        secrets[:] = [str(made.secret)]

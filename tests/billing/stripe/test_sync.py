@@ -9,13 +9,12 @@ from django.db import connection
 
 from accounts import plans
 from accounts.models import Organization
-from billing import audit, checkout, ledger, lots, posting, wallets
+from billing import checkout, ledger, posting, wallets
 from billing.models import (
-    AccountCode,
+    CreditLot,
     Dispute,
     Journal,
     JournalKind,
-    Posting,
     ReconciliationItem,
     Refund,
     RefundStatus,
@@ -23,42 +22,12 @@ from billing.models import (
     TopUpStatus,
     WalletState,
 )
-from billing.settlement import settle_batch
 from billing.sync import NotOurs, sync
 from fastanchor.lib.money import cents_to_nanos
-from tests.billing.cast import make_organization, usage
+from tests.billing.cast import make_organization
+from tests.billing.stripe.books import assert_books_agree, balance_cents, spend
 from tests.billing.stripe.conftest import Buy
 from tests.billing.stripe.shop import Shop
-
-
-def balance_cents(organization: Organization) -> int:
-    """Return the balance in cents, which must be whole."""
-    cents, rest = divmod(wallets.of(organization).balance_nano, 10_000_000)
-    assert rest == 0
-    return cents
-
-
-def spend(organization: Organization, cents: int) -> None:
-    """Use credit, as far as the wallet is concerned."""
-    nano = cents_to_nanos(cents)
-    settle_batch([usage(organization, cost_nano=nano, cost_picos=nano * 1000, hold_nano=nano)])
-
-
-def clearing_cents() -> int:
-    """Return what the ledger says that Stripe holds for us."""
-    postings = Posting.objects.filter(account__code=AccountCode.STRIPE_CLEARING)
-    return sum(postings.values_list("amount_nano", flat=True)) // 10_000_000
-
-
-def stripes_cents(shop: Shop) -> int:
-    """Return what Stripe says that it holds for us."""
-    return sum(each.net for each in shop.api.balance_transactions.list({"limit": 100}).auto_paging_iter())
-
-
-def assert_books_agree(shop: Shop) -> None:
-    """Check every invariant that PostgreSQL can tell, and the cash to the cent."""
-    assert [check for check in audit._stored() if not check.ok] == []
-    assert clearing_cents() == stripes_cents(shop)
 
 
 def test_a_payment_is_credited_and_ends_the_free_plan(buy: Buy, shop: Shop, ada: Organization) -> None:
@@ -267,5 +236,5 @@ def test_what_usage_has_taken_is_counted_before_a_refund(buy: Buy, shop: Shop, a
     posting.post_usage()
 
     assert (balance_cents(ada), ledger.credit_of(ada)) == (0, 0)
-    assert [lot.remaining_nano for lot in lots.CreditLot.objects.filter(organization=ada)] == [0]
+    assert [lot.remaining_nano for lot in CreditLot.objects.filter(organization=ada)] == [0]
     assert_books_agree(shop)

@@ -30,7 +30,7 @@ def body_of(shop: Shop, kind: str = "payment_intent.succeeded") -> bytes:
 def signature(body: bytes, *, secret: str = SECRET, age_s: int = 0) -> str:
     """Sign as Stripe does."""
     stamp = int(time.time()) - age_s
-    return stripe.WebhookSignature.generate_signature_header(body.decode(), secret, stamp)
+    return str(stripe.WebhookSignature.generate_signature_header(body.decode(), secret, stamp))
 
 
 def send(client: Client, body: bytes, header: str | None) -> int:
