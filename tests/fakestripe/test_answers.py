@@ -130,17 +130,16 @@ def test_the_same_key_gets_the_same_answer(client: stripe.StripeClient) -> None:
 
 
 def test_a_decline_is_remembered_and_a_typing_error_is_not(client: stripe.StripeClient) -> None:
+    declined: Any = {
+        "amount": 100,
+        "currency": "usd",
+        "payment_method": "pm_card_chargeDeclined",
+        "confirm": True,
+        "return_url": "http://127.0.0.1:9/back",
+    }
     for _ in range(2):
         with pytest.raises(stripe.CardError):
-            client.v1.payment_intents.create(
-                {
-                    "amount": 100,
-                    "currency": "usd",
-                    "payment_method": "pm_card_chargeDeclined",
-                    "confirm": True,
-                },
-                {"idempotency_key": "k_declined"},
-            )
+            client.v1.payment_intents.create(declined, {"idempotency_key": "k_declined"})
     with pytest.raises(stripe.InvalidRequestError):
         client.v1.payment_intents.create({"amount": 1, "currency": "usd"}, {"idempotency_key": "k_typo"})
     made = client.v1.payment_intents.create({"amount": 100, "currency": "usd"}, {"idempotency_key": "k_typo"})

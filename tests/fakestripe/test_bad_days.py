@@ -19,7 +19,13 @@ from tests.live.programs import Program, free_port, wait_until
 
 def _pay(client: stripe.StripeClient, key: str) -> stripe.PaymentIntent:
     return client.v1.payment_intents.create(
-        {"amount": 500, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True},
+        {
+            "amount": 500,
+            "currency": "usd",
+            "payment_method": "pm_card_visa",
+            "confirm": True,
+            "return_url": "http://127.0.0.1:9/back",
+        },
         {"idempotency_key": key},
     )
 
