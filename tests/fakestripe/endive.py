@@ -26,6 +26,8 @@ def overlay(document: Json) -> None:
         properties = _form(document, path)["properties"]
         properties.setdefault("payment_method_types", {"type": "array", "items": {"type": "string"}})
         properties["allowed_payment_method_types"] = {"type": "array", "items": items}
+    disputes = _form(document, "/v1/disputes/{dispute}")["properties"]
+    disputes["intended_submission_method"] = {"type": "string"}
     for path in ("/v1/customers", "/v1/customers/{customer}"):
         _form(document, path)["properties"]["validate"] = {"type": "boolean"}
 

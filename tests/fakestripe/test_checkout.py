@@ -196,6 +196,17 @@ def test_a_session_ends_by_order_and_by_the_clock(fake: RunningStripe, client: s
         client.v1.checkout.sessions.expire(second.id)
 
 
+def test_an_expired_session_leaves_nothing_to_be_paid(
+    fake: RunningStripe, client: stripe.StripeClient
+) -> None:
+    session = start_checkout(client)
+    fill_in(fake, session.url, cardNumber=IS_POOR)
+
+    client.v1.checkout.sessions.expire(session.id)
+
+    assert [each.status for each in client.v1.payment_intents.list().data] == ["canceled"]
+
+
 @pytest.mark.parametrize(
     ("changes", "param"),
     [

@@ -60,7 +60,14 @@ def test_a_bad_card_cannot_be_saved(client: stripe.StripeClient, card: str) -> N
     with pytest.raises(stripe.CardError):
         client.v1.payment_methods.attach(card, {"customer": ada.id})
     with pytest.raises(stripe.CardError):
-        client.v1.setup_intents.create({"payment_method": card, "confirm": True, "customer": ada.id})
+        client.v1.setup_intents.create(
+            {
+                "payment_method": card,
+                "confirm": True,
+                "customer": ada.id,
+                "return_url": "http://127.0.0.1:9/back",
+            }
+        )
 
     assert client.v1.customers.payment_methods.list(ada.id).data == []
 
@@ -170,6 +177,19 @@ def test_nonsense_is_refused_as_stripe_does(
 
     assert (refused.value.http_status, refused.value.code, refused.value.param) == (400, code, param)
     assert client.v1.payment_intents.list().data == []
+
+
+def test_a_payment_that_may_lead_away_needs_a_way_back(client: stripe.StripeClient) -> None:
+    def pay(**more: Any) -> stripe.PaymentIntent:
+        params: Any = {"amount": 500, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True}
+        params.update(more)
+        return client.v1.payment_intents.create(params)
+
+    with pytest.raises(stripe.InvalidRequestError, match="you must provide a `return_url`"):
+        pay()
+
+    assert pay(return_url="http://127.0.0.1:9/").status == "succeeded"
+    assert pay(off_session=True).status == "succeeded"
 
 
 def test_a_deleted_customer_cannot_pay(client: stripe.StripeClient) -> None:

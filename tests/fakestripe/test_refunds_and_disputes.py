@@ -116,6 +116,14 @@ def test_an_inquiry_moves_nothing_until_it_becomes_a_chargeback(
     assert (dispute.status, len(dispute.balance_transactions)) == ("needs_response", 1)
 
 
+def test_an_inquiry_ends_when_the_money_goes_back(client: stripe.StripeClient) -> None:
+    intent = charge_now(client, "pm_card_createDisputeInquiry")
+
+    client.v1.refunds.create({"payment_intent": intent.id})
+
+    assert client.v1.disputes.list().data[0].status == "warning_closed"
+
+
 def test_evidence_decides_as_in_stripes_own_tests(client: stripe.StripeClient) -> None:
     for words, status in (("winning_evidence", "won"), ("losing_evidence", "lost")):
         charge_now(client, "pm_card_createDispute")

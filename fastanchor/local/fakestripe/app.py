@@ -8,7 +8,7 @@ import contextlib
 import copy
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -36,7 +36,6 @@ logger = logging.getLogger(__name__)
 
 _TICK_S = 0.2
 _PAGES = ("/c/", "/3ds/", "/i/", "/receipts/")
-_ENDIVE = ".endive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +179,9 @@ class FakeStripe:
             raise _unknown(request.method, request.path)
         operation, path = found
         version = request.headers.get("stripe-version", "")
-        params = read(operation, parse(request.text), is_endive=version.endswith(_ENDIVE))
-        answer = ROUTES[operation](Call(self._world, path, params, version))
+        call = Call(self._world, path, {}, version)
+        params = read(operation, parse(request.text), is_endive=call.is_endive)
+        answer = ROUTES[operation](replace(call, params=params))
         return expanded(self._world, answer, params.get("expand") or [])
 
 

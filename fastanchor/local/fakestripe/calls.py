@@ -19,13 +19,18 @@ class Call:
     params: dict[str, Any]
     version: str = ""
 
+    @property
+    def is_endive(self) -> bool:
+        """Say whether the caller knows the rules of API version endive."""
+        return self.version.endswith(".endive")
+
     def text(self, name: str) -> str | None:
         """Return a text; one that unsets is none."""
         return self.params.get(name) or None
 
     def object_in_path(self, kind: str, name: str = "id") -> Obj:
         """Return the object that the path names, unless it was deleted."""
-        return self.world.alive(kind, self.path[name], "id")
+        return self.world.alive(kind, self.path[name], "intent" if name == "intent" else "id")
 
 
 Handler = Callable[[Call], Obj]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastanchor.local.fakestripe import setup_intents
+from fastanchor.local.fakestripe import payment_intents, setup_intents
 from fastanchor.local.fakestripe.calls import Call, chargeable, currency, merged
 from fastanchor.local.fakestripe.errors import StripeError, invalid, no_such
 from fastanchor.local.fakestripe.lists import listed, page, where
@@ -260,10 +260,15 @@ def expire(call: Call) -> Obj:
 
 
 def end(world: World, session: Obj) -> None:
-    """Expire a session that is open."""
-    if session["status"] == "open":
-        session["status"], session["url"] = "expired", None
-        world.emit("checkout.session.expired", session)
+    """Expire a session that is open, and what was to be paid with it."""
+    if session["status"] != "open":
+        return
+    session["status"], session["url"] = "expired", None
+    if session["payment_intent"]:
+        payment_intents.close(world, world.get("payment_intent", session["payment_intent"]), "abandoned")
+    if session["setup_intent"]:
+        setup_intents.close(world, world.get("setup_intent", session["setup_intent"]), "abandoned")
+    world.emit("checkout.session.expired", session)
 
 
 def list_all(call: Call) -> Obj:

@@ -142,6 +142,13 @@ def decide(world: World, dispute: Obj, status: str) -> bool:
     return True
 
 
+def end_inquiries(world: World, charge: Obj) -> None:
+    """Close what a bank asked about a charge whose money went back."""
+    for dispute in list(world.newest_first("dispute")):
+        if dispute["charge"] == charge["id"] and dispute["status"].startswith("warning_"):
+            decide(world, dispute, "warning_closed")
+
+
 def retrieve(call: Call) -> Obj:
     """Answer ``GET /v1/disputes/{dispute}``."""
     return call.object_in_path("dispute", "dispute")

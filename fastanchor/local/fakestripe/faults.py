@@ -12,7 +12,7 @@ from fastanchor.local.fakestripe.errors import StripeError
 
 _WORDS = {
     429: (
-        "rate_limit_error",
+        "invalid_request_error",
         "rate_limit",
         "Request rate limit exceeded. Learn more about rate limits here https://stripe.com/docs/rate-limits.",
     ),

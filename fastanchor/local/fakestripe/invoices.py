@@ -2,113 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from fastanchor.lib.ids import random_base62
-from fastanchor.local.fakestripe import paying, payment_intents
+from fastanchor.local.fakestripe import drafting, paying, payment_intents
 from fastanchor.local.fakestripe.calls import Call, currency, merged, update
 from fastanchor.local.fakestripe.errors import StripeError, invalid
-from fastanchor.local.fakestripe.lists import listed, page, where
+from fastanchor.local.fakestripe.lists import page, where
 from fastanchor.local.fakestripe.payment_methods import named
 from fastanchor.local.fakestripe.world import Obj, World
 
 _DAY = 86_400
-_USUAL: Obj = {
-    "account_country": "US",
-    "account_name": "FastAnchor test account",
-    "amount_due": 0,
-    "amount_overpaid": 0,
-    "amount_paid": 0,
-    "amount_paid_off_stripe": 0,
-    "amount_remaining": 0,
-    "amount_shipping": 0,
-    "attempt_count": 0,
-    "attempted": False,
-    "auto_advance": False,
-    "billing_reason": "manual",
-    "collection_method": "charge_automatically",
-    "customer_tax_exempt": "none",
-    "default_tax_rates": [],
-    "discounts": [],
-    "issuer": {"type": "self"},
-    "metadata": {},
-    "payment_settings": {
-        "default_mandate": None,
-        "payment_method_options": None,
-        "payment_method_types": None,
-    },
-    "post_payment_credit_notes_amount": 0,
-    "pre_payment_credit_notes_amount": 0,
-    "starting_balance": 0,
-    "status": "draft",
-    "subtotal": 0,
-    "total": 0,
-    "total_discount_amounts": [],
-    "total_pretax_credit_amounts": [],
-    "total_taxes": [],
-}
-
-
-def _make(world: World, customer: Obj, lines: list[Obj], **fields: Any) -> Obj:
-    """Make a draft."""
-    subtotal = sum(line["amount"] for line in lines)
-    now = world.now()
-    tax_ids = [
-        {"type": each["type"], "value": each["value"]}
-        for each in world.newest_first("tax_id")
-        if each["customer"] == customer["id"]
-    ]
-    moments = ("finalized_at", "marked_uncollectible_at", "paid_at", "voided_at")
-    described: Obj = {
-        "automatic_tax": {
-            "disabled_reason": None,
-            "enabled": False,
-            "liability": None,
-            "provider": None,
-            "status": None,
-        },
-        "customer": customer["id"],
-        "customer_address": customer["address"],
-        "customer_email": customer["email"],
-        "customer_name": customer["name"],
-        "customer_phone": customer["phone"],
-        "customer_shipping": customer["shipping"],
-        "customer_tax_ids": tax_ids,
-        "period_end": now,
-        "period_start": now,
-        "status_transitions": dict.fromkeys(moments),
-        "subtotal": subtotal,
-        "subtotal_excluding_tax": subtotal,
-        "total": subtotal,
-        "total_excluding_tax": subtotal,
-    }
-    invoice = world.add("invoice", **{**_USUAL, **described, **fields})
-    for line in lines:
-        line["invoice"] = invoice["id"]
-    invoice["lines"] = listed(lines, f"/v1/invoices/{invoice['id']}/lines")
-    invoice["amount_due"] = invoice["amount_remaining"] = invoice["total"]
-    return invoice
-
-
-def _line(world: World, *, amount: int, money: str, described: str | None, parent: Obj | None = None) -> Obj:
-    line = world.add(
-        "line_item",
-        amount=amount,
-        currency=money,
-        description=described,
-        discount_amounts=[],
-        discountable=True,
-        discounts=[],
-        metadata={},
-        parent=parent,
-        period={"end": world.now(), "start": world.now()},
-        pretax_credit_amounts=[],
-        quantity=1,
-        quantity_decimal="1",
-        subtotal=amount,
-        taxes=[],
-    )
-    return world.table("line_item").pop(line["id"])
 
 
 def for_session(world: World, session: Obj) -> Obj:
@@ -117,12 +18,14 @@ def for_session(world: World, session: Obj) -> Obj:
     told = session["invoice_creation"]["invoice_data"]
     items = world.hidden(session["id"])["line_items"]
     lines = [
-        _line(world, amount=item["amount_subtotal"], money=session["currency"], described=item["description"])
+        drafting.line(
+            world, amount=item["amount_subtotal"], money=session["currency"], described=item["description"]
+        )
         for item in items
     ]
     details = session["customer_details"]
     tax = session["total_details"]["amount_tax"]
-    invoice = _make(
+    invoice = drafting.draft(
         world,
         customer,
         lines,
@@ -139,8 +42,8 @@ def for_session(world: World, session: Obj) -> Obj:
         total_taxes=[_tax(tax, session["amount_subtotal"])] if tax else [],
     )
     world.emit("invoice.created", invoice)
-    _finalize(world, invoice)
-    _pay(world, invoice)
+    drafting.finalize(world, invoice)
+    drafting.mark_paid(world, invoice)
     return invoice
 
 
@@ -155,33 +58,6 @@ def _tax(amount: int, taxable: int) -> Obj:
     }
 
 
-def _finalize(world: World, invoice: Obj) -> None:
-    customer = world.get("customer", invoice["customer"])
-    sequence = customer.get("next_invoice_sequence", 1)
-    customer["next_invoice_sequence"] = sequence + 1
-    invoice["number"] = f"{customer.get('invoice_prefix')}-{sequence:04d}"
-    invoice["status"], invoice["effective_at"] = "open", world.now()
-    invoice["status_transitions"]["finalized_at"] = world.now()
-    secret = random_base62(40)
-    invoice["hosted_invoice_url"] = f"{world.base_url}/i/{invoice['id']}/{secret}"
-    invoice["invoice_pdf"] = f"{world.base_url}/i/{invoice['id']}/{secret}/pdf"
-    if invoice["collection_method"] == "charge_automatically":
-        invoice["attempted"] = invoice["total"] == 0
-    world.emit("invoice.finalized", invoice)
-    world.emit("invoice.updated", invoice, {"status": "draft"})
-
-
-def _pay(world: World, invoice: Obj) -> None:
-    invoice.update(
-        status="paid", amount_paid=invoice["total"], amount_remaining=0, attempted=True, auto_advance=False
-    )
-    invoice["attempt_count"] += 1
-    invoice["status_transitions"]["paid_at"] = world.now()
-    world.emit("invoice.updated", invoice, {"status": "open"})
-    world.emit("invoice.paid", invoice)
-    world.emit("invoice.payment_succeeded", invoice)
-
-
 def create(call: Call) -> Obj:
     """Answer ``POST /v1/invoices``: takes up the customer's pending items where it is told to."""
     world, params = call.world, call.params
@@ -194,7 +70,7 @@ def create(call: Call) -> Obj:
     due = params.get("due_date")
     if due is None and "days_until_due" in params:
         due = world.now() + params["days_until_due"] * _DAY
-    invoice = _make(
+    invoice = drafting.draft(
         world,
         customer,
         lines,
@@ -229,7 +105,7 @@ def _line_of_item(world: World, item: Obj) -> Obj:
         "subscription_item_details": None,
         "type": "invoice_item_details",
     }
-    return _line(
+    return drafting.line(
         world, amount=item["amount"], money=item["currency"], described=item["description"], parent=parent
     )
 
@@ -246,7 +122,7 @@ def _payable(call: Call) -> Obj:
     """Return an invoice that is open; a draft is finalized first."""
     invoice = retrieve(call)
     if invoice["status"] == "draft":
-        _finalize(call.world, invoice)
+        drafting.finalize(call.world, invoice)
     if invoice["status"] == "paid":
         raise StripeError("Invoice is already paid")
     if invoice["status"] != "open":
@@ -257,9 +133,9 @@ def _payable(call: Call) -> Obj:
 def finalize(call: Call) -> Obj:
     """Answer ``POST /v1/invoices/{invoice}/finalize``."""
     invoice = _draft(call, "finalize")
-    _finalize(call.world, invoice)
+    drafting.finalize(call.world, invoice)
     if invoice["total"] == 0:
-        _pay(call.world, invoice)
+        drafting.mark_paid(call.world, invoice)
     return invoice
 
 
@@ -267,7 +143,7 @@ def pay(call: Call) -> Obj:
     """Answer ``POST /v1/invoices/{invoice}/pay``; raises ``StripeError`` where the card says no."""
     world, invoice = call.world, _payable(call)
     if call.params.get("paid_out_of_band"):
-        _pay(world, invoice)
+        drafting.mark_paid(world, invoice)
         return invoice
     customer = world.get("customer", invoice["customer"])
     given = call.text("payment_method") or (customer.get("invoice_settings") or {}).get(
@@ -294,7 +170,7 @@ def pay(call: Call) -> Obj:
     except StripeError as exc:
         _note_failure(world, invoice, exc)
         raise
-    _pay(world, invoice)
+    drafting.mark_paid(world, invoice)
     return invoice
 
 
@@ -365,41 +241,3 @@ def list_lines(call: Call) -> Obj:
     """Answer ``GET /v1/invoices/{invoice}/lines``."""
     invoice = retrieve(call)
     return page(call, invoice["lines"]["data"], invoice["lines"]["url"])
-
-
-def create_item(call: Call) -> Obj:
-    """Answer ``POST /v1/invoiceitems``."""
-    world, params = call.world, call.params
-    customer = world.alive("customer", params.get("customer") or "", "customer")
-    amount = params.get("amount", 0)
-    item = world.add(
-        "invoiceitem",
-        amount=amount,
-        currency=currency(params.get("currency") or "usd"),
-        customer=customer["id"],
-        date=world.now(),
-        description=call.text("description"),
-        discountable=True,
-        discounts=[],
-        metadata=merged({}, params.get("metadata")),
-        net_amount=amount,
-        period={"end": world.now(), "start": world.now()},
-        proration=False,
-        quantity=1,
-        quantity_decimal="1",
-        tax_rates=[],
-    )
-    world.emit("invoiceitem.created", item)
-    return item
-
-
-def retrieve_item(call: Call) -> Obj:
-    """Answer ``GET /v1/invoiceitems/{invoiceitem}``."""
-    return call.object_in_path("invoiceitem", "invoiceitem")
-
-
-def delete_item(call: Call) -> Obj:
-    """Answer ``DELETE /v1/invoiceitems/{invoiceitem}``."""
-    item = retrieve_item(call)
-    call.world.emit("invoiceitem.deleted", item)
-    return call.world.bury(item)

@@ -27,7 +27,7 @@ label { display: grid; gap: .25rem; font-size: .9rem; font-weight: 550; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: .9rem; }
 .choice { display: flex; gap: 1.25rem; border: 0; padding: 0; margin: 0; }
 .choice label { display: flex; align-items: center; gap: .4rem; }
-input:not([type=radio]), select { width: 100%; font: inherit; padding: .55rem .7rem; border: 1px solid #c9d2db; border-radius: 7px;
+input:not([type=radio]), select { width: 100%; font: inherit; font-weight: 400; padding: .55rem .7rem; border: 1px solid #c9d2db; border-radius: 7px;
   background: #fff; color: inherit; }
 input:focus-visible, select:focus-visible, button:focus-visible { outline: 3px solid #0a6cff55; border-color: var(--accent); }
 button { font: inherit; font-weight: 650; padding: .75rem; border: 0; border-radius: 7px; background: var(--accent); color: #fff;

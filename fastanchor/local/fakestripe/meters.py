@@ -207,7 +207,6 @@ def _summary(meter: Obj, values: list[str], start: int, end: int) -> Obj:
         "id": f"mtrusg_test_{meter['id'][-8:]}{start}",
         "object": "billing.meter_event_summary",
         "aggregated_value": _aggregated(meter["default_aggregation"]["formula"], values),
-        "created": start,
         "end_time": end,
         "livemode": False,
         "meter": meter["id"],

@@ -91,8 +91,11 @@ def _object(shape: Shape, given: Any, param: str) -> dict[str, Any]:
         if name not in given:
             missing = _inside(param, name)
             raise invalid(f"Missing required param: {missing}.", param=missing, code="parameter_missing")
+    # An empty value takes a key of a map away.
     return {
         name: _value(properties.get(name) or others, each, _inside(param, name))
+        if each != "" or name in properties
+        else ""
         for name, each in given.items()
     }
 

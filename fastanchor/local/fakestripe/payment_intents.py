@@ -28,6 +28,8 @@ def create(call: Call) -> Obj:
     if not params.get("confirm") and ("off_session" in params or "error_on_requires_action" in params):
         name = "off_session" if "off_session" in params else "error_on_requires_action"
         raise invalid(f"You can only pass `{name}` when `confirm` is true.", param=name)
+    if params.get("confirm"):
+        require_way_back(call, types(params), "PaymentIntent")
     money = currency(params["currency"])
     chargeable(params["amount"], money)
     if customer := call.text("customer"):
@@ -72,6 +74,21 @@ def types(params: Any) -> Obj:
     }
 
 
+def require_way_back(call: Call, kinds: Obj, name: str) -> None:
+    """Demand an address to come back to where a payment method may lead away; raises ``StripeError``."""
+    automatic = kinds.get("automatic_payment_methods") or {}
+    is_led_away = automatic.get("allow_redirects") == "always"
+    if not call.is_endive or not is_led_away or call.params.get("off_session") or call.text("return_url"):
+        return
+    message = (
+        f"This {name} is configured to accept payment methods enabled in your Dashboard. Because some of these payment "
+        "methods might redirect your customer off of your page, you must provide a `return_url`. If you don't want to accept "
+        "redirect-based payment methods, set `automatic_payment_methods[enabled]` to `true` and "
+        "`automatic_payment_methods[allow_redirects]` to `never` when creating Setup Intents and Payment Intents."
+    )
+    raise invalid(message)
+
+
 def make(world: World, **fields: Any) -> Obj:
     """Make a payment intent with all that every one has."""
     usual: Obj = {
@@ -113,6 +130,7 @@ def confirm(call: Call) -> Obj:
         raise unexpected(
             intent, f"You cannot confirm this PaymentIntent because it has already {_past(intent)}."
         )
+    require_way_back(call, intent, "PaymentIntent")
     if method := _method(call):
         intent["payment_method"] = method["id"]
     if "setup_future_usage" in call.params:
@@ -154,12 +172,15 @@ def cancel(call: Call) -> Obj:
     if intent["status"] not in _OPEN:
         message = f"You cannot cancel this PaymentIntent because it has a status of {intent['status']}."
         raise unexpected(intent, message)
-    intent["status"] = "canceled"
-    intent["canceled_at"] = call.world.now()
-    intent["cancellation_reason"] = call.params.get("cancellation_reason")
-    intent["amount_capturable"], intent["next_action"] = 0, None
-    call.world.emit("payment_intent.canceled", intent)
+    close(call.world, intent, call.params.get("cancellation_reason"))
     return intent
+
+
+def close(world: World, intent: Obj, reason: str | None) -> None:
+    """Cancel a payment intent."""
+    intent["status"], intent["canceled_at"], intent["cancellation_reason"] = "canceled", world.now(), reason
+    intent["amount_capturable"], intent["next_action"] = 0, None
+    world.emit("payment_intent.canceled", intent)
 
 
 def retrieve(call: Call) -> Obj:

@@ -13,7 +13,11 @@ from fastanchor.local.fakestripe.lists import page, where
 from fastanchor.local.fakestripe.world import Obj, World
 
 # What becomes of a payment from an account, and after how many seconds.
-_IBANS = {"AT861904300235473202": ("fail", 3), "AT321904300235473204": ("settle", 180)}
+_IBANS = {
+    "AT321904300235473204": ("settle", 180),
+    "AT861904300235473202": ("fail", 3),
+    "IT60X0542811101000000123456": ("fail", 3),
+}
 _ACCOUNTS = {"000111111116": "fail", "000111111113": "fail", "000222222227": "fail"}
 _SOON = 3
 

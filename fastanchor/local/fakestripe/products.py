@@ -135,7 +135,6 @@ def _recurring(given: Any) -> Obj:
         "interval": given["interval"],
         "interval_count": given.get("interval_count", 1),
         "meter": given.get("meter"),
-        "trial_period_days": None,
         "usage_type": given.get("usage_type", "licensed"),
     }
 

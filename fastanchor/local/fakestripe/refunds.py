@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastanchor.local.fakestripe import balance
+from fastanchor.local.fakestripe import balance, disputes
 from fastanchor.local.fakestripe.calls import Call, amount_words, merged, update
 from fastanchor.local.fakestripe.errors import StripeError, invalid
 from fastanchor.local.fakestripe.lists import page, where
@@ -40,6 +40,8 @@ def create(call: Call) -> Obj:
     _count(charge, amount)
     world.emit("charge.refunded", charge)
     world.emit("refund.created", refund)
+    if charge["refunded"]:
+        disputes.end_inquiries(world, charge)
     if behaviour:
         world.later(_LATER_S, {"pending": "refund_succeeds", "fail": "refund_fails"}[behaviour], refund["id"])
     return refund

@@ -9,7 +9,7 @@ from fastanchor.local.fakestripe.calls import Call, merged, update
 from fastanchor.local.fakestripe.cards import Decline
 from fastanchor.local.fakestripe.errors import StripeError
 from fastanchor.local.fakestripe.lists import page, where
-from fastanchor.local.fakestripe.payment_intents import types
+from fastanchor.local.fakestripe.payment_intents import require_way_back, types
 from fastanchor.local.fakestripe.payment_methods import attach_to, card_of, declined, from_params, named
 from fastanchor.local.fakestripe.world import Obj, World
 
@@ -19,6 +19,8 @@ _OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
 def create(call: Call) -> Obj:
     """Answer ``POST /v1/setup_intents``."""
     params, world = call.params, call.world
+    if params.get("confirm"):
+        require_way_back(call, types(params), "SetupIntent")
     customer = call.text("customer")
     if customer:
         world.alive("customer", customer, "customer")
@@ -65,6 +67,7 @@ def confirm(call: Call) -> Obj:
     """Answer ``POST /v1/setup_intents/{intent}/confirm``."""
     intent = call.object_in_path("setup_intent", "intent")
     _require_open(intent, "confirm")
+    require_way_back(call, intent, "SetupIntent")
     if method := _method(call):
         intent["payment_method"] = method["id"]
     _confirm(call.world, intent, call.params)

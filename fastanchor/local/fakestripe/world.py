@@ -68,7 +68,6 @@ class World:
         """Read ``path`` when it is there, and write it again with ``save``."""
         self._path = path
         self._memory = self._read()
-        self._seconds_to_settle = 60
         # Of the call that is being answered; events name them.
         self.request_id: str | None = None
         self.idempotency_key: str | None = None
