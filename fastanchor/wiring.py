@@ -56,6 +56,7 @@ class Process:
             deadlines=Deadlines(
                 body_s=settings.BODY_S,
                 first_token_s=settings.UPSTREAM_FIRST_TOKEN_S,
+                thinking_s=settings.UPSTREAM_THINKING_S,
                 idle_s=settings.UPSTREAM_IDLE_S,
                 whole_s=settings.UPSTREAM_WHOLE_S,
                 drain_s=settings.UPSTREAM_DRAIN_S,

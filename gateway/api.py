@@ -13,7 +13,7 @@ from ninja.openapi.schema import OpenAPISchema
 from accounts.keyring import Caller
 from catalog.snapshot import CatalogUnavailable, Model, Snapshot
 from gateway import door
-from gateway.described import SECURITY_SCHEMES, hot_paths
+from gateway.described import ERROR_SCHEMAS, SECURITY_SCHEMES, add_refusals, hot_paths
 from gateway.envelope import is_anthropic, suited_response
 from gateway.errors import GatewayError, InvalidRequest, ModelNotFound, ServiceUnavailable
 from gateway.shown import page_of, shown
@@ -27,6 +27,8 @@ class _Described(NinjaAPI):
         """Return the document."""
         document = super().get_openapi_schema(**given)
         document["paths"] = hot_paths() | document["paths"]
+        add_refusals(document["paths"])
+        document["components"]["schemas"] |= ERROR_SCHEMAS
         document["components"]["securitySchemes"] = SECURITY_SCHEMES
         document["security"] = [{name: []} for name in SECURITY_SCHEMES]
         return document

@@ -19,6 +19,7 @@ from gateway.errors import GatewayError, InvalidRequest
 from gateway.events import Began
 from gateway.formats.base import TextFormat
 from gateway.formats.responses_output import response_id
+from gateway.formats.responses_writer import failure
 from gateway.reply import Headers, Reply
 from gateway.runtime import Gateway
 from gateway.stored import archive_away, entry, is_too_large
@@ -76,9 +77,8 @@ async def end(gateway: Gateway, call: Call, body: bytes) -> None:
 async def fail(gateway: Gateway, call: Call, error: GatewayError) -> None:
     """Write that there is no answer, and why."""
     assert call.keeping is not None
-    code = "rate_limit_exceeded" if error.status == 429 else "server_error"
     kept = entry(call, call.keeping, _in_progress(call))
-    await _finish(gateway, kept.turned("failed", {"code": code, "message": error.message}))
+    await _finish(gateway, kept.turned("failed", failure(error)))
 
 
 def leave(gateway: Gateway, call: Call) -> None:

@@ -80,6 +80,11 @@ class Call:
             self.exchange.deadline = min(self.exchange.deadline, self.ends_at)
 
     @property
+    def reasons(self) -> bool:
+        """Tell whether the model may think before it answers, possibly unseen."""
+        return "reasoning" in self.model.capabilities
+
+    @property
     def is_stream(self) -> bool:
         """Tell whether the caller asked for a stream."""
         return self.asked.is_stream

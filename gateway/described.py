@@ -15,6 +15,7 @@ class _Words(NamedTuple):
     summary: str
     required: tuple[str, ...]
     can_stream: bool = False
+    answers: tuple[str, ...] = ("application/json",)
 
 
 COUNT_TOKENS = "/v1/messages/count_tokens"
@@ -31,30 +32,40 @@ _WORDS = {
     ),
     COUNT_TOKENS: _Words("countTokens", "Count a message's input tokens", ("model", "messages")),
     "/v1/responses": _Words(
-        "createResponse", "Continue a conversation and keep the response", ("model", "input"), can_stream=True
+        "createResponse", "Continue a conversation and keep the response", ("model",), can_stream=True
     ),
     "/v1/embeddings": _Words("createEmbedding", "Turn texts into vectors", ("model", "input")),
     "/v1/moderations": _Words("createModeration", "Classify what may be harmful", ("input",)),
     "/v1/images/generations": _Words("createImage", "Make pictures", ("model", "prompt")),
-    "/v1/audio/speech": _Words("createSpeech", "Read a text aloud", ("model", "input", "voice")),
-    "/v1/audio/transcriptions": _Words("createTranscription", "Write down a recording", ("model", "file")),
+    "/v1/audio/speech": _Words(
+        "createSpeech", "Read a text aloud", ("model", "input", "voice"), answers=("audio/*",)
+    ),
+    "/v1/audio/transcriptions": _Words(
+        "createTranscription",
+        "Write down a recording",
+        ("model", "file"),
+        answers=("application/json", "text/*"),
+    ),
 }
 _ERROR = {
     "type": "object",
-    "required": ["error"],
+    "required": ["message", "type", "param", "code"],
     "properties": {
-        "error": {
-            "type": "object",
-            "required": ["message", "type", "param", "code"],
-            "properties": {
-                "message": {"type": "string"},
-                "type": {"type": "string"},
-                "param": {"type": ["string", "null"]},
-                "code": {"type": ["string", "null"]},
-            },
-        }
+        "message": {"type": "string"},
+        "type": {"type": "string"},
+        "param": {"type": ["string", "null"]},
+        "code": {"type": ["string", "null"]},
     },
 }
+ERROR_SCHEMAS = {
+    "OpenAIError": {"type": "object", "required": ["error"], "properties": {"error": _ERROR}},
+    "AnthropicError": {
+        "type": "object",
+        "required": ["type", "error", "request_id"],
+        "properties": {"type": {"const": "error"}, "error": _ERROR, "request_id": {"type": "string"}},
+    },
+}
+_OPENAI, _ANTHROPIC = ({"$ref": f"#/components/schemas/{name}"} for name in ERROR_SCHEMAS)
 SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
@@ -70,19 +81,32 @@ def hot_paths() -> dict[str, Any]:
     }
 
 
+def request_body(*required: str, content_type: str = "application/json") -> dict[str, Any]:
+    """Return what is said of a body that must hold some fields."""
+    schema = {"type": "object", "required": list(required)}
+    return {"required": True, "content": {content_type: {"schema": schema}}}
+
+
+def add_refusals(paths: dict[str, Any]) -> None:
+    """Say of each operation in what shape it refuses; the calm paths have Anthropic's for its own SDKs."""
+    for path, item in paths.items():
+        if path.startswith("/v1/messages"):
+            schema: dict[str, Any] = _ANTHROPIC
+        else:
+            schema = _OPENAI if path in _WORDS else {"anyOf": [_ANTHROPIC, _OPENAI]}
+        for operation in item.values():
+            operation["responses"]["default"] = {
+                "description": "Refused",
+                "content": {"application/json": {"schema": schema}},
+            }
+
+
 def _operation(words: _Words, content_type: str) -> dict[str, Any]:
-    body = {"type": "object", "required": list(words.required)}
-    answers: dict[str, Any] = (
-        {"audio/*": {}} if words.operation_id == "createSpeech" else {"application/json": {}}
-    )
-    if words.can_stream:
-        answers["text/event-stream"] = {}
+    streamed = ("text/event-stream",) if words.can_stream else ()
+    answers: dict[str, Any] = {kind: {} for kind in (*words.answers, *streamed)}
     return {
         "operationId": words.operation_id,
         "summary": words.summary,
-        "requestBody": {"required": True, "content": {content_type: {"schema": body}}},
-        "responses": {
-            "200": {"description": "OK", "content": answers},
-            "default": {"description": "Refused", "content": {"application/json": {"schema": _ERROR}}},
-        },
+        "requestBody": request_body(*words.required, content_type=content_type),
+        "responses": {"200": {"description": "OK", "content": answers}},
     }

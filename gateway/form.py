@@ -227,4 +227,6 @@ class Form(msgspec.Struct):
     vendor: dict[str, Any] = {}
     # What a format can say and no field here, by the format's own names; it only tunes.
     unsaid: list[str] = []
+    # What only the format's own provider can do, and without which the answer would be another: see ``CannotExpress``.
+    beyond: tuple[str, str] | None = None
     is_stream: bool = False

@@ -15,6 +15,7 @@ from accounts.archive import Kept
 from accounts.keyring import Caller
 from gateway import door, stored, stored_items
 from gateway.call import Request
+from gateway.described import request_body
 from gateway.endpoints import ENDPOINTS
 from gateway.errors import InvalidRequest, NotFound
 from gateway.formats.responses import ResponsesAsked
@@ -65,6 +66,7 @@ def _shown(body: bytes | msgspec.Raw) -> HttpResponse:
     response=InputTokens,
     operation_id="countInputTokens",
     summary="Estimate a request's input tokens",
+    openapi_extra={"requestBody": request_body("model", "input")},
 )
 async def count_input_tokens(request: HttpRequest) -> InputTokens:
     """Return an estimate of the input tokens, earlier turns included; it costs nothing, and counts as a request."""

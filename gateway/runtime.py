@@ -26,6 +26,8 @@ class Deadlines:
     body_s: float = 15.0
     # An upstream's first content of a stream, and the silence between contents.
     first_token_s: float = 120.0
+    # The first content of a model that may think unseen before it.
+    thinking_s: float = 600.0
     idle_s: float = 60.0
     # A whole answer, and a whole stream.
     whole_s: float = 600.0
@@ -36,6 +38,14 @@ class Deadlines:
     slow_reader_s: float = 30.0
     # The silence after which a keep-alive comment is sent.
     keep_alive_s: float = 10.0
+
+    def until_content(self, *, reasons: bool) -> float:
+        """Return how long a stream's first content is waited for: a model may think unseen before it."""
+        return self.thinking_s if reasons else self.first_token_s
+
+    def between_contents(self, *, reasons: bool) -> float:
+        """Return how long a stream may be silent once it has begun: a model may think again before it goes on."""
+        return max(self.idle_s, self.first_token_s) if reasons else self.idle_s
 
 
 @dataclass(slots=True)

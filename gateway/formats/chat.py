@@ -69,11 +69,16 @@ class Chat(OpenAiManners):
     def render(self, result: Result, usage: Usage, attempt: Attempt) -> bytes:
         """See ``Format.render``."""
         assert isinstance(attempt.asked, ChatAsked)
-        return render(result, usage, attempt, hides_thoughts=attempt.asked.body.hides_thoughts)
+        body = attempt.asked.body
+        return render(result, usage, attempt, hides_thoughts=body.hides_thoughts, is_legacy=body.is_legacy)
 
     def writer(self, attempt: Attempt) -> ChatWriter:
         """See ``Format.writer``."""
         assert isinstance(attempt.asked, ChatAsked)
+        body = attempt.asked.body
         return ChatWriter(
-            attempt, wants_usage=attempt.asked.wants_usage, hides_thoughts=attempt.asked.body.hides_thoughts
+            attempt,
+            wants_usage=attempt.asked.wants_usage,
+            hides_thoughts=body.hides_thoughts,
+            is_legacy=body.is_legacy,
         )

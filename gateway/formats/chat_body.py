@@ -131,6 +131,11 @@ class ChatRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
         return _thoughts(self) != _NOTHING
 
     @property
+    def is_legacy(self) -> bool:
+        """Tell whether the caller knows functions alone, as there were before tools."""
+        return self.functions is not UNSET and self.tools is UNSET
+
+    @property
     def hides_thoughts(self) -> bool:
         """Tell whether the caller wants the answer without the thoughts before it."""
         options = self.reasoning

@@ -1,7 +1,8 @@
 """A chat completion's body in the internal form.
 
 The shapes were checked when the body was parsed; here they are read again with all that other protocols can use:
-``reasoning_content`` (DeepSeek), ``cache_control`` (Anthropic's, as OpenRouter and Qwen spell it), and
+``reasoning_content`` (DeepSeek), ``cache_control`` (Anthropic's, as OpenRouter and Qwen spell it; OpenAI's own word is
+``prompt_cache_breakpoint``), and
 ``extra_content.google.thought_signature`` (Gemini's compatible endpoint).
 """
 
@@ -31,6 +32,7 @@ class _Part(msgspec.Struct):
     input_audio: dict[str, str] = {}
     file: dict[str, Any] = {}
     cache_control: dict[str, Any] | None = None
+    prompt_cache_breakpoint: dict[str, Any] | None = None
 
 
 class _GoogleContent(msgspec.Struct):
@@ -106,7 +108,8 @@ def form_of(body: ChatRequest) -> f.Form:
         messages=_messages(read(_MESSAGES, body.messages, "messages")),
         tools=_tools(body),
         tool_choice=_choice(body),
-        parallel_tool_calls=body.parallel_tool_calls,
+        # An answer in the words of old has room for one call.
+        parallel_tool_calls=False if body.is_legacy else body.parallel_tool_calls,
         response_format=_response_format(body.response_format),
         reasoning=reasoning_of(body),
         max_output=body.explicit_max,
@@ -130,6 +133,7 @@ def form_of(body: ChatRequest) -> f.Form:
         prompt_cache_retention=body.prompt_cache_retention or "",
         metadata=dict(body.metadata or {}),
         vendor=_vendor(body),
+        unsaid=[name for name in ("prediction", "prompt_cache_options") if getattr(body, name) is not UNSET],
         is_stream=bool(body.stream),
     )
 
@@ -200,7 +204,7 @@ def _call(call: _Call, call_id: str) -> f.ToolCall:
 
 
 def _part(part: _Part, place: str) -> f.Part:
-    cache = _cache(part.cache_control)
+    cache = _cache(part.cache_control) or _marked(part.prompt_cache_breakpoint)
     match part.type:
         case "text":
             return f.Text(part.text, cache)
@@ -257,6 +261,12 @@ def _cache(control: dict[str, Any] | None) -> f.CacheTtl:
     if not control:
         return ""
     return "1h" if control.get("ttl") == "1h" else "5m"
+
+
+def _marked(mark: dict[str, Any] | None) -> f.CacheTtl:
+    if not mark:
+        return ""
+    return "1h" if mark.get("ttl") == "12h" else "5m"
 
 
 def _tools(body: ChatRequest) -> list[f.Tool]:

@@ -56,11 +56,16 @@ def completion_id(attempt: Attempt) -> str:
     return f"chatcmpl-{attempt.request_id.removeprefix('req_')}"
 
 
-def render(result: Result, usage: Usage, attempt: Attempt, *, hides_thoughts: bool = False) -> bytes:
-    """Write a whole chat completion."""
+def render(
+    result: Result, usage: Usage, attempt: Attempt, *, hides_thoughts: bool = False, is_legacy: bool = False
+) -> bytes:
+    """Write a whole chat completion; ``is_legacy`` for clients that know functions but no tools."""
     choices = [
         _choice(index, choice, hides_thoughts=hides_thoughts) for index, choice in enumerate(result.choices)
     ]
+    if is_legacy:
+        for choice in choices:
+            _turn_into_function_call(choice)
     return _ENCODER.encode(
         {
             "id": completion_id(attempt),
@@ -95,6 +100,14 @@ def _choice(index: int, choice: Choice, *, hides_thoughts: bool) -> dict[str, An
     return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": choice.reason}
 
 
+def _turn_into_function_call(choice: dict[str, Any]) -> None:
+    calls = choice["message"].pop("tool_calls", None)
+    if calls:
+        choice["message"]["function_call"] = calls[0]["function"]
+    if choice["finish_reason"] == "tool_calls":
+        choice["finish_reason"] = "function_call"
+
+
 def _call(part: ToolCall) -> dict[str, Any]:
     if part.is_custom:
         return {"id": part.id, "type": "custom", "custom": {"name": part.name, "input": part.arguments}}
@@ -123,7 +136,9 @@ def _annotation(cited: Cited) -> dict[str, Any]:
 class ChatWriter:
     """Writes chat completion chunks."""
 
-    def __init__(self, attempt: Attempt, *, wants_usage: bool, hides_thoughts: bool = False) -> None:
+    def __init__(
+        self, attempt: Attempt, *, wants_usage: bool, hides_thoughts: bool = False, is_legacy: bool = False
+    ) -> None:
         self._wants_usage = wants_usage
         self._choices = attempt.asked.choices
         self._begun: set[int] = set()
@@ -149,6 +164,12 @@ class ChatWriter:
         }
         if hides_thoughts:
             del self._ways[ThinkingDelta]
+        if is_legacy:
+            self._ways |= {
+                ToolBegan: self._function,
+                ToolDelta: self._function_arguments,
+                Finished: self._function_finished,
+            }
         self._usage_field = b',"usage":null' if wants_usage else b""
 
     def write(self, events: Sequence[Event]) -> bytes:
@@ -171,6 +192,21 @@ class ChatWriter:
     def _arguments(self, event: ToolDelta) -> bytes:
         return self._delta(event.choice, {"tool_calls": [self._more(event)]}) if event.arguments else b""
 
+    def _function(self, event: ToolBegan) -> bytes:
+        number = self._number(event)
+        called = {"function_call": {"name": event.name, "arguments": ""}}
+        return b"" if number else self._delta(event.choice, called)
+
+    def _function_arguments(self, event: ToolDelta) -> bytes:
+        if not event.arguments or self._numbers.get((event.choice, event.key)):
+            return b""
+        return self._delta(event.choice, {"function_call": {"arguments": event.arguments}})
+
+    def _function_finished(self, event: Finished) -> bytes:
+        self._ended.add(event.choice)
+        reason = "function_call" if event.reason == "tool_calls" else event.reason
+        return self._delta(event.choice, {}, reason=reason)
+
     def _cited(self, event: Cited) -> bytes:
         return self._delta(event.choice, {"annotations": [_annotation(event)]})
 
@@ -178,9 +214,13 @@ class ChatWriter:
         self._ended.add(event.choice)
         return self._delta(event.choice, {}, reason=event.reason)
 
-    def _began(self, event: ToolBegan) -> dict[str, Any]:
+    def _number(self, event: ToolBegan) -> int:
         number = sum(choice == event.choice for choice, _ in self._numbers)
         self._numbers[event.choice, event.key] = number
+        return number
+
+    def _began(self, event: ToolBegan) -> dict[str, Any]:
+        number = self._number(event)
         if event.is_custom:
             self._custom.add((event.choice, event.key))
             body: dict[str, Any] = {"type": "custom", "custom": {"name": event.name, "input": ""}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -36,6 +37,7 @@ _TOKENS = msgspec.json.Decoder(Annotated[list[_Token], Meta(min_length=1)])
 _TOKEN_LISTS = msgspec.json.Decoder(
     Annotated[list[Annotated[list[_Token], Meta(min_length=1)]], Meta(min_length=1, max_length=_MOST_INPUTS)]
 )
+_START = re.compile(rb"\[\s*(.)")
 
 
 class Embeddings(OpenAiManners):
@@ -53,10 +55,10 @@ class Embeddings(OpenAiManners):
 
 
 def _check_input(raw: Raw) -> None:
-    start = bytes(raw)[:64].replace(b" ", b"").replace(b"\n", b"")
-    if start.startswith(b"[["):
+    start = _START.match(raw)
+    if start is not None and start[1] == b"[":
         read(_TOKEN_LISTS, raw, "input")
-    elif start[:1] == b"[" and start[1:2].isdigit():
+    elif start is not None and start[1].isdigit():
         read(_TOKENS, raw, "input")
     else:
         read(_TEXTS, raw, "input")

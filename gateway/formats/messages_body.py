@@ -83,6 +83,8 @@ class Block(msgspec.Struct):
     content: Raw | UnsetType = UNSET
     is_error: bool | None = None
     title: str | None = None
+    context: str | None = None
+    citations: Raw | UnsetType = UNSET
     cache_control: CacheControl | None = None
 
 
@@ -94,10 +96,11 @@ class CacheControl(msgspec.Struct):
 
 
 class Turn(msgspec.Struct):
-    """One message."""
+    """One message; one that only sets the effort from here on has no content."""
 
     role: Literal["user", "assistant", "system"]
-    content: str | list[Block]
+    content: str | list[Block] | UnsetType = UNSET
+    output_config: Raw | UnsetType = UNSET
 
 
 class Tool(msgspec.Struct):
@@ -142,7 +145,7 @@ class Thinking(msgspec.Struct):
 
     type: Literal["enabled", "adaptive", "disabled", "between_tools"]
     budget_tokens: Annotated[int, Meta(ge=1_024, le=10_000_000)] | None = None
-    display: Literal["summarized", "omitted"] | None = None
+    display: Literal["summarized", "omitted", "updates"] | None = None
 
 
 class OutputFormat(msgspec.Struct):
@@ -157,6 +160,7 @@ class OutputConfig(msgspec.Struct):
 
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
     format: OutputFormat | None = None
+    task_budget: dict[str, Any] | None = None
 
 
 class ToolChoice(msgspec.Struct):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, InvalidRequest
 
 # What they call each status; a status of ours that they do not know is shown as the nearest of theirs.
 _KINDS: dict[int, tuple[int, str]] = {
@@ -26,10 +26,20 @@ _KINDS: dict[int, tuple[int, str]] = {
 }
 
 
+class NoThreads(InvalidRequest):
+    """Conversations are not kept here; by these details the SDKs' tool runners know to send all of one each time."""
+
+    details: ClassVar[dict[str, Any]] = {
+        "error_code": "thread_unsupported_request",
+        "unsupported": ["thread"],
+    }
+
+
 def error_object(error: GatewayError) -> dict[str, Any]:
     """Return what stands inside the envelope: Anthropic's fields, and our code and parameter beside them."""
     _, kind = _KINDS.get(error.status, (error.status, "api_error"))
-    return {"type": kind, "message": error.message, "code": error.code, "param": error.param}
+    shown = {"type": kind, "message": error.message, "code": error.code, "param": error.param}
+    return shown | {"details": error.details} if isinstance(error, NoThreads) else shown
 
 
 def refusal(error: GatewayError, request_id: str) -> tuple[int, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,18 +12,19 @@ from gateway import form as f
 from gateway.errors import InvalidRequest
 from gateway.formats import messages_body as b
 from gateway.formats.messages_seals import ORIGIN, unwrap
+from gateway.formats.strict_schemas import is_strict
 
+_Shown = f.Text | f.Image | f.File
 _RAW_TURNS = msgspec.json.Decoder(list[dict[str, Raw]])
 _RAW_BLOCKS = msgspec.json.Decoder(list[Raw])
 
 
 def form_of(body: b.MessagesRequest) -> f.Form:
-    """Return the internal form of a body; raises ``InvalidRequest`` for what only Anthropic's own models know."""
-    if body.mcp_servers is not UNSET and b"{" in bytes(body.mcp_servers):
-        raise InvalidRequest("This model cannot reach MCP servers by itself.", param="mcp_servers")
+    """Return the internal form of a body; raises ``InvalidRequest``."""
     choice = b.TOOL_CHOICE.decode(body.tool_choice) if body.tool_choice is not UNSET else None
+    turns = b.TURNS.decode(body.messages)
     return f.Form(
-        messages=_system(body.system) + _messages(body.messages),
+        messages=_system(body.system) + _messages(turns, body.messages),
         tools=_tools(body.tools),
         tool_choice=_choice(choice),
         parallel_tool_calls=False if choice and choice.disable_parallel_tool_use else None,
@@ -35,7 +37,38 @@ def form_of(body: b.MessagesRequest) -> f.Form:
         stop=body.stop_sequences or [],
         user=_user(body.metadata),
         cache=_cache(b.CACHE_CONTROL.decode(body.cache_control) if body.cache_control is not UNSET else None),
+        unsaid=_unsaid(body, turns),
+        beyond=_beyond(body),
         is_stream=bool(body.stream),
+    )
+
+
+def _beyond(body: b.MessagesRequest) -> tuple[str, str] | None:
+    """Return what only Anthropic's own models can do."""
+    if body.mcp_servers is not UNSET and b"{" in bytes(body.mcp_servers):
+        return "mcp_servers", "This model cannot reach MCP servers by itself."
+    if body.compaction is not UNSET:
+        return "compaction", "This model cannot compact a conversation."
+    return None
+
+
+def _unsaid(body: b.MessagesRequest, turns: list[b.Turn]) -> list[str]:
+    said = {
+        "context_management": body.context_management is not UNSET,
+        "diagnostics": body.diagnostics is not UNSET,
+        "output_config.task_budget": bool(_output_config(body).task_budget),
+        "messages.output_config": any(turn.output_config is not UNSET for turn in turns),
+        "messages.citations": any(_wants_citations(turn) for turn in turns),
+    }
+    return [name for name, is_said in said.items() if is_said]
+
+
+def _wants_citations(turn: b.Turn) -> bool:
+    blocks = turn.content if isinstance(turn.content, list) else []
+    return any(
+        block.type in {"document", "search_result"} and b"true" in bytes(block.citations)
+        for block in blocks
+        if isinstance(block.citations, Raw)
     )
 
 
@@ -51,11 +84,11 @@ def _system(raw: Raw | UnsetType) -> list[f.Message]:
     return [f.Message("system", parts)] if parts else []
 
 
-def _messages(raw: Raw) -> list[f.Message]:
+def _messages(turns: list[b.Turn], raw: Raw) -> list[f.Message]:
     messages: list[f.Message] = []
-    for turn, raw_turn in zip(b.TURNS.decode(raw), _RAW_TURNS.decode(raw), strict=True):
-        if isinstance(turn.content, str):
-            messages.append(f.Message(turn.role, [f.Text(turn.content)]))
+    for turn, raw_turn in zip(turns, _RAW_TURNS.decode(raw), strict=True):
+        if not isinstance(turn.content, list):
+            messages += [f.Message(turn.role, [f.Text(turn.content)])] if turn.content is not UNSET else []
             continue
         parts: list[f.Part] = []
         for block, raw_block in zip(turn.content, _RAW_BLOCKS.decode(raw_turn["content"]), strict=True):
@@ -72,7 +105,7 @@ def _add(parts: list[f.Part], block: b.Block, raw: Raw) -> None:
     elif block.type == "thinking":
         _add_thinking(parts, block)
     else:
-        parts.append(_part(block, raw))
+        parts += _parts(block, raw)
 
 
 def _add_thinking(parts: list[f.Part], block: b.Block) -> None:
@@ -100,43 +133,60 @@ def _seal_calls(parts: list[f.Part]) -> None:
             parts.remove(part)
 
 
-def _part(block: b.Block, raw: Raw) -> f.Part:
+def _parts(block: b.Block, raw: Raw) -> Sequence[f.Part]:
     match block.type:
         case "tool_use":
             arguments = msgspec.json.encode(block.input).decode()
-            return f.ToolCall(str(block.id), str(block.name), arguments, cache=_cache(block.cache_control))
+            cache = _cache(block.cache_control)
+            return [f.ToolCall(str(block.id), str(block.name), arguments, cache=cache)]
         case "tool_result":
-            return _result(block)
+            return [_result(block)]
         case _:
-            return _shown(block) or f.Foreign(ORIGIN, block.type, raw)
+            return _shown(block) or [f.Foreign(ORIGIN, block.type, raw)]
 
 
-def _shown(block: b.Block) -> f.Text | f.Image | f.File | None:
+def _shown(block: b.Block) -> list[_Shown]:
     """Return what may stand in a result as well as in a turn."""
     cache = _cache(block.cache_control)
     match block.type:
         case "text":
-            return f.Text(str(block.text), cache)
+            return [f.Text(str(block.text), cache)]
         case "image":
-            assert isinstance(block.source, b.Source)
-            return f.Image(block.source.url, block.source.data, block.source.media_type, cache=cache)
+            return [_image(block)]
         case "document":
-            return _document(block, cache)
+            context: list[_Shown] = [f.Text(block.context)] if block.context else []
+            return context + _document(block, cache)
         case "search_result":
-            return f.File(text=_texts(block.content), name=block.title or "", cache=cache)
+            text = f"Source: {block.source}\n\n{_texts(block.content)}"
+            return [f.File(text=text, name=block.title or "", cache=cache)]
+        case "compaction" if summary := _texts(block.content):
+            # All that is left of the turns before it.
+            return [f.Text(f"Summary of the conversation so far:\n\n{summary}", cache)]
         case _:
-            return None
+            return []
 
 
-def _document(block: b.Block, cache: f.CacheTtl) -> f.File:
+def _image(block: b.Block) -> f.Image:
+    source = block.source
+    assert isinstance(source, b.Source)
+    return f.Image(source.url, source.data, source.media_type, cache=_cache(block.cache_control))
+
+
+def _document(block: b.Block, cache: f.CacheTtl) -> list[_Shown]:
     source, name = block.source, block.title or ""
     assert isinstance(source, b.Source)
     if source.type == "text":
-        return f.File(text=source.data, media_type="text/plain", name=name, cache=cache)
+        return [f.File(text=source.data, media_type="text/plain", name=name, cache=cache)]
     if source.type == "content":
-        return f.File(text=_texts(source.content), media_type="text/plain", name=name, cache=cache)
+        text = f.File(text=_texts(source.content), media_type="text/plain", name=name, cache=cache)
+        return [text, *_pictures(source.content)]
     media_type = source.media_type or "application/pdf"
-    return f.File(source.url, source.data, media_type, name=name, cache=cache)
+    return [f.File(source.url, source.data, media_type, name=name, cache=cache)]
+
+
+def _pictures(raw: Raw) -> list[f.Image]:
+    content = b.CONTENT.decode(raw)
+    return [_image(each) for each in content if each.type == "image"] if isinstance(content, list) else []
 
 
 def _texts(raw: Raw | UnsetType) -> str:
@@ -155,7 +205,7 @@ def _result(block: b.Block) -> f.ToolResult:
         if isinstance(content, str):
             parts = [f.Text(content)]
         else:
-            parts = [part for each in content if (part := _shown(each)) is not None]
+            parts = [part for each in content for part in _shown(each)]
     return f.ToolResult(
         str(block.tool_use_id), parts, is_error=bool(block.is_error), cache=_cache(block.cache_control)
     )
@@ -177,7 +227,8 @@ def _tools(raw: Raw | UnsetType) -> list[f.Tool]:
 def _tool(tool: b.Tool, raw: Raw) -> f.Tool:
     if tool.is_function:
         cache = _cache(tool.cache_control)
-        return f.FunctionTool(tool.name, tool.description or "", tool.input_schema, tool.strict, cache)
+        strict = is_strict(tool.input_schema) if tool.strict else tool.strict
+        return f.FunctionTool(tool.name, tool.description or "", tool.input_schema, strict, cache)
     if tool.is_search:
         location = {
             name: value for name, value in (tool.user_location or {}).items() if value and name != "type"
@@ -199,21 +250,23 @@ def _choice(choice: b.ToolChoice | None) -> f.ToolChoice:
     return f.ToolChoice(modes[choice.type])
 
 
+def _output_config(body: b.MessagesRequest) -> b.OutputConfig:
+    return b.OUTPUT_CONFIG.decode(body.output_config) if body.output_config is not UNSET else b.OutputConfig()
+
+
 def _response_format(body: b.MessagesRequest) -> f.ResponseFormat:
-    config = b.OUTPUT_CONFIG.decode(body.output_config) if body.output_config is not UNSET else None
-    wanted = config.format if config else None
+    wanted = _output_config(body).format
     if wanted is None and body.output_format is not UNSET:
         wanted = b.OUTPUT_FORMAT.decode(body.output_format)
     return (
-        f.ResponseFormat("json_schema", "answer", wanted.schema, strict=True)
+        f.ResponseFormat("json_schema", "answer", wanted.schema, strict=is_strict(wanted.schema))
         if wanted
         else f.ResponseFormat()
     )
 
 
 def _reasoning(body: b.MessagesRequest) -> f.Reasoning:
-    config = b.OUTPUT_CONFIG.decode(body.output_config) if body.output_config is not UNSET else None
-    asked = f.Reasoning(effort=config.effort if config else None, wants_seal=True)
+    asked = f.Reasoning(effort=_output_config(body).effort, wants_seal=True)
     if body.thinking is not UNSET:
         thinking = b.THINKING.decode(body.thinking)
         asked.is_enabled = thinking.type != "disabled"

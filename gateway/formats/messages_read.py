@@ -31,7 +31,9 @@ from gateway.formats.messages_body import (
     MessagesRequest,
     Source,
     Tool,
+    Turn,
 )
+from gateway.formats.messages_errors import NoThreads
 from gateway.formats.messages_seals import is_wrapped
 from gateway.formats.reading import read
 
@@ -55,7 +57,6 @@ _REFUSED = (
     "container",
     "fallback_credit_token",
     "fallbacks",
-    "thread",
     "user_profile_id",
     "workspace_id",
 )
@@ -88,7 +89,7 @@ class Read(msgspec.Struct):
     request: MessagesRequest
     prompt: Prompt
     units: Usage
-    # Some thoughts are not Anthropic's, so it must not see them.
+    # Some thoughts or citations are not Anthropic's, so it must not see them.
     has_strange_thoughts: bool = False
     # Some search or fetch has no limit of its own.
     has_endless_tool: bool = False
@@ -113,7 +114,8 @@ def parse_messages(body: bytes, *, needs_maximum: bool = True) -> Read:
     _check_thinking(request)
     weight = _Weight()
     for place, turn in enumerate(turns):
-        weight.take(turn.content, f"messages[{place}].content")
+        _refuse_without_content(turn, f"messages[{place}]")
+        weight.take(turn.content or "", f"messages[{place}].content")
     searches = [tool.max_uses for tool in tools if tool.is_search]
     return Read(
         request,
@@ -141,6 +143,8 @@ def _refuse_unsupported(request: MessagesRequest) -> None:
     for name in _REFUSED:
         if getattr(request, name) is not UNSET:
             raise InvalidRequest(f"'{name}' is not offered here.", param=name)
+    if request.thread is not UNSET:
+        raise NoThreads("'thread' is not offered here: send the whole conversation.", param="thread")
     if request.speed not in {None, "standard"}:
         raise InvalidRequest("Only the 'standard' speed is offered.", param="speed")
     if request.inference_geo not in {None, "global"}:
@@ -179,10 +183,24 @@ def _refuse_kept_file(kind: object, place: str) -> None:
         )
 
 
+def _refuse_without_content(turn: Turn, place: str) -> None:
+    sets_effort = turn.role == "system" and turn.output_config is not UNSET
+    if turn.content is UNSET and not sets_effort:
+        raise InvalidRequest(f"Missing required parameter: '{place}.content'.", param=f"{place}.content")
+
+
 def _refuse_incomplete(block: Block, place: str) -> None:
     for name in _NEEDED.get(block.type, ()):
         if getattr(block, name) is UNSET:
             raise InvalidRequest(f"Missing required parameter: '{place}.{name}'.", param=f"{place}.{name}")
+
+
+def cites_others(citations: Raw) -> bool:
+    """Tell whether a text cites what another provider found, of which Anthropic has no index."""
+    cited = msgspec.json.decode(citations)
+    return isinstance(cited, list) and any(
+        isinstance(each, dict) and each.get("encrypted_index") == "" for each in cited
+    )
 
 
 class _Weight:
@@ -209,6 +227,8 @@ class _Weight:
             self._take_hidden(msgspec.json.decode(block.content), place)
         elif block.type == "thinking":
             self.has_strange_thoughts |= not block.signature or is_wrapped(str(block.signature))
+        elif block.type == "text":
+            self.has_strange_thoughts |= isinstance(block.citations, Raw) and cites_others(block.citations)
         elif block.type == "redacted_thinking":
             self.has_strange_thoughts |= is_wrapped(str(block.data))
         elif block.type == "container_upload":

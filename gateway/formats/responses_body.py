@@ -55,7 +55,8 @@ class ResponsesRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults
     """A body as the caller sent it; the gateway changes a copy of it for the upstream."""
 
     model: Annotated[str, Meta(min_length=1, max_length=200)]
-    input: Raw
+    # May be left out where an earlier response is gone on from.
+    input: Raw = Raw(b"null")
     background: bool | None = None
     context_management: list[dict[str, Any]] | None = None
     include: Annotated[list[Includable], Meta(max_length=16)] | None = None
@@ -129,6 +130,8 @@ def read_body(body: bytes) -> ResponsesRequest:
     for name in ("tools", "tool_choice"):
         if getattr(request, name) is not UNSET and bytes(getattr(request, name)) == _NULL:
             setattr(request, name, UNSET)
+    if bytes(request.input) == _NULL:
+        request.input = _no_input(request)
     text = request.text
     if text is not None and text.format is not UNSET:
         if bytes(text.format) == _NULL:
@@ -137,6 +140,12 @@ def read_body(body: bytes) -> ResponsesRequest:
             read(_FORMAT, text.format, "text.format")
     _refuse_unsupported(request)
     return request
+
+
+def _no_input(request: ResponsesRequest) -> Raw:
+    if not request.previous_response_id:
+        raise InvalidRequest("'input' or 'previous_response_id' must be given.", param="input")
+    return Raw(b"[]")
 
 
 def _refuse_unsupported(request: ResponsesRequest) -> None:

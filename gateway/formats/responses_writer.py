@@ -43,6 +43,11 @@ def event(kind: str, fields: dict[str, Any]) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (kind.encode(), _ENCODER.encode({"type": kind} | fields))
 
 
+def failure(error: GatewayError) -> dict[str, str]:
+    """Return what a response that has failed tells of its error."""
+    return {"code": _FAILURES.get(error.code, "server_error"), "message": error.message}
+
+
 def failed(error: GatewayError, response: dict[str, Any], sequence_number: int) -> bytes:
     """Write the end of a stream that broke.
 
@@ -50,8 +55,7 @@ def failed(error: GatewayError, response: dict[str, Any], sequence_number: int) 
     """
     detail = error.detail()
     flat = {"code": detail["code"], "message": detail["message"], "param": detail["param"]}
-    code = _FAILURES.get(error.code, "server_error")
-    response = response | {"status": "failed", "error": {"code": code, "message": error.message}}
+    response = response | {"status": "failed", "error": failure(error)}
     return event("error", {"sequence_number": sequence_number, **flat, "error": detail}) + event(
         "response.failed", {"sequence_number": sequence_number + 1, "response": response}
     )

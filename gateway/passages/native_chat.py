@@ -9,14 +9,15 @@ from typing import Any
 
 import msgspec
 
+from catalog.pricing import Usage
 from gateway.asked import Attempt
 from gateway.formats.chat import Chat, ChatAsked
 from gateway.formats.chat_body import StreamOptions
 from gateway.keepsakes import Keeper, Keepsake, Need, Remembering, keepsake_of
 from gateway.metering import TextMeter
 from gateway.passages.base import Answer
-from gateway.passages.native_chat_repairs import complete, hide_costs
-from gateway.passages.native_chat_request import adapted
+from gateway.passages.native_chat_repairs import add_head, complete, tell_usage
+from gateway.passages.native_chat_request import adapted, must_be_rewritten, speaks_otherwise
 from gateway.passages.native_chat_stream import NativeChatStream
 from gateway.passages.translation import TranslatedStream, Translation
 from gateway.upstreams import openai_wire
@@ -33,7 +34,7 @@ class _Message(msgspec.Struct):
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
-    tool_calls: list[Any] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
     function_call: dict[str, Any] | None = None
 
 
@@ -45,8 +46,9 @@ class _Choice(msgspec.Struct):
 class _Completion(msgspec.Struct):
     choices: list[_Choice]
     id: str | None = None
+    created: float | None = None
     model: str | None = None
-    usage: openai_wire.ReportedUsage | None = None
+    usage: Any = None
     error: Any = None
 
 
@@ -73,12 +75,18 @@ class NativeChat(Remembering, openai_wire.OpenAiErrors):
         request, route, output_bound = attempt.asked.body, attempt.route, attempt.output_bound
         channel = route.channel
         dialect = dialect_of(channel)
-        if dialect.is_strict or attempt.remembered is not None or "streams_only" in attempt.model.traits:
-            return self._adapter.prepare(attempt.form, attempt)
-        if not dialect.is_own:
-            refuse_what_differs(dialect, choices=attempt.asked.choices, has_logprobs=bool(request.logprobs))
         if attempt.asked.prompt.has_search and not dialect.search_field:
             raise CannotExpress("web_search", "This model's provider offers no web search on this path.")
+        is_written_anew = (
+            dialect.is_strict
+            or attempt.remembered is not None
+            or "streams_only" in attempt.model.traits
+            or must_be_rewritten(request, dialect)
+        )
+        if is_written_anew:
+            return self._translation.prepare(attempt)
+        if not dialect.is_own:
+            refuse_what_differs(dialect, choices=attempt.asked.choices, has_logprobs=bool(request.logprobs))
         fields, dropped = adapted(request, dialect, attempt.model)
         fields["model"] = route.upstream_model
         if request.stream:
@@ -95,8 +103,13 @@ class NativeChat(Remembering, openai_wire.OpenAiErrors):
 
     def answer(self, body: bytes, attempt: Attempt) -> Answer:
         """Read a whole answer; see ``Passage.answer``."""
+        assert isinstance(attempt.asked, ChatAsked)
         dialect = dialect_of(attempt.route.channel)
-        if not dialect.has_plain_answers or (body[:1] != b"{" and is_stream(body)):
+        if (
+            not dialect.has_plain_answers
+            or (body[:1] != b"{" and is_stream(body))
+            or speaks_otherwise(attempt.asked.body, dialect)
+        ):
             return self._translation.answer(body, attempt)
         try:
             completion = _COMPLETION.decode(body)
@@ -109,11 +122,14 @@ class NativeChat(Remembering, openai_wire.OpenAiErrors):
             _count_message(meter, choice.message)
         shown = _renamed(body, completion.model, attempt.model.id) if dialect is OPENAI else None
         reason = completion.choices[0].finish_reason
+        usage = openai_wire.usage_of(completion.usage, has_search=attempt.asked.prompt.has_search)
         if shown is None:
-            shown, reason = _written_anew(body, completion, attempt.model.id, is_openai=dialect is OPENAI)
+            shown, reason = _written_anew(
+                body, completion, attempt.model.id, usage, is_openai=dialect is OPENAI
+            )
         return Answer(
             body=shown,
-            usage=openai_wire.usage_of(completion.usage, has_search=attempt.asked.prompt.has_search),
+            usage=usage,
             text_tokens=meter.tokens,
             has_output=meter.has_output,
             finish_reason=reason or "",
@@ -128,7 +144,7 @@ class NativeChat(Remembering, openai_wire.OpenAiErrors):
         """Start to translate a stream; see ``Passage.stream``."""
         assert isinstance(attempt.asked, ChatAsked)
         dialect = dialect_of(attempt.route.channel)
-        if not dialect.has_plain_answers:
+        if not dialect.has_plain_answers or speaks_otherwise(attempt.asked.body, dialect):
             return self._translation.stream(attempt)
         stream = NativeChatStream(
             model_id=attempt.model.id,
@@ -156,7 +172,7 @@ def _renamed(body: bytes, told: str | None, model_id: str) -> bytes | None:
 
 
 def _written_anew(
-    body: bytes, completion: _Completion, model_id: str, *, is_openai: bool
+    body: bytes, completion: _Completion, model_id: str, usage: Usage | None, *, is_openai: bool
 ) -> tuple[bytes, str | None]:
     """Return an answer with all that OpenAI's clients expect, and why it ended."""
     raw: Any = msgspec.json.decode(body)
@@ -165,8 +181,10 @@ def _written_anew(
     if not is_openai:
         # Other servers' tiers are none of OpenAI's words.
         raw.pop("service_tier", None)
-        hide_costs(raw.get("usage"))
-        for choice, shown in zip(completion.choices, raw["choices"], strict=True):
+        tell_usage(raw.get("usage"), usage)
+        add_head(raw)
+        for place, (choice, shown) in enumerate(zip(completion.choices, raw["choices"], strict=True)):
+            shown.setdefault("index", place)
             complete(shown, choice.finish_reason)
     return _ENCODER.encode(raw), raw["choices"][0].get("finish_reason")
 

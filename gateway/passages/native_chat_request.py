@@ -6,16 +6,45 @@ import re
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from catalog.snapshot import Model
 from gateway.formats.chat_body import THOUGHT_FIELDS, ChatRequest
 from gateway.formats.chat_form import reasoning_of
+from gateway.upstreams.compatible import OPENAI
 from gateway.upstreams.openai_chat_dialect import SAMPLING, Dialect
 from gateway.upstreams.openai_chat_messages import MAX_CALL_ID
 from gateway.upstreams.wire_names import bounded
 
 _ENCODER = msgspec.json.Encoder()
+# Unescaped, such a pair cannot stand inside a JSON string.
+_CUSTOM = re.compile(rb'"type"\s*:\s*"custom"')
+_DEVELOPER = re.compile(rb'("role"\s*:\s*)"developer"')
+# What only tunes, and none but OpenAI knows.
+_OPENAI_ONLY = ("prediction", "prompt_cache_options")
 _LONG_ID = re.compile(rb'("(?:id|tool_call_id)"\s*:\s*)"([^"\\]{%d,})"' % (MAX_CALL_ID + 1))
+
+
+def speaks_otherwise(request: ChatRequest, dialect: Dialect) -> bool:
+    """Tell whether the caller waits for words that only OpenAI answers with: then the answer is written anew, too."""
+    if dialect.is_own or dialect is OPENAI:
+        return False
+    return request.is_legacy or request.hides_thoughts or _has_custom(request.tools)
+
+
+def must_be_rewritten(request: ChatRequest, dialect: Dialect) -> bool:
+    """Tell whether a request holds what only OpenAI's servers understand, so that it goes through the form."""
+    if dialect.is_own or dialect is OPENAI:
+        return False
+    if speaks_otherwise(request, dialect) or request.functions is not UNSET:
+        return True
+    is_restricted = request.tool_choice is not UNSET and b'"allowed_tools"' in bytes(request.tool_choice)
+    messages = bytes(request.messages)
+    return is_restricted or b'"prompt_cache_breakpoint"' in messages or _has_custom(request.messages)
+
+
+def _has_custom(raw: msgspec.Raw | msgspec.UnsetType) -> bool:
+    return raw is not UNSET and _CUSTOM.search(bytes(raw)) is not None
 
 
 def adapted(request: ChatRequest, dialect: Dialect, model: Model) -> tuple[dict[str, Any], list[str]]:
@@ -28,6 +57,9 @@ def adapted(request: ChatRequest, dialect: Dialect, model: Model) -> tuple[dict[
     fields: dict[str, Any] = {"metadata": None, "service_tier": None, "store": None, "usage": None}
     for name in dropped:
         fields[name] = None
+    unknown = _unknown(request, dialect)
+    fields |= dict.fromkeys(unknown, UNSET)
+    dropped += unknown
     if request.metadata is not None:
         dropped.append("metadata")
     if request.is_reasoned:
@@ -39,6 +71,12 @@ def adapted(request: ChatRequest, dialect: Dialect, model: Model) -> tuple[dict[
         if messages is not None:
             fields["messages"] = messages
     return fields, dropped
+
+
+def _unknown(request: ChatRequest, dialect: Dialect) -> list[str]:
+    if dialect.is_own or dialect is OPENAI:
+        return []
+    return [name for name in _OPENAI_ONLY if getattr(request, name) is not UNSET]
 
 
 def _thoughts(request: ChatRequest, dialect: Dialect, model: Model) -> tuple[dict[str, Any], list[str]]:
@@ -58,6 +96,8 @@ def _fit(messages: bytes, dialect: Dialect) -> msgspec.Raw | None:
     fit = messages
     if b'"tool_call' in messages:
         fit = _LONG_ID.sub(_bounded, messages)
+    if b'"developer"' in fit and dialect is not OPENAI:
+        fit = _DEVELOPER.sub(rb'\1"system"', fit)
     has_thoughts = b'"reasoning' in fit and dialect.thoughts_field != "reasoning_content"
     if has_thoughts or (b'"extra_content"' in fit and not dialect.has_google_seals):
         return _without_extras(fit, dialect)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ from catalog.pricing import Usage
 from fastanchor.lib.ids import new_id
 from gateway.errors import GatewayError
 from gateway.passages.base import MeteredStream, RememberingStream
-from gateway.passages.native_chat_repairs import hide_costs, tell_parts
+from gateway.passages.native_chat_repairs import add_to_call, tell_parts, tell_usage
 from gateway.upstreams import openai_wire
 from gateway.upstreams.base import NONSENSE, BadAnswer
 from gateway.upstreams.openai_chat_calls import CallNumbers
@@ -22,7 +23,9 @@ _ENCODER = msgspec.json.Encoder()
 class _ToolDelta(msgspec.Struct):
     index: int | None = None
     id: str | None = None
+    type: str | None = None
     function: dict[str, Any] | None = None
+    custom: dict[str, Any] | None = None
 
 
 class _Delta(msgspec.Struct):
@@ -39,18 +42,28 @@ class _StreamChoice(msgspec.Struct):
     index: int = 0
     delta: _Delta | None = None
     finish_reason: str | None = None
+    # Moonshot reports here, and Groq beside the choices.
+    usage: Any = None
+
+
+class _Groq(msgspec.Struct):
+    usage: Any = None
 
 
 class _Chunk(msgspec.Struct):
     id: str | None = None
     model: str | None = None
-    created: int = 0
-    choices: list[_StreamChoice] = []
-    usage: openai_wire.ReportedUsage | None = None
+    created: float | None = None
+    choices: list[_StreamChoice] | None = None
+    usage: Any = None
+    # Some servers of open models write an error flat, as an object of this name.
+    object: str | None = None
     error: msgspec.Raw | None = None
+    x_groq: _Groq | None = None
 
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
+_NOT_YET = object()
 
 
 class NativeChatStream(MeteredStream, RememberingStream):
@@ -66,7 +79,8 @@ class NativeChatStream(MeteredStream, RememberingStream):
         self._model_id = model_id
         self._wants_usage = wants_usage
         self._created = 0
-        self._has_begun = False
+        self._told_model: object = _NOT_YET
+        self._shown_id = ""
         self._open: set[int] = set()
         self._ended: set[int] = set()
         self._last_reason = ""
@@ -90,12 +104,12 @@ class NativeChatStream(MeteredStream, RememberingStream):
             chunk = _CHUNK.decode(event)
         except NONSENSE as exc:
             raise BadAnswer("not a chunk") from exc
-        if chunk.error is not None:
+        if chunk.error is not None or chunk.object == "error":
             raise BadAnswer("an error inside the stream")
         if self.reader is not None and self.keeper is not None:
             self.keeper.take(self.reader.feed(event))
-        if not self._has_begun:
-            self._begin(event, chunk)
+        if chunk.model != self._told_model:
+            self._meet(event, chunk)
         is_plain = self._is_more_text(chunk) or self._note(chunk)
         if not is_plain or (chunk.choices and b'"finish_reason"' not in event):
             event = self._repaired(event)
@@ -114,20 +128,37 @@ class NativeChatStream(MeteredStream, RememberingStream):
         raw: dict[str, Any] = msgspec.json.decode(event)
         if not self._wants_usage:
             raw.pop("usage", None)
-        return _event(raw | {"model": self._model_id})
+        for place, choice in enumerate(raw["choices"]):
+            choice.setdefault("index", place)
+        return _event(raw | self._head())
 
-    def _begin(self, event: bytes, chunk: _Chunk) -> None:
-        self._has_begun = True
+    def _head(self) -> dict[str, Any]:
+        return {
+            "id": self._shown_id,
+            "object": "chat.completion.chunk",
+            "created": self._created,
+            "model": self._model_id,
+        }
+
+    def _meet(self, event: bytes, chunk: _Chunk) -> None:
+        """Note who speaks: in the first chunk, and where a server changes its model's name afterwards."""
+        if self._told_model is not _NOT_YET:
+            self._is_compact = False
+            return
         self.upstream_id = chunk.id or ""
-        self._created = chunk.created
+        self._shown_id = self.upstream_id or new_id("chatcmpl")
+        self._created = int(chunk.created or time.time())
+        self._told_model = chunk.model
         # An unescaped "model": cannot stand inside a JSON string, so the first one is the chunk's own field.
         self._model_field = b'"model":' + _ENCODER.encode(chunk.model)
-        # Servers that write blanks or no model get every chunk written anew.
-        self._is_compact = self._model_field in event
+        # The chunks of servers that write blanks, or leave out what SDKs look for, are written anew.
+        fields = (self._model_field, b'"object":', b'"index":')
+        is_complete = bool(chunk.id) and isinstance(chunk.created, int)
+        self._is_compact = is_complete and all(field in event for field in fields)
 
     def _is_more_text(self, chunk: _Chunk) -> bool:
         """Count a chunk that only goes on with the text of its one choice, as nearly all do; tell whether it was one."""
-        if len(chunk.choices) != 1:
+        if chunk.choices is None or len(chunk.choices) != 1:
             return False
         choice = chunk.choices[0]
         delta = choice.delta
@@ -143,7 +174,11 @@ class NativeChatStream(MeteredStream, RememberingStream):
         """Count what a chunk says and follow its choices; tell whether it can pass as it is."""
         self._numbered.clear()
         is_plain = True
-        for choice in chunk.choices:
+        if chunk.x_groq is not None and chunk.x_groq.usage is not None:
+            self._take_usage(chunk.x_groq.usage)
+        for choice in chunk.choices or ():
+            if choice.usage is not None:
+                self._take_usage(choice.usage)
             delta = choice.delta
             if delta is not None:
                 text = delta.content or delta.reasoning_content or delta.reasoning or delta.refusal
@@ -164,7 +199,7 @@ class NativeChatStream(MeteredStream, RememberingStream):
             numbers = self._numbers[choice] = CallNumbers()
         is_plain = True
         for call in calls:
-            function = call.function or {}
+            function = call.function or call.custom or {}
             number = numbers.of(call.index, call.id or "", str(function.get("name") or ""))
             is_plain = is_plain and number == call.index
             made = ""
@@ -172,10 +207,12 @@ class NativeChatStream(MeteredStream, RememberingStream):
                 self._named.add((choice, number))
                 # Without an id a result could not name its call.
                 made = call.id or new_id("call")
-                is_plain = is_plain and made == call.id
+                is_plain = is_plain and made == call.id and bool(call.type)
             # Where the event is written anew, the calls stand in the same order.
             self._numbered.append((number, made))
-            self._meter.count(str(function.get("arguments") or ""))
+            more = function.get("arguments") or function.get("input") or ""
+            is_plain = is_plain and isinstance(more, str)
+            self._meter.count(str(more))
         return is_plain
 
     def _follow(self, choice: _StreamChoice) -> bool:
@@ -207,8 +244,7 @@ class NativeChatStream(MeteredStream, RememberingStream):
                 tell_parts(delta)
             for call in delta.get("tool_calls") or ():
                 call["index"], made = next(numbered)
-                if made:
-                    call["id"] = made
+                add_to_call(call, made)
             choice["delta"] = delta
             choice["finish_reason"] = choice.get("finish_reason") or None
             if choice["finish_reason"]:
@@ -218,12 +254,15 @@ class NativeChatStream(MeteredStream, RememberingStream):
     def _without_usage(self, event: bytes, chunk: _Chunk) -> bytes:
         # Usage is sent on at the end, in a chunk of its own, and only to those who asked.
         raw: dict[str, Any] = msgspec.json.decode(event)
-        self.usage = openai_wire.usage_of(chunk.usage, has_search=self._has_search)
+        self._take_usage(chunk.usage)
         self._usage_details = raw.pop("usage")
-        hide_costs(self._usage_details)
+        tell_usage(self._usage_details, self.usage)
         if not chunk.choices:
             return b""
-        return _event(raw | {"model": self._model_id})
+        return _event(raw | self._head())
+
+    def _take_usage(self, told: Any) -> None:
+        self.usage = openai_wire.usage_of(told, has_search=self._has_search)
 
     def closing(self, usage: Usage) -> bytes:
         """End a finished stream; see ``StreamTranslator.closing``."""
@@ -241,18 +280,14 @@ class NativeChatStream(MeteredStream, RememberingStream):
         return _event(last | {"error": error.detail()})
 
     def _chunk(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
-        return {
-            "id": self.upstream_id,
-            "object": "chat.completion.chunk",
-            "created": self._created,
-            "model": self._model_id,
-            "choices": choices,
-        }
+        return self._head() | {"choices": choices}
 
     def _usage_event(self, usage: Usage) -> bytes:
         if not self._wants_usage:
             return b""
-        shown = self._usage_details or {
+        # What is not believed is not billed, and not shown either.
+        told = self._usage_details if usage == self.usage else {}
+        shown = told or {
             "prompt_tokens": usage.input_tokens,
             "completion_tokens": usage.output_tokens,
             "total_tokens": usage.input_tokens + usage.output_tokens,

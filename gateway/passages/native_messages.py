@@ -17,12 +17,14 @@ from gateway.errors import GatewayError
 from gateway.formats import messages_body as body_shapes
 from gateway.formats.messages import MessagesAsked
 from gateway.formats.messages_errors import error_object
+from gateway.formats.messages_read import cites_others
 from gateway.formats.messages_seals import is_wrapped
 from gateway.formats.messages_writer import usage_object
 from gateway.metering import TextMeter
 from gateway.passages.base import Answer, MeteredStream
 from gateway.upstreams.anthropic_request import most_output
 from gateway.upstreams.anthropic_wire import (
+    MAX_EVENT_BYTES,
     TARGET,
     ReportedUsage,
     finish_reason,
@@ -36,6 +38,7 @@ from gateway.upstreams.sse import EventSplitter
 
 _ENCODER = msgspec.json.Encoder()
 _BLOCK_LISTS = msgspec.json.Decoder(list[dict[str, Raw]])
+_NO_CONTENT = Raw(b'""')
 _NAMED = frozenset({"tool_use", "server_tool_use", "mcp_tool_use", "redacted_thinking"})
 
 
@@ -109,12 +112,12 @@ def _without_strange_thoughts(messages: Raw) -> list[dict[str, Any]]:
     """Return the messages without thoughts that Anthropic did not seal, which it would refuse."""
     turns: list[dict[str, Any]] = []
     for turn in _BLOCK_LISTS.decode(messages):
-        content: Any = turn["content"]
+        content: Any = turn.get("content", _NO_CONTENT)
         if bytes(content).startswith(b"["):
-            content = [block for block in _BLOCK_LISTS.decode(content) if not _is_strange(block)]
+            content = [_own(block) for block in _BLOCK_LISTS.decode(content) if not _is_strange(block)]
             if not content:
                 continue
-        turns.append(turn | {"content": content})
+        turns.append(turn if content is _NO_CONTENT else turn | {"content": content})
     return turns
 
 
@@ -125,7 +128,7 @@ def _demands_thoughts(body: body_shapes.MessagesRequest) -> bool:
 def _lacks_thoughts(turns: list[dict[str, Any]]) -> bool:
     """Tell whether tools were called, and their results come now, without the thoughts that led to it."""
     for turn in reversed(turns):
-        kinds = [msgspec.json.decode(block["type"]) for block in _blocks(turn["content"])]
+        kinds = [msgspec.json.decode(block["type"]) for block in _blocks(turn.get("content", _NO_CONTENT))]
         if msgspec.json.decode(turn["role"]) == "assistant":
             if not kinds or kinds[0] not in {"thinking", "redacted_thinking"}:
                 return True
@@ -138,6 +141,13 @@ def _blocks(content: Any) -> list[dict[str, Raw]]:
     if isinstance(content, list):
         return content
     return _BLOCK_LISTS.decode(content) if bytes(content).startswith(b"[") else []
+
+
+def _own(block: dict[str, Raw]) -> dict[str, Raw]:
+    """Return a block without citations of what another provider found."""
+    if "citations" not in block or not cites_others(block["citations"]):
+        return block
+    return {name: value for name, value in block.items() if name != "citations"}
 
 
 def _is_strange(block: dict[str, Raw]) -> bool:
@@ -156,6 +166,11 @@ def _with_limits(tools: Raw) -> Raw:
         most: Any = shape.most_uses
         limited.append(tool | {"max_uses": most} if most else tool)
     return Raw(_ENCODER.encode(limited))
+
+
+def _usage_in_place(told: dict[str, Any], output_tokens: int) -> dict[str, Any]:
+    """Return a message or event with a usage: Anthropic always tells one, but not all who speak after it, and SDKs break."""
+    return told if told.get("usage") else told | {"usage": usage_object(Usage(0, 0, 0, output_tokens, 0))}
 
 
 class NativeMessages(OpenAiErrors):
@@ -193,7 +208,7 @@ class NativeMessages(OpenAiErrors):
         for block in message.content:
             _count(meter, block)
         return Answer(
-            body=_ENCODER.encode(raw | {"model": attempt.model.id}),
+            body=_ENCODER.encode(_usage_in_place(raw, meter.tokens) | {"model": attempt.model.id}),
             usage=usage_of(message.usage),
             text_tokens=meter.tokens,
             has_output=meter.has_output,
@@ -207,7 +222,7 @@ class NativeMessages(OpenAiErrors):
 
     def splitter(self) -> Splitter:
         """See ``Passage.splitter``."""
-        return EventSplitter()
+        return EventSplitter(MAX_EVENT_BYTES)
 
 
 def _count(meter: TextMeter, block: _Block) -> None:
@@ -277,6 +292,7 @@ class NativeMessagesStream(MeteredStream):
                 self._open.discard(read.index)
             case "message_delta":
                 self._finish(read)
+                return event if read.usage is not None else self._with_usage(event)
             case _:
                 pass
         return event
@@ -289,10 +305,14 @@ class NativeMessagesStream(MeteredStream):
         self._reported = message.usage
         # An unescaped "model": cannot stand inside a JSON string, so the first one is the message's own field.
         theirs = b'"model":' + _ENCODER.encode(message.model)
-        if event.count(theirs) == 1:
+        if message.usage is not None and event.count(theirs) == 1:
             return event.replace(theirs, b'"model":' + _ENCODER.encode(self._model_id))
         raw: dict[str, Any] = msgspec.json.decode(event)
-        return _ENCODER.encode(raw | {"message": raw["message"] | {"model": self._model_id}})
+        shown = _usage_in_place(raw["message"], 0) | {"model": self._model_id}
+        return _ENCODER.encode(raw | {"message": shown})
+
+    def _with_usage(self, event: bytes) -> bytes:
+        return _ENCODER.encode(_usage_in_place(msgspec.json.decode(event), self.output_tokens))
 
     def _finish(self, read: _Event) -> None:
         if read.usage is not None:

@@ -23,6 +23,8 @@ _ENCODER = msgspec.json.Encoder()
 # What runs at the caller's, or is priced. Everything else would be billed by a measure of its own.
 _OFFERED = SEARCH_KINDS | {"function", "custom", "namespace", "local_shell", "apply_patch", "tool_search"}
 _SAMPLING = ("temperature", "top_p")
+# Items that need no id.
+_NAMELESS = frozenset({"message", "function_call", "custom_tool_call"})
 _LEFT_OUT: dict[str, Any] = {
     "background": None,
     "background_options": None,
@@ -59,6 +61,8 @@ def write_request(attempt: Attempt) -> tuple[bytes, tuple[str, ...]]:
         "tool_choice": choice,
         "stream_options": _stream_options(request, has_padding=server.has_padding),
     }
+    if not (request.stream or server.streams_only_if_asked):
+        fields["stream"] = False
     if attempt.output_bound is not None:
         fields["max_output_tokens"] = attempt.output_bound
     if server.limits_searches and request.max_tool_calls is None and _searches(attempt.asked, dropped):
@@ -89,12 +93,22 @@ def _input(raw: Raw, *, looks_up_thoughts: bool) -> Raw:
     whole = with_their_ids(bytes(raw))
     if b'"reasoning"' not in whole and b'"tool_search_output"' not in whole:
         return Raw(whole)
+    given = split_items(Raw(whole))
     items = [
-        written
-        for item in split_items(Raw(whole))
-        if (written := _item(bytes(item), looks_up_thoughts=looks_up_thoughts))
+        written for item in given if (written := _item(bytes(item), looks_up_thoughts=looks_up_thoughts))
     ]
+    if len(items) < len(given):
+        # OpenAI misses a thought by the ids of what followed it.
+        items = [_without_id(item) for item in items]
     return Raw(b"[" + b",".join(items) + b"]")
+
+
+def _without_id(raw: bytes) -> bytes:
+    item: dict[str, Any] = msgspec.json.decode(raw)
+    if "id" not in item or item.get("type", "message") not in _NAMELESS:
+        return raw
+    del item["id"]
+    return _ENCODER.encode(item)
 
 
 def _item(raw: bytes, *, looks_up_thoughts: bool) -> bytes:

@@ -9,6 +9,7 @@ from gateway.passages.base import Passage
 from gateway.passages.native_chat import NativeChat
 from gateway.passages.native_messages import NativeMessages
 from gateway.passages.native_responses import NativeResponses
+from gateway.passages.openai_translation import OpenAiTranslation
 from gateway.passages.pass_through import FreePassThrough, PassThrough, PicturePassThrough
 from gateway.passages.speech import SpeechPassage
 from gateway.passages.transcriptions import TranscriptionPassage
@@ -68,14 +69,19 @@ NATIVE |= {(each, name): passage for each in _OPENAI_SHAPED for name, passage in
 _MADE: dict[tuple[str, str], Passage] = {}
 
 
-def passage_for(format_: Format, route: Route, model: Model) -> Passage:
-    """Return the way from a format to a route's channel; raises ``CannotExpress`` where there is none."""
+def passage_for(format_: Format, route: Route, model: Model, *, has_search: bool = False) -> Passage:
+    """Return the way from a format to a route's channel; raises ``CannotExpress`` where there is none.
+
+    ``has_search`` tells that a search is ordered: models that OpenAI serves in both protocols search in Responses alone.
+    """
     adapter = route.channel.adapter
-    if adapter == "azure" and "responses_only" in model.traits:
+    is_only = "responses_only" in model.traits
+    if adapter == "azure" and (is_only or has_search):
         adapter = _AZURE_RESPONSES
     key = (adapter, format_.name)
     # A server of Responses speaks chat completions, too, but not of every model.
-    is_native = key in NATIVE and not (format_.name == "chat" and "responses_only" in model.traits)
+    is_other = is_only or (has_search and adapter == "openai_responses")
+    is_native = key in NATIVE and not (format_.name == "chat" and is_other)
     passage = NATIVE[key] if is_native else _MADE.get(key)
     if passage is None:
         passage = _MADE[key] = _translation(format_, adapter)
@@ -85,4 +91,6 @@ def passage_for(format_: Format, route: Route, model: Model) -> Passage:
 def _translation(format_: Format, adapter: str) -> Passage:
     if adapter not in ADAPTERS or not isinstance(format_, TextFormat):
         raise CannotExpress("model", "No channel to this model serves this path.")
+    if adapter == "openai_responses":
+        return OpenAiTranslation(format_, responses=_RESPONSES, chat=_CHAT)
     return Translation(format_, ADAPTERS[adapter])

@@ -31,8 +31,8 @@ from gateway.formats.base import TextFormat, Writer
 from gateway.keepsakes import Keeper, Need, Remembering, keepsake_of
 from gateway.metering import TextMeter
 from gateway.passages.base import Answer, MeteredStream, RememberingStream
-from gateway.upstreams.base import Adapter, BadAnswer, Prepared, Reader, Splitter
-from gateway.upstreams.tools import CustomCalls
+from gateway.upstreams.base import Adapter, BadAnswer, CannotExpress, Prepared, Reader, Splitter
+from gateway.upstreams.tools import SEARCH, CustomCalls
 
 
 class Translation(Remembering):
@@ -50,7 +50,11 @@ class Translation(Remembering):
 
     def prepare(self, attempt: Attempt) -> Prepared:
         """See ``Passage.prepare``."""
+        if attempt.form.beyond is not None:
+            raise CannotExpress(*attempt.form.beyond)
         prepared = self._adapter.prepare(attempt.form, attempt)
+        if attempt.asked.prompt.has_search and f"tools.{SEARCH}" in prepared.dropped:
+            raise CannotExpress(SEARCH, "This model's provider cannot search the web for such a request.")
         unsaid = attempt.form.unsaid
         if unsaid:
             return msgspec.structs.replace(prepared, dropped=(*prepared.dropped, *unsaid))
@@ -120,12 +124,15 @@ class TranslatedStream(MeteredStream, RememberingStream):
         self._writer = writer
         self._customs = customs
         self._unfinished = set(range(choices))
+        self._last_reason = ""
 
     def feed(self, event: bytes) -> bytes:
         """Translate the data of one event; see ``StreamTranslator.feed``."""
         events = self._reader.feed(event)
         for each in events:
             self._note(each)
+        if self.keeper is not None:
+            self.keeper.take(events)
         return self._writer.write(self._customs.events(events)) if events else b""
 
     def _note(self, event: Event) -> None:
@@ -140,9 +147,12 @@ class TranslatedStream(MeteredStream, RememberingStream):
             self.upstream_id = self.upstream_id or event.upstream_id
         elif isinstance(event, Done):
             self.is_done = True
+            # Some servers give one answer, however many are asked for.
+            self.finish_reason = self.finish_reason or self._last_reason
 
     def _finish(self, event: Finished) -> None:
         self._unfinished.discard(event.choice)
+        self._last_reason = event.reason
         if not self._unfinished:
             self.finish_reason = event.reason
 

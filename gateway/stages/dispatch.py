@@ -25,7 +25,7 @@ from gateway.passages.table import passage_for
 from gateway.reply import Reply
 from gateway.runtime import Gateway
 from gateway.stages.reserve import write_intent
-from gateway.upstreams.base import BadAnswer, CannotExpress, Prepared, Splitter
+from gateway.upstreams.base import BadAnswer, CannotExpress, Prepared, Refused, Splitter
 from gateway.upstreams.faults import UpstreamBroken, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
 from gateway.upstreams.http import Exchange
 from gateway.upstreams.origin import Origin
@@ -195,13 +195,17 @@ async def _attempt(gateway: Gateway, call: Call, route: Route) -> Answer | Strea
         raise AttemptFailed(
             exc.reason, can_repeat=True, has_answered=exc.has_answered, may_be_billed=True
         ) from exc
+    except Refused as exc:
+        message, param = passage.complaint(exc.body, route.channel)
+        raise InvalidRequest(message, param=param) from exc
     except (UpstreamTooLarge, BadAnswer) as exc:
         raise AttemptFailed(str(exc), can_repeat=True, has_answered=True, may_be_billed=True) from exc
 
 
 def _passage(call: Call, route: Route) -> Passage:
     try:
-        return passage_for(call.request.format, route, call.model)
+        has_search = call.asked.prompt.has_search
+        return passage_for(call.request.format, route, call.model, has_search=has_search)
     except CannotExpress as exc:
         raise _inexpressible(call, exc) from exc
 
@@ -234,7 +238,7 @@ def remember(gateway: Gateway, call: Call, keepsake: Keepsake) -> None:
 
 async def _send(gateway: Gateway, call: Call, prepared: Prepared, route: Route, passage: Passage) -> Exchange:
     deadlines = gateway.deadlines
-    answer_s = deadlines.first_token_s if call.is_stream else deadlines.whole_s
+    answer_s = deadlines.until_content(reasons=call.reasons) if call.is_stream else deadlines.whole_s
     exchange = await gateway.client.connect(_origin(route.channel.base_url), answer_s=answer_s)
     # A caller who left while the connection was made has brought the end near.
     exchange.deadline = min(exchange.deadline, call.ends_at)
@@ -308,7 +312,7 @@ async def _first_content(
         exchange.close()
         raise
     call.first_token_at = now = time.monotonic()
-    exchange.deadline = min(now + gateway.deadlines.idle_s, call.ends_at)
+    exchange.deadline = min(now + gateway.deadlines.between_contents(reasons=call.reasons), call.ends_at)
     exchange.phase = "content"
     return stream
 
@@ -323,7 +327,9 @@ async def _hold_back(stream: Stream) -> bytes:
             opening.append(translator.feed(stream.pending.pop(0)))
             continue
         piece = await stream.exchange.piece()
-        if piece is None:
+        stream.pending = stream.splitter.finish() if piece is None else stream.splitter.feed(piece)
+        if piece is None and not stream.pending:
             raise UpstreamBroken("ended before any content", has_answered=True)
-        stream.pending = stream.splitter.feed(piece)
+    if translator.is_done and not (translator.has_output or translator.finish_reason):
+        raise UpstreamBroken("done without any content", has_answered=True)
     return b"".join(opening)

@@ -96,15 +96,16 @@ def _let_go(gateway: Gateway, call: Call, stream: Stream) -> None:
 async def _pass_on(gateway: Gateway, call: Call, stream: Stream, reply: Reply, progress: _Progress) -> None:
     translator, exchange, splitter = stream.translator, stream.exchange, stream.splitter
     events = stream.pending
+    idle_s = gateway.deadlines.between_contents(reasons=call.reasons)
     while True:
         await _pass_events(gateway, call, translator, events, reply, progress)
         if translator.is_done:
-            return
+            break
         if reply.is_full:
             # A slow reader is not the upstream's fault: its silence is not counted meanwhile.
             exchange.deadline = call.ends_at
             await reply.room()
-            exchange.deadline = min(time.monotonic() + gateway.deadlines.idle_s, call.ends_at)
+            exchange.deadline = min(time.monotonic() + idle_s, call.ends_at)
         now = time.monotonic()
         if now - progress.checked_at >= CHECKPOINT_S:
             _checkpoint(gateway, call, progress, now)
@@ -116,8 +117,9 @@ async def _pass_on(gateway: Gateway, call: Call, stream: Stream, reply: Reply, p
         events = splitter.feed(piece)
         if events:
             # Only content moves the deadline: a stream of comments must not live forever.
-            exchange.deadline = min(time.monotonic() + gateway.deadlines.idle_s, call.ends_at)
+            exchange.deadline = min(time.monotonic() + idle_s, call.ends_at)
             exchange.phase = "content"
+    # A gateway on the way may close a stream that its own upstream cut off with the usual mark.
     if not translator.finish_reason:
         raise UpstreamBroken("ended without a finish reason", has_answered=True)
 

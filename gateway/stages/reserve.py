@@ -17,6 +17,7 @@ from gateway.asked import NO_UNITS
 from gateway.call import Call
 from gateway.errors import GatewayError, InsufficientQuota, RateLimit, ServiceUnavailable
 from gateway.runtime import Gateway
+from gateway.upstreams.bounds import most_written, thoughts_apart
 
 STREAM_STEP = 2_048
 LEAST_WHOLE_OUTPUT = 256
@@ -90,8 +91,12 @@ def estimated_cost(call: Call, output_tokens: int) -> int:
 
 def max_output(call: Call) -> int:
     """Return the most output tokens of the call's model, over all choices."""
-    most = call.model.max_output or call.model.context_window or ASSUMED_MAX_OUTPUT
-    return most * call.asked.choices
+    return _written(call, call.model.max_output or call.model.context_window or ASSUMED_MAX_OUTPUT)
+
+
+def _written(call: Call, bound: int) -> int:
+    """Return the most output tokens over all choices of which each is bounded."""
+    return most_written(bound, call.model, call.candidates, call.request.format.name) * call.asked.choices
 
 
 def _ask(call: Call) -> Ask:
@@ -101,9 +106,10 @@ def _ask(call: Call) -> Ask:
     rates = dearest(call.price, has_sound=bool(prompt.audios or prompt.audio_bytes or prompt.files))
     explicit = call.asked.explicit_max
     if explicit is not None:
-        mode, wanted, least = "explicit", explicit * choices, explicit * choices
+        wanted = least = _written(call, explicit)
+        mode = "explicit"
     elif call.is_stream and "reasoning" not in call.model.capabilities:
-        mode, wanted, least = "stream", min(STREAM_STEP, max_output(call)), choices
+        mode, wanted, least = "stream", min(STREAM_STEP, max_output(call)), _written(call, 1)
     else:
         mode, wanted, least = "whole", max_output(call), LEAST_WHOLE_OUTPUT * choices
     return Ask(
@@ -130,14 +136,14 @@ def _ask(call: Call) -> Ask:
 
 def _bound(call: Call) -> int | None:
     """Return the bound of one choice's output that money sets, if it is below the model's own."""
-    hold, choices = call.hold, call.asked.choices
+    hold, bounds = call.hold, call.asked.choices * thoughts_apart(call.model, call.candidates)
     assert hold is not None
     affordable = hold.output_tokens
     if hold.ask.mode == "stream" and hold.ask.output_rate_picos:
         affordable += hold.left_nano * 1_000 // hold.ask.output_rate_picos
     elif hold.ask.mode == "stream":
         return None
-    return affordable // choices if affordable < max_output(call) else None
+    return affordable // bounds if affordable < max_output(call) else None
 
 
 def limit_headers(limits: Limits) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from gateway.form import Form
 from gateway.upstreams.anthropic_answer import AnthropicReader, read_answer
 from gateway.upstreams.anthropic_names import Names
 from gateway.upstreams.anthropic_request import body_of
-from gateway.upstreams.anthropic_wire import TARGET, request_headers
+from gateway.upstreams.anthropic_wire import MAX_EVENT_BYTES, TARGET, request_headers
 from gateway.upstreams.base import Prepared, Splitter
 from gateway.upstreams.openai_wire import OpenAiErrors
 from gateway.upstreams.sse import EventSplitter
@@ -39,4 +39,4 @@ class Anthropic(OpenAiErrors):
 
     def splitter(self) -> Splitter:
         """See ``Adapter.splitter``."""
-        return EventSplitter()
+        return EventSplitter(MAX_EVENT_BYTES)

@@ -17,6 +17,8 @@ from gateway.upstreams.reports import MAX_TOKENS
 
 VERSION = "2023-06-01"
 TARGET = "/messages"
+# What its own tools found comes in one event, such as a whole PDF in base64.
+MAX_EVENT_BYTES = 16 * 1024 * 1024
 # Where neither the caller nor the catalog knows a maximum; the protocol demands one.
 ASSUMED_MAX_OUTPUT = 16_384
 _PLAIN_WINDOW = 200_000

@@ -24,6 +24,14 @@ class BadAnswer(Exception):
     """The upstream answered 200 with something that is no answer; another channel may do better."""
 
 
+class Refused(BadAnswer):
+    """The upstream answered 200 and then found the request itself wrong; ``body`` says why, as a refusal would."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__("a refusal inside a 200")
+        self.body = body
+
+
 class CannotExpress(Exception):
     """What is asked cannot be said in a protocol; ``field`` is the form's own name of it, ``reason`` a whole sentence.
 

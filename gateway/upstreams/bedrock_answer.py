@@ -163,11 +163,11 @@ def usage_of(reported: _Usage | None) -> Usage | None:
     read, written = reported.cache_read_input_tokens or 0, reported.cache_write_input_tokens or 0
     kept = sum(each.input_tokens for each in reported.cache_details or () if each.ttl == "1h")
     total, output = reported.input_tokens + read + written, reported.output_tokens
-    if reported.total_tokens == reported.input_tokens + output:
-        # Where the total holds without what was cached, that is part of the input already.
+    if reported.total_tokens == reported.input_tokens + output and read + written <= reported.input_tokens:
+        # Where the total holds without what was cached, that is part of the input already, if there is room for it.
         total = reported.input_tokens
     counts = (total, read, written, output, kept)
-    if min(*counts, reported.input_tokens) < 0 or max(counts) > MAX_TOKENS or read + written > total:
+    if min(*counts, reported.input_tokens) < 0 or max(counts) > MAX_TOKENS:
         return None
     return Usage(total, read, written, output, 0, cache_write_1h_tokens=min(kept, written))
 

@@ -9,6 +9,7 @@ import msgspec
 from catalog.snapshot import Model
 from gateway import form as f
 from gateway.asked import Attempt
+from gateway.upstreams.anthropic_schema import enforceable, is_enforceable
 from gateway.upstreams.anthropic_thinking import thinking_of
 from gateway.upstreams.base import CannotExpress
 from gateway.upstreams.bedrock_turns import ORIGIN, Turns, cache_point, thin_out
@@ -32,6 +33,8 @@ class _Family(msgspec.Struct, frozen=True):
     has_top_k: bool = False
     # Newer ones of them refuse temperature and top_p at once.
     samples_once: bool = False
+    # They refuse schemas with keywords that cannot be enforced.
+    limits_schemas: bool = False
 
 
 # By the model's provider.
@@ -44,6 +47,7 @@ _FAMILIES = {
         thinks="as_anthropic",
         has_top_k=True,
         samples_once=True,
+        limits_schemas=True,
     ),
     "openai": _Family(thinks="by_effort"),
 }
@@ -83,6 +87,8 @@ def write(form: f.Form, attempt: Attempt) -> tuple[bytes, tuple[str, ...]]:
     ]
     if form.parallel_tool_calls is False and tools:
         dropped.append("parallel_tool_calls")
+    if any(isinstance(tool, f.FunctionTool) and tool.strict for tool in form.tools):
+        dropped.append("strict")
     dropped += _tune(body, form, attempt, may_budget=not forces and not _lacks_thoughts(turns.turns))
     return _ENCODER.encode(body), tuple(dict.fromkeys(dropped))
 
@@ -166,7 +172,9 @@ def _tune(body: dict[str, Any], form: f.Form, attempt: Attempt, *, may_budget: b
     body["inferenceConfig"] = config
     is_thinking, dropped = _think(body, form, attempt, config["maxTokens"], may_budget=may_budget)
     if form.response_format.kind == "json_schema" and form.response_format.schema is not None:
-        body.setdefault("outputConfig", {})["textFormat"] = _text_format(form.response_format)
+        body.setdefault("outputConfig", {})["textFormat"] = _text_format(
+            form.response_format, _family(attempt.model)
+        )
     return dropped + _sample(body, form, attempt, is_thinking=is_thinking)
 
 
@@ -191,9 +199,11 @@ def _think(
             ] if asked.effort or asked.budget_tokens or asked.is_enabled is not None else []
 
 
-def _text_format(wanted: f.ResponseFormat) -> dict[str, Any]:
+def _text_format(wanted: f.ResponseFormat, family: _Family) -> dict[str, Any]:
     assert wanted.schema is not None
     shape = {"schema": bytes(wanted.schema).decode()}
+    if family.limits_schemas and is_enforceable(schema := msgspec.json.decode(wanted.schema)):
+        shape["schema"] = _ENCODER.encode(enforceable(schema)).decode()
     if wanted.name:
         shape["name"] = wanted.name
     if wanted.description:

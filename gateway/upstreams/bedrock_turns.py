@@ -158,7 +158,8 @@ class Turns:
         kind = _DOCUMENTS.get(file.media_type) if file.data else "txt"
         if kind is None:
             raise CannotExpress("messages", f"This model does not read files of type '{file.media_type}'.")
-        data = file.data or base64.b64encode(file.text.encode("utf-8", "replace")).decode()
+        title = f"{file.name}:\n" if file.name else ""
+        data = file.data or base64.b64encode((title + file.text).encode("utf-8", "replace")).decode()
         # Names must differ and may hold few characters; a caller's own could also smuggle in instructions.
         self._documents += 1
         return {

@@ -74,6 +74,8 @@ DIALECTS: dict[str, Dialect] = {
     "openai": OPENAI,
     "openai_responses": OPENAI,
     "azure": OPENAI,
+    # A developer's machine answers as production would.
+    "sandbox": OPENAI,
     "deepseek": DEEPSEEK,
     "qwen": QWEN,
     "alibaba": QWEN,
@@ -146,6 +148,7 @@ DIALECTS: dict[str, Dialect] = {
     "together": Dialect(vendor=frozenset({"chat_template_kwargs"}), reasoning=levels),
     "fireworks": Dialect(reasoning=levels),
     "cohere": Dialect(takes=_BASIC, max_choices=1),
+    "minimax": Dialect(takes=frozenset({"temperature", "top_p"}), max_choices=1),
 }
 
 

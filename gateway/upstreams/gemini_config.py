@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from catalog.snapshot import Model
 from gateway.asked import Attempt
 from gateway.form import Form, Reasoning
 from gateway.upstreams.base import CannotExpress
+from gateway.upstreams.gemini_schema import heard
 
 MAX_STOPS = 5
 # What only tunes and Gemini knows nothing like; its current models refuse penalties.
@@ -66,8 +69,10 @@ def _shape(form: Form, *, can_mix: bool) -> dict[str, Any]:
             "response_format",
             "This model cannot be held to JSON while it is offered tools. Leave out one of the two.",
         )
-    schema = {"responseJsonSchema": wanted.schema} if wanted.schema is not None else {}
-    return {"responseMimeType": "application/json"} | schema
+    if wanted.schema is None:
+        return {"responseMimeType": "application/json"}
+    schema = heard(msgspec.json.decode(wanted.schema))
+    return {"responseMimeType": "application/json", "responseJsonSchema": schema}
 
 
 def _thinking(reasoning: Reasoning, model: Model, dropped: list[str]) -> dict[str, Any]:

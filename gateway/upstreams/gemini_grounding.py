@@ -69,11 +69,8 @@ class Sources:
         self._supports = grounding.grounding_supports or self._supports
 
     def events(self, answer_id: str, choice: int) -> list[Event]:
-        """Return the searches, then a citation for each place and its sources."""
+        """Return a citation for each place and its sources, then the searches, which end the text that is cited in."""
         events: list[Event] = []
-        for place, query in enumerate(self._queries):
-            mark = hashlib.blake2s(f"{answer_id}/{choice}/{place}".encode(), digest_size=12).hexdigest()
-            events.append(Searched(f"ws_{mark}", query, choice))
         text = "".join(self._text) if self._supports else ""
         raw, cited = text.encode("utf-8", "replace"), set[int]()
         for support in self._supports:
@@ -85,6 +82,9 @@ class Sources:
         for index, found in enumerate(self._found):
             if index not in cited and found.web:
                 events.append(Cited(found.web.uri, found.web.title or "", choice=choice))
+        for place, query in enumerate(self._queries):
+            mark = hashlib.blake2s(f"{answer_id}/{choice}/{place}".encode(), digest_size=12).hexdigest()
+            events.append(Searched(f"ws_{mark}", query, choice))
         return events
 
 

@@ -14,6 +14,7 @@ from gateway.asked import Attempt
 from gateway.upstreams.base import CannotExpress
 from gateway.upstreams.gemini_config import generation_config
 from gateway.upstreams.gemini_media import audio_part, file_part, image_part
+from gateway.upstreams.gemini_schema import heard
 from gateway.upstreams.gemini_seals import NO_SIGNATURE, ORIGIN, Service, unmarked
 from gateway.upstreams.tools import Offer, offer, strange_parts
 from gateway.upstreams.wire_names import arguments, wire_name
@@ -71,6 +72,8 @@ class _Contents:
     def __init__(self, service: Service, *, demands_seals: bool) -> None:
         self._service = service
         self._demands_seals = demands_seals
+        # Vertex AI refuses ids of models that never give any.
+        self._knows_ids = demands_seals or service == "gemini"
         # Gemini knows results by the function's name.
         self._called: dict[str, str] = {}
 
@@ -121,8 +124,11 @@ class _Contents:
 
     def _call(self, call: f.ToolCall) -> dict[str, Any]:
         name = self._called[call.id] = wire_name(call.name, call.namespace)
-        written: dict[str, Any] = {"functionCall": {"id": call.id, "name": name, "args": arguments(call)}}
-        return written | _sealed(call.seal, self._service)
+        called = self._id(call.id) | {"name": name, "args": arguments(call)}
+        return {"functionCall": called} | _sealed(call.seal, self._service)
+
+    def _id(self, call_id: str) -> dict[str, Any]:
+        return {"id": call_id} if self._knows_ids else {}
 
     def _result(self, result: f.ToolResult) -> list[dict[str, Any]]:
         name = self._called.get(result.call_id)
@@ -133,7 +139,7 @@ class _Contents:
         text = "\n".join([part.text for part in result.parts if isinstance(part, f.Text)])
         # Always as text: Google keeps numbers inside an object as doubles.
         response = {"error" if result.is_error else "output": text}
-        answer = {"functionResponse": {"id": result.call_id, "name": name, "response": response}}
+        answer = {"functionResponse": self._id(result.call_id) | {"name": name, "response": response}}
         return [
             answer,
             *(_plain(part, self._service) for part in result.parts if not isinstance(part, f.Text)),
@@ -184,7 +190,11 @@ def _declaration(tool: f.FunctionTool) -> dict[str, Any]:
     if not isinstance(schema, dict) or not schema:
         schema = _NO_PARAMETERS
     schema = schema if "type" in schema else {"type": "object"} | schema
-    return {"name": wire_name(tool.name, tool.namespace), **described, "parametersJsonSchema": schema}
+    return {
+        "name": wire_name(tool.name, tool.namespace),
+        **described,
+        "parametersJsonSchema": heard(schema),
+    }
 
 
 def _search(tool: f.WebSearch, service: Service) -> dict[str, Any]:

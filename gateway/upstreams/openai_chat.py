@@ -93,7 +93,7 @@ class OpenAIChat(Remembering, openai_wire.OpenAiErrors):
 
 def is_stream(body: bytes) -> bool:
     """Tell whether an answer came as a stream: some models give no other, whatever the caller wants."""
-    return body[:64].lstrip().startswith((b"data:", b":", b"event:"))
+    return body.lstrip()[:6].startswith((b"data:", b":", b"event:"))
 
 
 def refuse_what_differs(dialect: Dialect, *, choices: int, has_logprobs: bool) -> None:

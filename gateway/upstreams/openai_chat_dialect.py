@@ -115,6 +115,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     # The message's field in which earlier thoughts go back, and whether they must.
     thoughts_field: Literal["", "reasoning_content", "reasoning", "reasoning_details"] = ""
     needs_thoughts: bool = False
+    # The bound on an answer is none on its thoughts, which have as large a one of their own.
+    bounds_thoughts_apart: bool = False
     # An answer that was begun is continued only when the message says so under this name.
     prefix_field: str = ""
     search_field: Literal["", "web_search_options", "enable_search"] = ""

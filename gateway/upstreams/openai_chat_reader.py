@@ -56,11 +56,11 @@ class _Choice(msgspec.Struct):
     finish_reason: str | None = None
     logprobs: _Logprobs | None = None
     # Moonshot reports here.
-    usage: openai_wire.ReportedUsage | None = None
+    usage: Any = None
 
 
 class _Groq(msgspec.Struct):
-    usage: openai_wire.ReportedUsage | None = None
+    usage: Any = None
 
 
 class _Chunk(msgspec.Struct):
@@ -68,7 +68,7 @@ class _Chunk(msgspec.Struct):
     object: str | None = None
     created: float | None = None
     choices: list[_Choice] | None = None
-    usage: openai_wire.ReportedUsage | None = None
+    usage: Any = None
     error: Any = None
     x_groq: _Groq | None = None
 

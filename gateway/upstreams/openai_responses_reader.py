@@ -27,7 +27,7 @@ from gateway.events import (
 )
 from gateway.form import Refusal, Text, Thinking, ToolCall
 from gateway.upstreams import openai_responses_wire as wire
-from gateway.upstreams.base import NONSENSE, BadAnswer
+from gateway.upstreams.base import NONSENSE, BadAnswer, Refused
 from gateway.upstreams.openai_responses_request import PROTOCOL
 from gateway.upstreams.openai_wire import Token, logprobs_of
 from gateway.upstreams.wire_names import OwnNames
@@ -45,11 +45,38 @@ def read_event(event: bytes) -> wire.StreamEvent:
     except NONSENSE as exc:
         raise BadAnswer("not an event of a response") from exc
     if read.type in wire.BREAKS:
-        raise BadAnswer("an error inside the stream")
+        raise _broken(event, "an error inside the stream")
     if "\n" in read.type or "\r" in read.type:
         # It is written into a line of its own.
         raise BadAnswer("an event with a name that is none")
     return read
+
+
+class _Failed(msgspec.Struct):
+    error: wire.Fault | None = None
+
+
+class _Broken(wire.Fault):
+    # An event of an error is one itself, holds one, or holds a response that does.
+    error: wire.Fault | None = None
+    response: _Failed | None = None
+
+
+_BROKEN = msgspec.json.Decoder(_Broken)
+
+
+def _broken(data: bytes, reason: str) -> BadAnswer:
+    """Return what an error means: the request was refused, or this channel has failed."""
+    try:
+        told = _BROKEN.decode(data)
+    except NONSENSE:
+        return BadAnswer(reason)
+    fault = (
+        told.error
+        or (told.response and told.response.error)
+        or wire.Fault(told.code, told.message, told.param)
+    )
+    return Refused(msgspec.json.encode({"error": fault})) if fault.is_of_the_request else BadAnswer(reason)
 
 
 class ResponsesReader:
@@ -216,7 +243,7 @@ def read_response(body: bytes) -> wire.Response:
     except NONSENSE as exc:
         raise BadAnswer("not a response") from exc
     if response.error or response.status not in {"completed", "incomplete"}:
-        raise BadAnswer("a response that has failed or not ended")
+        raise _broken(body, "a response that has failed or not ended")
     return response
 
 

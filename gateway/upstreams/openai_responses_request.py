@@ -142,6 +142,8 @@ class Request:
             self.body["stream"] = True
             if self._server.has_padding:
                 self.body["stream_options"] = {"include_obfuscation": False}
+        elif not self._server.streams_only_if_asked:
+            self.body["stream"] = False
         self.dropped += [name for name in _UNKNOWN if getattr(form, name) not in (None, {})]
 
 
@@ -261,7 +263,8 @@ def _image(part: f.Image) -> dict[str, Any]:
 
 def _file(part: f.File) -> dict[str, Any]:
     if part.text:
-        return {"type": "input_text", "text": part.text}
+        title = f"{part.name}:\n" if part.name else ""
+        return {"type": "input_text", "text": title + part.text}
     if part.url:
         return {"type": "input_file", "file_url": part.url}
     data = f"data:{part.media_type};base64,{part.data}"
@@ -282,6 +285,8 @@ def _result(part: f.ToolResult) -> dict[str, Any]:
     output: Any = [content for each in part.parts if (content := _content(each, is_answer=False))]
     if all(isinstance(each, f.Text) for each in part.parts):
         output = "\n".join(each.text for each in part.parts if isinstance(each, f.Text))
+        if part.is_error and not output.startswith("Error"):
+            output = f"Error: {output}"
     return {"type": kind, "call_id": bounded(part.call_id, _MAX_CALL_ID), "output": output}
 
 

@@ -32,11 +32,16 @@ class Server(msgspec.Struct, frozen=True):
     has_dear_search: bool = False
     # Events are padded unless it is told not to; others may refuse to hear of it.
     has_padding: bool = False
+    # Whoever says nothing of a stream gets none; others may stream unless told not to.
+    streams_only_if_asked: bool = False
 
 
-_AZURE = Server(looks_up_thoughts=True, has_custom_tools=True, limits_searches=True)
+_AZURE = Server(
+    looks_up_thoughts=True, has_custom_tools=True, limits_searches=True, streams_only_if_asked=True
+)
 _OPENAI = msgspec.structs.replace(_AZURE, has_dear_search=True, has_padding=True)
-_SERVERS = {"openai": _OPENAI, "azure": _AZURE}
+# The sandbox plays OpenAI.
+_SERVERS = {"openai": _OPENAI, "azure": _AZURE, "sandbox": _OPENAI}
 _OTHER = Server()
 
 
@@ -151,6 +156,23 @@ class StreamEvent(msgspec.Struct):
 ENDS = frozenset({"response.completed", "response.incomplete"})
 BREAKS = frozenset({"error", "response.failed", "response.cancelled"})
 CALLS = frozenset({"function_call", "custom_tool_call"})
+# Errors of a request that no other channel could serve. OpenAI tells them only once the stream has begun.
+_OF_THE_REQUEST = frozenset({"bio_policy", "context_length_exceeded", "invalid_prompt"})
+_OF_AN_IMAGE = ("empty_image", "failed_to_download_image", "image_", "invalid_base64_image", "invalid_image")
+
+
+class Fault(msgspec.Struct):
+    """An error, inside an event or a response."""
+
+    code: str | None = None
+    message: str | None = None
+    param: str | None = None
+
+    @property
+    def is_of_the_request(self) -> bool:
+        """Tell whether the request itself was refused."""
+        code = self.code or ""
+        return code in _OF_THE_REQUEST or code.startswith(_OF_AN_IMAGE)
 
 
 def usage_of(reported: ReportedUsage | None, output: list[Item]) -> Usage | None:

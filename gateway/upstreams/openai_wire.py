@@ -6,6 +6,7 @@ Shapes: OpenAI's published specification; usage fields of DeepSeek and Qwen as t
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -62,9 +63,10 @@ class ReportedUsage(msgspec.Struct):
     total_tokens: int | None = None
     prompt_tokens_details: _InputDetails | None = None
     completion_tokens_details: _OutputDetails | None = None
-    # DeepSeek and Moonshot report what was cached here, OpenRouter its searches.
+    # DeepSeek and Moonshot report what was cached here, OpenRouter its searches under either name.
     prompt_cache_hit_tokens: int | None = None
     cached_tokens: int | None = None
+    server_tool_use: _ServerTools | None = None
     server_tool_use_details: _ServerTools | None = None
 
 
@@ -91,11 +93,12 @@ def logprobs_of(tokens: list[Token] | None) -> Raw | None:
     return Raw(msgspec.json.encode(tokens))
 
 
-def usage_of(reported: ReportedUsage | None, *, has_search: bool = False) -> Usage | None:
-    """Return a report in our own terms; ``None`` for one that is absent or beyond any model.
+def usage_of(told: Any, *, has_search: bool = False) -> Usage | None:
+    """Return a report in our own terms; ``None`` for one that is absent, unreadable or beyond any model.
 
     ``has_search`` tells that a search was ordered, which counts as one where the report is silent.
     """
+    reported = _read(told)
     if reported is None:
         return None
     details, output = reported.prompt_tokens_details, reported.completion_tokens_details
@@ -116,14 +119,25 @@ def usage_of(reported: ReportedUsage | None, *, has_search: bool = False) -> Usa
     is_text = not (details and (details.audio_tokens or details.image_tokens)) and not (
         output and output.audio_tokens
     )
-    if is_text and not has_search and reported.server_tool_use_details is None:
+    tools = reported.server_tool_use_details or reported.server_tool_use
+    if is_text and not has_search and tools is None:
         return Usage(*counts)
     return sane(_with_other_units(Usage(*counts), reported, has_search=has_search))
 
 
+def _read(told: Any) -> ReportedUsage | None:
+    if told is None:
+        return None
+    try:
+        return msgspec.convert(told, ReportedUsage, strict=False)
+    except msgspec.ValidationError:
+        # No reason to throw away the answer beside it.
+        return None
+
+
 def _with_other_units(usage: Usage, reported: ReportedUsage, *, has_search: bool) -> Usage:
     details, output = reported.prompt_tokens_details, reported.completion_tokens_details
-    tools = reported.server_tool_use_details
+    tools = reported.server_tool_use_details or reported.server_tool_use
     return msgspec.structs.replace(
         usage,
         audio_input_tokens=(details and details.audio_tokens) or 0,

@@ -59,6 +59,7 @@ QWEN = Dialect(
     is_strict=True,
     max_choices=4,
     has_cache_control=True,
+    bounds_thoughts_apart=True,
     prefix_field="partial",
     search_field="enable_search",
     reasoning=_reasoning,

@@ -9,16 +9,20 @@ from __future__ import annotations
 from gateway.upstreams.faults import UpstreamTooLarge
 
 MAX_EVENT_BYTES = 1024 * 1024
+# May stand at the head of a stream, and means nothing.
+_BOM = b"\xef\xbb\xbf"
 
 
 class EventSplitter:
     """Collects the ``data`` of whole events from pieces that may be cut anywhere."""
 
-    __slots__ = ("_data", "_max_bytes", "_rest", "_saw_cr", "_size")
+    __slots__ = ("_data", "_max_bytes", "_rest", "_rest_size", "_saw_cr", "_size")
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._max_bytes = max_event_bytes
-        self._rest = b""
+        # Pieces of a line without an end: joined only once, for a line of megabytes comes in hundreds of them.
+        self._rest: list[bytes] = []
+        self._rest_size = 0
         self._data: list[bytes] = []
         self._saw_cr = False
         self._size = 0
@@ -27,10 +31,11 @@ class EventSplitter:
         """Return the data of each event that ends in ``piece``; raises ``UpstreamTooLarge``."""
         if b"\r" in piece or self._saw_cr:
             piece = self._plain_newlines(piece)
-        lines = (self._rest + piece if self._rest else piece).split(b"\n")
-        self._rest = lines.pop()
-        if len(self._rest) > self._max_bytes:
-            raise UpstreamTooLarge
+        lines = piece.split(b"\n")
+        if len(lines) > 1 and self._rest:
+            lines[0] = b"".join([*self._rest, lines[0]])
+            self._rest, self._rest_size = [], 0
+        self._keep(lines.pop())
         events: list[bytes] = []
         for line in lines:
             if line:
@@ -40,6 +45,13 @@ class EventSplitter:
                 self._data, self._size = [], 0
         return events
 
+    def _keep(self, rest: bytes) -> None:
+        if rest:
+            self._rest.append(rest)
+            self._rest_size += len(rest)
+            if self._rest_size > self._max_bytes:
+                raise UpstreamTooLarge
+
     def _take(self, line: bytes) -> None:
         # Comments, "event", "id" and "retry" carry nothing that chat completions need.
         if line.startswith(b"data:"):
@@ -48,17 +60,21 @@ class EventSplitter:
             self._size += len(line)
             if self._size > self._max_bytes:
                 raise UpstreamTooLarge
+        elif line.startswith(_BOM):
+            self._take(line.removeprefix(_BOM))
 
     def _plain_newlines(self, piece: bytes) -> bytes:
         # A "\r" at the end may be the first half of "\r\n": wait for the next piece before counting it twice.
+        if not piece:
+            return piece
         if self._saw_cr and piece.startswith(b"\n"):
             piece = piece[1:]
-        self._saw_cr = piece.endswith(b"\r") if piece else self._saw_cr
+        self._saw_cr = piece.endswith(b"\r")
         return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def finish(self) -> list[bytes]:
         """Return the last event of a stream that ended without a blank line."""
-        rest, self._rest = self._rest, b""
+        rest, self._rest, self._rest_size = b"".join(self._rest), [], 0
         if rest:
             self._take(rest)
         data, self._data = self._data, []

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.clients.environments import CLIENTS as FOLDER, node_command, python_of
-from tests.clients.table import MODELS, Client
+from tests.clients.table import MODELS, SEALS, Client
 from tests.live.product import LiveProduct
 
 PROGRAMS = FOLDER / "programs"
 SENTENCE = "The quick brown fox jumps over the lazy dog."
 VERDICT = "Take a coat, it is only 18 degrees."
+THOUGHT = "It may be cold there."
 ANSWERED = ("text", "stream", "tools", "streamed_tools")
 REFUSED = ("wrong_key", "unknown_model", "bad_request")
 
@@ -110,7 +111,8 @@ def _prompt(client: Client, model: str, case: str) -> str:
     nonce = nonce_of(client, model, case)
     if case in {"text", "stream"}:
         return f'[[sandbox nonce={nonce} text="{SENTENCE}"]] Write a sentence with every letter.'
-    script = json.dumps(f'call:get_weather {{"city": "Paris"}}|text:{VERDICT}')
+    thought = f"think:{THOUGHT} + " if model in SEALS else ""
+    script = json.dumps(f'{thought}call:get_weather {{"city": "Paris"}}|text:{VERDICT}')
     return f"[[sandbox nonce={nonce} script={script}]] What should I wear in Paris?"
 
 

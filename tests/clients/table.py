@@ -14,6 +14,13 @@ MODELS = (
     "deepseek-v4-flash",
     "qwen-3.7-max",
 )
+# Under which name the providers of those that think want their thoughts back with a tool's result.
+SEALS = {
+    "gpt-5": "encrypted_content",
+    "claude-sonnet-4-20250514": "signature",
+    "gemini-3.0-pro": "thoughtSignature",
+    "deepseek-v4-flash": "reasoning_content",
+}
 FEATURED_MODEL = "claude-sonnet-4-20250514"
 
 Wire = Literal["chat", "responses", "messages"]

@@ -9,7 +9,7 @@ from typing import Any
 import anthropic
 import httpx2
 import pytest
-from anthropic import Anthropic
+from anthropic import Anthropic, beta_tool
 from anthropic.types import Message, MessageParam, TextBlock, ThinkingBlock, ToolParam, ToolUseBlock
 
 from tests.contract.conftest import Customer
@@ -149,6 +149,36 @@ def told(client: Anthropic, question: dict[str, Any], *, is_stream: bool) -> Mes
         return message
     with client.messages.stream(**question) as stream:
         return stream.get_final_message()
+
+
+@beta_tool
+def get_weather(city: str) -> str:
+    """Tells the weather."""
+    return f"fine in {city}"
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize("model", MODELS)
+def test_the_sdk_runs_the_tools_itself(client: Anthropic, model: str, *, is_stream: bool) -> None:
+    question = asked('[[sandbox call=get_weather text="It is fine."]] Rome?', model=model)
+
+    # It asks for a thread of Anthropic's first, and must go on without one.
+    runner: Any = client.beta.messages.tool_runner(**question, tools=[get_weather], stream=is_stream)
+    replies = [reply.get_final_message() if is_stream else reply for reply in runner]
+
+    assert [reply.stop_reason for reply in replies] == ["tool_use", "end_turn"]
+    assert replies[-1].content[-1].text == "It is fine."
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize("model", MODELS)
+def test_an_answer_ends_before_a_stop_sequence(client: Anthropic, model: str, *, is_stream: bool) -> None:
+    question = asked('[[sandbox text="one two three four"]] Count.', model=model, stop_sequences=[" three"])
+
+    message = told(client, question, is_stream=is_stream)
+
+    assert text_of(message) == "one two"
+    assert message.stop_reason in {"stop_sequence", "end_turn"}
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -10,6 +10,7 @@ import httpx2
 import openai
 import pytest
 from anthropic import Anthropic
+from jsonschema import Draft202012Validator
 from openai import OpenAI
 
 from gateway.endpoints import ENDPOINTS
@@ -18,6 +19,16 @@ from tests.live.product import LiveProduct
 
 # The first test of a run starts the product.
 pytestmark = pytest.mark.timeout(180)
+
+CALM_PATHS = {
+    "/v1/messages/count_tokens",
+    "/v1/models",
+    "/v1/models/{model_id}",
+    "/v1/responses/input_tokens",
+    "/v1/responses/{response_id}",
+    "/v1/responses/{response_id}/cancel",
+    "/v1/responses/{response_id}/input_items",
+}
 
 
 @pytest.fixture
@@ -122,7 +133,7 @@ def test_a_narrow_key_sees_its_own_models_only(product: LiveProduct, customer: C
 def test_the_document_lists_every_path_that_is_answered(product: LiveProduct) -> None:
     document = httpx2.get(f"{product.base_url}/openapi.json").json()
 
-    assert set(ENDPOINTS) | {"/v1/messages/count_tokens", "/v1/models"} <= set(document["paths"])
+    assert set(document["paths"]) == set(ENDPOINTS) | CALM_PATHS
     transcription = document["paths"]["/v1/audio/transcriptions"]["post"]
     assert set(transcription["requestBody"]["content"]) == {"multipart/form-data"}
     assert document["security"] == [{"bearer": []}, {"key": []}]
@@ -134,3 +145,38 @@ def test_the_document_lists_every_path_that_is_answered(product: LiveProduct) ->
             product.base_url.removesuffix("/v1") + path, json=dict.fromkeys(schema["required"], "")
         )
         assert refused.status_code in {400, 401, 415}, path
+
+
+def test_the_document_tells_the_body_that_is_wanted_and_the_shape_of_refusals(product: LiveProduct) -> None:
+    document = httpx2.get(f"{product.base_url}/openapi.json").json()
+    operations = [
+        (path, method, operation)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+    ]
+
+    takes_a_body = {path for path, _, operation in operations if "requestBody" in operation}
+    assert takes_a_body == set(ENDPOINTS) | {"/v1/messages/count_tokens", "/v1/responses/input_tokens"}
+    for path, method, operation in operations:
+        (shape,) = operation["responses"]["default"]["content"].values()
+        told = Draft202012Validator({**shape["schema"], "components": document["components"]})
+        refused = httpx2.request(method, product.base_url.removesuffix("/v1") + path)
+        told.validate(refused.json())
+        # Anthropic's has all that OpenAI's has, and more.
+        assert told.is_valid({"error": refused.json()["error"]}) is not path.startswith("/v1/messages")
+
+
+def test_the_document_says_what_a_transcript_can_be(product: LiveProduct, customer: Customer) -> None:
+    document = httpx2.get(f"{product.base_url}/openapi.json").json()
+    answers = document["paths"]["/v1/audio/transcriptions"]["post"]["responses"]["200"]["content"]
+
+    for kind in ("json", "text", "srt", "verbose_json", "vtt"):
+        answer = httpx2.post(
+            f"{product.base_url}/audio/transcriptions",
+            headers={"authorization": f"Bearer {customer.key}"},
+            data={"model": "whisper-1", "response_format": kind},
+            files={"file": ("a.wav", b"RIFF" + b"0" * 500)},
+        )
+        assert answer.status_code == 200, answer.text
+        sent = answer.headers["content-type"].partition(";")[0]
+        assert {sent, "text/*" if sent.startswith("text/") else sent} & set(answers), kind

@@ -11,18 +11,20 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from billing.spool import Usage
 from catalog.snapshot import Channel, Route
 from gateway.asked import Attempt
 from gateway.call import Request
 from gateway.endpoints import ENDPOINTS
 from gateway.errors import InvalidRequest, UpstreamError
+from gateway.health import FAILURES_TO_OPEN
 from gateway.passages.base import StreamTranslator
 from gateway.passages.table import NATIVE, passage_for
 from gateway.pipeline import serve
 from gateway.upstreams.base import BadAnswer, CannotExpress
 from gateway.upstreams.faults import UpstreamTooLarge
 from tests.gateway.attempts import attempt, channel, model
-from tests.gateway.house import House, completion, whole
+from tests.gateway.house import SSE_END, SSE_HEAD, House, chunked, completion, whole
 from tests.gateway.junk import spoilt
 
 # The fullest bodies that clients send, by path, and answers that upstreams give, by protocol.
@@ -154,6 +156,27 @@ async def _status(house: House, path: str, body: bytes) -> tuple[int, dict[str, 
         told += piece
     await house.settled()
     return reply.status, dict(reply.headers), json.loads(told)
+
+
+async def test_a_refusal_inside_a_stream_is_the_callers_and_blames_no_channel(house: House) -> None:
+    house.adapter = "openai_responses"
+    await house.gateway.catalog.refresh()
+    error = {"code": "context_length_exceeded", "message": "Your input is too long."}
+    events = [
+        {"type": "response.created", "response": {"id": "resp_1", "status": "in_progress"}},
+        {"type": "response.failed", "response": {"id": "resp_1", "status": "failed", "error": error}},
+    ]
+    told = [chunked(b"data: %b\n\n" % json.dumps(each).encode()) for each in events]
+    house.upstream.script = house.upstream.says(SSE_HEAD, *told, SSE_END)
+    body = json.dumps({"model": "m", "input": "hi", "stream": True}).encode()
+
+    answers = [await _status(house, "/v1/responses", body) for _ in range(FAILURES_TO_OPEN + 1)]
+
+    assert {status for status, _, _ in answers} == {400}
+    assert {said["error"]["message"] for _, _, said in answers} == {"Your input is too long."}
+    assert len(house.upstream.bodies) == len(answers)
+    assert house.records(Usage) == []
+    assert house.holds == {}
 
 
 async def test_a_callers_words_cannot_break_out_of_a_header(house: House) -> None:

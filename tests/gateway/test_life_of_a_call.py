@@ -93,6 +93,25 @@ async def test_silence_after_the_first_token_is_not_suffered_as_long_as_before_i
     assert b"upstream_error" in body
 
 
+async def test_a_model_that_thinks_unseen_is_waited_for_longer(build: Build, upstream: Upstream) -> None:
+    house = await build(first_token_s=1.5, idle_s=0.2, thinking_s=10)
+    house.capabilities = frozenset({"reasoning"})
+    await house.gateway.catalog.refresh()
+
+    async def thinks(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(2.2)
+        writer.write(SSE_HEAD + event("a"))
+        await asyncio.sleep(0.8)
+        writer.write(DONE + SSE_END)
+
+    upstream.script = thinks
+
+    _, body = await house.answer(stream=True)
+
+    assert body.endswith(b"[DONE]\n\n")
+    assert len(upstream.bodies) == 1
+
+
 @pytest.mark.parametrize(
     "status", ["400 Bad Request", "401 Unauthorized", "429 Too Many Requests", "500 Oops"]
 )

@@ -152,6 +152,79 @@ async def test_gemini_gets_the_signature_of_a_call_back(house: House, upstream: 
     assert [each["thoughtSignature"] for each in turns[1]["parts"] if "functionCall" in each] == ["c2ln"]
 
 
+def events(*data: dict[str, Any]) -> tuple[bytes, ...]:
+    return (
+        SSE_HEAD,
+        *(chunked(f"event: {each.get('type')}\ndata: {json.dumps(each)}\n\n".encode()) for each in data),
+        SSE_END,
+    )
+
+
+async def streamed_call(house: House) -> dict[str, Any]:
+    """Return the call of a streamed answer, as a client keeps it that knows OpenAI's fields alone."""
+    _, body = await house.answer(messages=[QUESTION], tools=TOOLS, stream=True)
+    chunks = [json.loads(line[6:]) for line in body.decode().splitlines() if line.startswith("data: {")]
+    deltas = [call for each in chunks for call in each["choices"][0]["delta"].get("tool_calls") or ()]
+    function = {"name": deltas[0]["function"]["name"], "arguments": "{}"}
+    return {"id": deltas[0]["id"], "type": "function", "function": function}
+
+
+async def test_anthropic_gets_its_signature_back_after_a_stream(house: House, upstream: Upstream) -> None:
+    await reasoning(house, "anthropic", "anthropic")
+    usage = {"input_tokens": 5, "output_tokens": 7}
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": []}
+    thinking = {"type": "thinking", "thinking": "", "signature": ""}
+    tool = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}
+    upstream.script = upstream.says(
+        *events(
+            {"type": "message_start", "message": message | {"usage": usage}},
+            {"type": "content_block_start", "index": 0, "content_block": thinking},
+            {
+                "type": "content_block_delta",
+                "index": 0,
+                "delta": {"type": "thinking_delta", "thinking": THOUGHT},
+            },
+            {
+                "type": "content_block_delta",
+                "index": 0,
+                "delta": {"type": "signature_delta", "signature": "sig"},
+            },
+            {"type": "content_block_stop", "index": 0},
+            {"type": "content_block_start", "index": 1, "content_block": tool},
+            {"type": "content_block_stop", "index": 1},
+            {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": usage},
+            {"type": "message_stop"},
+        )
+    )
+    call = await streamed_call(house)
+
+    await house.answer(messages=history(call=call), tools=TOOLS, reasoning_effort="low", max_tokens=8000)
+
+    thought = {"type": "thinking", "thinking": THOUGHT, "signature": "sig"}
+    assert upstream.bodies[-1]["messages"][1]["content"] == [thought, tool]
+
+
+async def test_gemini_gets_the_signature_of_a_call_back_after_a_stream(
+    house: House, upstream: Upstream
+) -> None:
+    await reasoning(house, "google", "gemini")
+    part = {"functionCall": {"name": "look", "args": {}}, "thoughtSignature": "c2ln"}
+    content = {"role": "model", "parts": [part]}
+    usage = {"promptTokenCount": 5, "candidatesTokenCount": 7, "totalTokenCount": 12}
+    upstream.script = upstream.says(
+        *events(
+            {"candidates": [{"content": content, "index": 0}], "usageMetadata": usage},
+            {"candidates": [{"finishReason": "STOP", "index": 0}], "usageMetadata": usage},
+        )
+    )
+    call = await streamed_call(house)
+
+    await house.answer(messages=history(call=call), tools=TOOLS)
+
+    turns = upstream.bodies[-1]["contents"]
+    assert [each["thoughtSignature"] for each in turns[1]["parts"] if "functionCall" in each] == ["c2ln"]
+
+
 async def test_what_is_kept_is_sealed_and_does_not_stay(house: House, upstream: Upstream) -> None:
     await reasoning(house, "deepseek")
     upstream.script = upstream.says(thought_as_a_whole())

@@ -42,6 +42,12 @@ def call(**fields: Any) -> dict[str, Any]:
     return chunk({"tool_calls": [fields | {"function": function}]})
 
 
+def without(*names: str, **fields: Any) -> list[dict[str, Any]]:
+    """Return a short stream whose chunks lack something or say it otherwise."""
+    told = [chunk({"content": "Hi"}), chunk({}, "stop")]
+    return [{key: value for key, value in each.items() if key not in names} | fields for each in told]
+
+
 USAGE = chunk({}) | {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}}
 NO_DELTA = chunk(None)
 BOTH = [("f", {"a": 1}), ("g", {})]
@@ -63,6 +69,12 @@ STREAMS: dict[str, tuple[list[dict[str, Any]], str, list[tuple[str, dict[str, An
     "usage before the end": ([chunk({"content": "Hi"}), USAGE, chunk({}, "stop")], "Hi", []),
     "two ends": ([chunk({"content": "Hi"}), chunk({}, "stop"), chunk({}, "stop")], "Hi", []),
     "an end alone": ([chunk({"role": "assistant"}), chunk({}, "stop")], "", []),
+    "no list beside the usage": ([chunk({"content": "Hi"}), chunk({}, "stop"), USAGE | {"choices": None}], "Hi", []),
+    "nothing but choices": (without("id", "object", "created", "model"), "Hi", []),
+    "a time with fractions": (without(created=1.5), "Hi", []),
+    "no time": (without(created=None), "Hi", []),
+    "no number": ([{"id": "up", "choices": [{"delta": {"content": "Hi"}, "finish_reason": "stop"}]}], "Hi", []),
+    "arguments as an object": ([call(index=0, id="a", type="function", name="f", arguments={"a": 1}), chunk({}, "stop")], "", [("f", {"a": 1})]),
     "a word of the server's own": ([chunk({"content": "Hi"}), chunk({}, "eos")], "Hi", []),
 }  # fmt: skip
 
@@ -79,7 +91,7 @@ def by_chat(told: bytes) -> tuple[str, list[tuple[str, Any]]]:
         list(state.handle_chunk(ChatCompletionChunk.model_validate(each)))
     message = state.get_final_completion().choices[0].message
     calls: list[Any] = list(message.tool_calls or [])
-    assert all(each.id for each in calls)
+    assert all(each.id and each.type == "function" for each in calls)
     return message.content or "", [
         (each.function.name, json.loads(each.function.arguments or "{}")) for each in calls
     ]

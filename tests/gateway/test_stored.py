@@ -425,6 +425,15 @@ async def test_background_work_that_fails_says_why_and_costs_nothing(house: Hous
     assert house.holds == {}
 
 
+async def test_background_work_that_is_refused_blames_the_request(house: House) -> None:
+    house.upstream.script = house.upstream.says(whole(b'{"error": {"message": "No."}}', "400 No"))
+
+    _, begun = await _answer(house, background=True)
+
+    ended = json.loads(bytes(house.shelf.kept[begun["id"]].read().response))
+    assert ended["error"] == {"code": "invalid_prompt", "message": "No."}
+
+
 async def test_cancelled_work_ends_and_is_billed_as_if_its_caller_had_left(build: Build) -> None:
     house = await build(drain_s=0.1)
 

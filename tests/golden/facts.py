@@ -10,11 +10,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Usage: total input, cached of it, total output."""
+    """Usage: total input, what of it was cached or is now, total output, what of it was thought."""
 
     input: int
     cached: int
     output: int
+    written: int = 0
+    thought: int = 0
 
 
 @dataclass(slots=True)
@@ -22,6 +24,7 @@ class Facts:
     """What any client must learn from an answer."""
 
     text: str = ""
+    thoughts: str = ""
     calls: list[tuple[str, Any]] = field(default_factory=list)
     reason: str = ""
     usage: Counted | None = None
@@ -44,6 +47,11 @@ def arguments(text: str) -> Any:
         return text
 
 
+def words(text: str) -> str:
+    """Return a text without blanks: paragraphs of thoughts are parted differently in each format."""
+    return "".join(text.split())
+
+
 # Chat completions.
 
 
@@ -53,14 +61,27 @@ def chat_usage(usage: Any) -> Counted | None:
         return None
     details = usage.get("prompt_tokens_details") or {}
     cached = details.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0
+    written = details.get("cache_write_tokens") or details.get("cache_creation_input_tokens") or 0
     output = max(usage["completion_tokens"], usage.get("total_tokens", 0) - usage["prompt_tokens"])
-    return Counted(usage["prompt_tokens"], cached, output)
+    thought = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
+    return Counted(usage["prompt_tokens"], cached, output, written, thought)
 
 
 def _chat_text(content: Any) -> str:
     if isinstance(content, list):
         return "".join(part.get("text", "") for part in content if part.get("type") == "text")
     return content or ""
+
+
+def _chat_thoughts(message: Any) -> str:
+    told = message.get("reasoning_content") or message.get("reasoning")
+    if not told and isinstance(message.get("content"), list):
+        parts = [part["thinking"] for part in message["content"] if part.get("type") == "thinking"]
+        told = "".join(thought["text"] for part in parts for thought in part)
+    details = [
+        each.get("text") or each.get("summary") or "" for each in message.get("reasoning_details") or ()
+    ]
+    return words(told or "".join(details))
 
 
 def chat_answer(body: Any) -> Facts:
@@ -71,7 +92,8 @@ def chat_answer(body: Any) -> Facts:
         for call in message.get("tool_calls") or ()
     ]
     reason = "tool_calls" if calls and choice["finish_reason"] == "stop" else choice["finish_reason"]
-    return Facts(_chat_text(message.get("content")), calls, reason, chat_usage(body.get("usage")))
+    said = _chat_text(message.get("content"))
+    return Facts(said, _chat_thoughts(message), calls, reason, chat_usage(body.get("usage")))
 
 
 def chat_stream(stream: str) -> Facts:
@@ -86,6 +108,7 @@ def chat_stream(stream: str) -> Facts:
         for choice in chunk.get("choices") or ():
             delta = choice.get("delta") or {}
             facts.text += _chat_text(delta.get("content"))
+            facts.thoughts += _chat_thoughts(delta)
             facts.reason = choice.get("finish_reason") or facts.reason
             for place, call in enumerate(delta.get("tool_calls") or ()):
                 name_and_arguments = calls.setdefault(call.get("index", place), ["", ""])
@@ -113,7 +136,8 @@ _STOPS = {
 def messages_usage(usage: Any) -> Counted:
     """Read ``usage`` of a message: input excludes what the cache gave or took."""
     cached, written = usage.get("cache_read_input_tokens") or 0, usage.get("cache_creation_input_tokens") or 0
-    return Counted(usage["input_tokens"] + cached + written, cached, usage["output_tokens"])
+    thought = (usage.get("output_tokens_details") or {}).get("thinking_tokens") or 0
+    return Counted(usage["input_tokens"] + cached + written, cached, usage["output_tokens"], written, thought)
 
 
 def messages_answer(body: Any) -> Facts:
@@ -121,6 +145,7 @@ def messages_answer(body: Any) -> Facts:
     blocks = body["content"]
     return Facts(
         "".join(block["text"] for block in blocks if block["type"] == "text"),
+        words("".join(block["thinking"] for block in blocks if block["type"] == "thinking")),
         [(block["name"], block["input"]) for block in blocks if block["type"] == "tool_use"],
         _STOPS.get(body["stop_reason"] or "", ""),
         messages_usage(body["usage"]),
@@ -138,6 +163,7 @@ def messages_stream(stream: str) -> Facts:
                 usage |= event["message"]["usage"]
             case "content_block_start" | "content_block_delta":
                 facts.text += _block_text(event, calls)
+                facts.thoughts += words(event.get("delta", {}).get("thinking", ""))
             case "message_delta":
                 facts.reason = _STOPS[event["delta"]["stop_reason"]]
                 usage |= {name: count for name, count in event["usage"].items() if count is not None}
@@ -166,8 +192,14 @@ def responses_usage(usage: Any) -> Counted | None:
     """Read ``usage`` of a response."""
     if not usage:
         return None
-    cached = (usage.get("input_tokens_details") or {}).get("cached_tokens") or 0
-    return Counted(usage["input_tokens"], cached, usage["output_tokens"])
+    given, made = usage.get("input_tokens_details") or {}, usage.get("output_tokens_details") or {}
+    return Counted(
+        usage["input_tokens"],
+        given.get("cached_tokens") or 0,
+        usage["output_tokens"],
+        given.get("cache_write_tokens") or 0,
+        made.get("reasoning_tokens") or 0,
+    )
 
 
 def responses_answer(body: Any) -> Facts:
@@ -182,25 +214,34 @@ def responses_answer(body: Any) -> Facts:
         why = body["incomplete_details"]["reason"]
         reason = {"max_output_tokens": "length", "content_filter": "content_filter"}[why]
     text = "".join(part["text"] for part in parts if part["type"] == "output_text")
-    return Facts(text, calls, reason, responses_usage(body.get("usage")), body["status"] == "failed")
+    thoughts = [
+        part["text"]
+        for item in output
+        if item["type"] == "reasoning"
+        for part in item.get("summary") or item.get("content") or ()
+    ]
+    usage = responses_usage(body.get("usage"))
+    return Facts(text, words("".join(thoughts)), calls, reason, usage, body["status"] == "failed")
 
 
 def responses_stream(stream: str) -> Facts:
     """Read a stream of response events: deltas and the snapshot at the end must agree."""
-    text, last = "", None
+    text, thoughts, last = "", "", None
     has_error = False
     for event in events(stream):
         if event["type"] == "response.output_text.delta":
             text += event["delta"]
+        elif event["type"] in {"response.reasoning_summary_text.delta", "response.reasoning_text.delta"}:
+            thoughts += words(event["delta"])
         elif event["type"] in {"response.completed", "response.incomplete", "response.failed"}:
             last = event["response"]
         has_error = has_error or event["type"] == "error"
     if last is None:
-        return Facts(text, has_error=has_error)
+        return Facts(text, thoughts, has_error=has_error)
     facts = responses_answer(last)
     # A response that failed need not repeat what came before.
-    assert facts.text == text or last["status"] == "failed"
-    facts.text = text
+    assert (facts.text, facts.thoughts) == (text, thoughts) or last["status"] == "failed"
+    facts.text, facts.thoughts = text, thoughts
     facts.has_error = facts.has_error or has_error
     return facts
 
@@ -218,7 +259,8 @@ def gemini_usage(usage: Any) -> Counted | None:
     made = usage.get("candidatesTokenCount", 0)
     if given + made != usage.get("totalTokenCount"):
         made += usage.get("thoughtsTokenCount", 0)
-    return Counted(given, usage.get("cachedContentTokenCount", 0), made)
+    thought = usage.get("thoughtsTokenCount", 0)
+    return Counted(given, usage.get("cachedContentTokenCount", 0), made, 0, thought)
 
 
 def gemini_answer(body: Any) -> Facts:
@@ -240,6 +282,7 @@ def _gemini(chunks: list[Any]) -> Facts:
         for candidate in chunk.get("candidates") or ():
             parts = (candidate.get("content") or {}).get("parts") or ()
             facts.text += "".join(part.get("text", "") for part in parts if not part.get("thought"))
+            facts.thoughts += words("".join(part.get("text", "") for part in parts if part.get("thought")))
             called = [part["functionCall"] for part in parts if "functionCall" in part]
             facts.calls += [(call["name"], call.get("args") or {}) for call in called]
             if finish := candidate.get("finishReason"):

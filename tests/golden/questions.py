@@ -22,6 +22,7 @@ class Question:
     choice: str = "auto"
     schema: str = ""
     most: int | None = None
+    stop: tuple[str, ...] = ()
     # Names of the calls so far, by their ids.
     named: dict[str, str] = field(default_factory=dict)
 
@@ -86,7 +87,11 @@ def _from_url(url: str) -> str:
 
 def chat_question(body: Any) -> Question:
     """Read a chat completion's request."""
-    asked = Question(most=body.get("max_completion_tokens") or body.get("max_tokens"))
+    stop = body.get("stop") or ()
+    asked = Question(
+        most=body.get("max_completion_tokens") or body.get("max_tokens"),
+        stop=(stop,) if isinstance(stop, str) else tuple(stop),
+    )
     for message in body["messages"]:
         _chat_message(asked, message)
     for function in [tool["function"] for tool in body.get("tools") or () if "function" in tool]:
@@ -121,7 +126,7 @@ def _chat_message(asked: Question, message: Any) -> None:
 
 def messages_question(body: Any) -> Question:
     """Read a message's request."""
-    asked = Question(most=body.get("max_tokens"))
+    asked = Question(most=body.get("max_tokens"), stop=tuple(body.get("stop_sequences") or ()))
     system = body.get("system") or ""
     for block in [{"text": system}] if isinstance(system, str) else system:
         asked.say("system", block["text"])
@@ -208,7 +213,7 @@ def _content(asked: Question, role: str, part: Any) -> None:
 def gemini_question(body: Any) -> Question:
     """Read a generateContent request."""
     config = body.get("generationConfig") or {}
-    asked = Question(most=config.get("maxOutputTokens"))
+    asked = Question(most=config.get("maxOutputTokens"), stop=tuple(config.get("stopSequences") or ()))
     for part in (body.get("systemInstruction") or {}).get("parts", ()):
         asked.say("system", part["text"])
     for content in body["contents"]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.golden.facts import Facts
+
 FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "recordings"
 # What each folder's provider speaks; DeepSeek's has two protocols.
 ADAPTER_OF = {
@@ -28,8 +30,16 @@ PROVIDER_OF = {
     "api.mistral.ai": "mistral",
     "api.openai.com": "openai",
     "api.z.ai": "zai",
+    "europe-west4-aiplatform.googleapis.com": "google",
+    "generativelanguage.googleapis.com": "google",
+    "openrouter.ai": "openrouter",
 }
-FORMAT_OF = {"anthropic": "messages", "gemini": "gemini", "openai_responses": "responses"}
+FORMAT_OF = {
+    "anthropic": "messages",
+    "gemini": "gemini",
+    "vertex": "gemini",
+    "openai_responses": "responses",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,8 @@ class Recording:
     status: int
     request: Any
     response: Any
+    # What is known of it without reading it.
+    says: Facts | None = None
 
     @property
     def dialect(self) -> str:
@@ -52,9 +64,13 @@ class Recording:
     @property
     def body(self) -> bytes:
         """Return the answer as it came over the wire."""
-        return (
-            self.response.encode() if isinstance(self.response, str) else json.dumps(self.response).encode()
-        )
+        match self.response:
+            case bytes():
+                return self.response
+            case str():
+                return self.response.encode()
+            case _:
+                return json.dumps(self.response).encode()
 
 
 def recordings() -> list[Recording]:
@@ -64,14 +80,16 @@ def recordings() -> list[Recording]:
 
 def _read(path: Path) -> Recording:
     told = json.loads(path.read_text(encoding="utf-8"))
+    host, _, _ = told["endpoint"].partition("/")
     adapter = ADAPTER_OF[path.parent.name]
     if told["endpoint"].endswith("/responses"):
         adapter = "openai_responses"
+    elif host.endswith("aiplatform.googleapis.com"):
+        adapter = "vertex"
     return Recording(
         name=f"{path.parent.name}/{path.name.split('.')[0]}",
         adapter=adapter,
-        # A host that the catalog does not know is someone's own server.
-        provider=PROVIDER_OF.get(told["endpoint"].split("/")[0], "own"),
+        provider=PROVIDER_OF[host],
         is_stream=path.name.endswith(".stream.json"),
         status=told["status"],
         request=told["request"],

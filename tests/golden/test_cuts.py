@@ -3,75 +3,98 @@
 from __future__ import annotations
 
 import copy
-import os
-import random
 
+import msgspec
 import pytest
 
 from gateway.errors import UpstreamError
-from gateway.passages.base import StreamTranslator
-from gateway.passages.table import passage_for
-from gateway.upstreams.base import BadAnswer, Splitter
-from gateway.upstreams.faults import UpstreamTooLarge
-from tests.gateway.attempts import attempt, channel, model
+from gateway.upstreams.base import BadAnswer
 from tests.golden.facts import STREAM
 from tests.golden.recordings import Recording, params, recordings
-from tests.golden.test_answers import FORMATS, TRAITS, asked_in, is_whole
+from tests.golden.replay import FORMATS, end, is_whole, passage_of, told
+from tests.golden.streams import NAMES, stream
 
-STREAMS = [each for each in recordings() if each.is_stream and is_whole(each)]
-# Every byte of every recording takes minutes: FASTANCHOR_ALL_CUTS=1 does it, usually places are drawn by lot.
-CUTS = None if os.environ.get("FASTANCHOR_ALL_CUTS") else 60
-
-
-def _start(recording: Recording, name: str) -> tuple[StreamTranslator, Splitter]:
-    format_ = FORMATS[name]
-    one = attempt(
-        asked_in(format_, is_stream=True),
-        channel=channel(recording.provider, recording.adapter),
-        model=model(traits=TRAITS.get(recording.adapter, frozenset())),
-    )
-    passage = passage_for(format_, one.route, one.model)
-    return passage.stream(one), passage.splitter()
+RECORDED = [each for each in recordings() if each.is_stream and is_whole(each)]
 
 
-def _places(size: int, seed: str) -> list[int]:
-    if CUTS is None or size <= CUTS:
-        return list(range(size))
-    return sorted(random.Random(seed).sample(range(size), CUTS))
-
-
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("recording", params(STREAMS))
-def test_a_cut_stream_does_not_end_cleanly(recording: Recording, name: str) -> None:
-    translator, splitter = _start(recording, name)
-    told, start = "", 0
+@pytest.mark.parametrize("protocol", NAMES)
+def test_a_stream_of_ours_cut_at_any_byte_does_not_end_cleanly(protocol: str, name: str) -> None:
+    _cut_everywhere(stream(protocol, client=name), (name,))
 
-    for place in _places(len(recording.body), recording.name + name):
-        for event in splitter.feed(recording.body[start:place]):
-            told += translator.feed(event).decode()
-        start = place
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("recording", params(RECORDED))
+def test_a_recorded_stream_cut_at_any_byte_does_not_end_cleanly(recording: Recording) -> None:
+    _cut_everywhere(recording, tuple(FORMATS))
+
+
+class _Client:
+    """What a client of one format has been told of a stream so far."""
+
+    def __init__(self, recording: Recording, name: str) -> None:
+        passage, one = passage_of(recording, FORMATS[name])
+        self.name = name
+        self.translator = passage.stream(one)
+        self.shown = b""
+
+    def feed(self, event: bytes) -> None:
+        """Translate an event."""
+        self.shown += self.translator.feed(event)
+
+    def refuses(self, event: bytes) -> bool:
+        """Tell whether a broken event is noticed."""
+        try:
+            self.translator.feed(event)
+        except BadAnswer:
+            return True
+        return False
+
+    def break_off(self) -> None:
+        """End a copy of the stream where it is, as the relay does when the connection ends."""
+        translator = copy.deepcopy(self.translator)
         if translator.finish_reason:
-            # From here on the upstream has said that the answer is whole.
-            break
-        _end_here(copy.deepcopy((translator, splitter)), name, told)
-
-
-def _end_here(cut: tuple[StreamTranslator, Splitter], name: str, told: str) -> None:
-    """End a copy of a stream where it is, as the relay does when the connection ends."""
-    translator, splitter = cut
-    try:
-        for event in splitter.finish():
-            told += translator.feed(event).decode()
-    except (BadAnswer, UpstreamTooLarge):
-        pass
-    else:
-        if translator.finish_reason:
-            # The last line was whole but for its end.
+            # The upstream has said that the answer is whole; what may follow is its usage.
             return
-    facts = STREAM[name](told + translator.failure(UpstreamError("It broke off.")).decode())
-    assert facts.has_error
-    assert facts.reason in {"", "error"}
-    if facts.text:
-        assert translator.has_output
-        assert translator.output_tokens > 0
+        facts = STREAM[self.name]((self.shown + translator.failure(UpstreamError("Broken."))).decode())
+        assert facts.has_error
+        assert facts.reason in {"", "error"}
+        assert 4 * translator.output_tokens >= len(facts.text)
+        if facts.text or facts.thoughts or facts.calls:
+            assert translator.has_output
+            assert translator.output_tokens > 0
+
+
+def _cut_everywhere(recording: Recording, names: tuple[str, ...]) -> None:
+    clients = [_Client(recording, name) for name in names]
+    new_splitter = passage_of(recording, FORMATS[names[0]])[0].splitter
+    splitter, begun = new_splitter(), 0
+    for place in range(len(recording.body)):
+        for event in splitter.feed(recording.body[place : place + 1]):
+            begun = place + 1
+            for client in clients:
+                client.feed(event)
+                client.break_off()
+        rest = new_splitter()
+        assert rest.feed(recording.body[begun : place + 1]) == []
+        for event in rest.finish():
+            _end_with(event, clients)
+
+    # None of the broken pieces has left a mark.
+    expected = told(recording)
+    for client in clients:
+        facts = STREAM[client.name]((client.shown + end(client.translator)).decode())
+        assert (facts.text, facts.calls, facts.reason) == (expected.text, expected.calls, expected.reason)
+
+
+def _end_with(event: bytes, clients: list[_Client]) -> None:
+    """Show what a stream ends with: half an event is nonsense, a whole one without its end may be read."""
+    try:
+        msgspec.json.decode(event)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        assert all(client.refuses(event) or client.translator.finish_reason for client in clients)
+        return
+    for client in clients:
+        cut = copy.deepcopy(client)
+        cut.feed(event)
+        cut.break_off()

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from tests.golden.facts import events
 from tests.golden.openai_document import event_faults, faults
 from tests.golden.recordings import Recording, params, recordings
-from tests.golden.test_answers import FORMATS, is_whole, through
+from tests.golden.replay import FORMATS, is_whole, through
 
 ALL = recordings()
 _ANSWERS: dict[str, TypeAdapter[Any]] = {
@@ -79,7 +79,7 @@ def _strange(recording: Recording, name: str) -> set[str]:
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("recording", params([each for each in ALL if is_whole(each)]))
 def test_what_a_client_gets_has_the_right_shape(recording: Recording, name: str) -> None:
-    got = through(recording, FORMATS[name]).decode()
+    got = through(recording, FORMATS[name])[0].decode()
 
     types = _EVENTS[name] if recording.is_stream else _ANSWERS[name]
     # Anthropic's SDK drops pings before it looks at their type.

@@ -42,6 +42,7 @@ CHANGES_ARRIVE_S = 1.0
 # Waits that tests can afford.
 _SHORT_WAITS = {
     "FASTANCHOR_UPSTREAM_FIRST_TOKEN_S": "3",
+    "FASTANCHOR_UPSTREAM_THINKING_S": "3",
     "FASTANCHOR_UPSTREAM_IDLE_S": "3",
     "FASTANCHOR_KEEP_ALIVE_S": "1",
     "FASTANCHOR_UPSTREAM_DRAIN_S": "3",
@@ -188,7 +189,8 @@ class LiveProduct:
     def _unrouted_models(self) -> list[tuple[str, str]]:
         query = """
             SELECT id, provider_id FROM catalog_catalogmodel AS model
-            WHERE is_listed AND NOT EXISTS (SELECT FROM catalog_route WHERE model_id = model.id) ORDER BY id LIMIT 8
+            WHERE is_listed AND kind = 'chat' AND NOT EXISTS (SELECT FROM catalog_route WHERE model_id = model.id)
+            ORDER BY id LIMIT 8
         """
         return [(row["id"], row["provider_id"]) for row in self.rows(query)]
 

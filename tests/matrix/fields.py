@@ -105,7 +105,8 @@ def verdict(body: dict[str, Any], adapter: str, provider: str, traits: frozenset
         one = attempt(
             asked, channel=channel(provider, adapter), model=model(provider=provider, traits=traits)
         )
-        prepared = passage_for(Chat(), one.route, one.model).prepare(one)
+        has_search = asked.prompt.has_search
+        prepared = passage_for(Chat(), one.route, one.model, has_search=has_search).prepare(one)
     except (CannotExpress, InvalidRequest):
         return "400"
     return "left out" if prepared.dropped else "yes"

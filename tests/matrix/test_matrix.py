@@ -158,7 +158,22 @@ def refusal(cell: Cell, *, is_stream: bool) -> None:
     response = cell.ask("refuse=1", is_stream=is_stream)
     facts = cell.facts(response, is_stream=is_stream)
 
-    assert facts.reason == "content_filter" or "refusal" in response.text or "sorry" in facts.text
+    # Only OpenAI's protocols have a word for it; models elsewhere refuse in plain ones.
+    refused = _refusal_of(response.text, is_stream=is_stream)
+    assert facts.reason == "content_filter" or "sorry" in facts.text + refused
+
+
+def _refusal_of(told: str, *, is_stream: bool) -> str:
+    """Return what stands in a field of its own for refusals, in either of OpenAI's formats."""
+    if is_stream:
+        said = list(events(told))
+        deltas = [choice["delta"] for each in said for choice in each.get("choices", ())]
+        told_apart = [each["delta"] for each in said if each.get("type") == "response.refusal.delta"]
+        return "".join([*(delta.get("refusal") or "" for delta in deltas), *told_apart])
+    body = json.loads(told)
+    messages = [choice["message"] for choice in body.get("choices", ())]
+    parts = [part for item in body.get("output", ()) for part in item.get("content", ())]
+    return "".join(each.get("refusal") or "" for each in (*messages, *parts))
 
 
 def _error(cell: Cell, response: httpx2.Response) -> tuple[str, str | None]:

@@ -117,6 +117,32 @@ def test_thoughts_are_hidden_from_who_does_not_want_them(said: dict[str, Any]) -
     assert b"reasoning_content" not in whole + streamed
 
 
+def test_clients_of_functions_are_answered_in_the_words_of_old() -> None:
+    said = HELLO | {"functions": [{"name": "look", "parameters": {}}], "stream": True}
+    one = attempt(ask(FORMAT, said))
+    calls: list[Any] = [f.ToolCall("c1", "look", '{"a":1}'), f.ToolCall("c2", "look", "{}")]
+    whole = FORMAT.render(Result([Choice(calls, "tool_calls")], USAGE), USAGE, one)
+    writer = FORMAT.writer(one)
+    streamed = writer.write(
+        [
+            ToolBegan(0, "c1", "look"), ToolDelta(0, '{"a":'), ToolBegan(1, "c2", "look"), ToolDelta(1, "{}"),
+            ToolDelta(0, "1}"), Finished("tool_calls"),
+        ]
+    )  # fmt: skip
+
+    choice = TypeAdapter(ChatCompletion).validate_json(whole, strict=True).choices[0]
+    assert choice.message.function_call is not None
+    assert (choice.message.function_call.arguments, choice.message.tool_calls) == ('{"a":1}', None)
+    assert choice.finish_reason == "function_call"
+    told = [each.choices[0] for each in chunks(streamed + writer.closing(USAGE))]
+    called = [each.delta.function_call for each in told if each.delta.function_call]
+    assert [each.name for each in called] == ["look", None, None]
+    assert "".join(each.arguments or "" for each in called) == '{"a":1}'
+    assert not any(each.delta.tool_calls for each in told)
+    assert told[-1].finish_reason == "function_call"
+    assert one.form.parallel_tool_calls is False
+
+
 def test_a_cut_names_each_open_choice_and_a_failure_is_no_end() -> None:
     writer = FORMAT.writer(attempt(ask(FORMAT, HELLO | {"stream": True, "n": 2})))
     writer.write([TextDelta("a"), Finished("stop", 0)])

@@ -22,6 +22,7 @@ from gateway.errors import (
 from gateway.formats.messages import Messages, MessagesAsked
 from gateway.formats.messages_seals import Seal, unwrap, wrap
 from gateway.passages.native_messages import NativeMessages
+from gateway.passages.translation import Translation
 from gateway.upstreams.anthropic import Anthropic
 from gateway.upstreams.base import CannotExpress
 from tests.gateway.attempts import ask, attempt, channel, model
@@ -56,6 +57,9 @@ _PICTURE = {"type": "image", "source": {"type": "base64", "media_type": "image/p
         ({"max_tokens": 0}, "max_tokens"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "robot", "content": ""}]}, "messages[0].role"),
+        ({"messages": [{"role": "user"}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "output_config": {"effort": "low"}}]}, "messages[0].content"),
+        ({"messages": [_USER, {"role": "system"}]}, "messages[1].content"),
         ({"messages": [user({"type": "text"})]}, "messages[0].content[0].text"),
         ({"messages": [user({"type": "image"})]}, "messages[0].content[0].source"),
         (
@@ -80,6 +84,7 @@ _PICTURE = {"type": "image", "source": {"type": "base64", "media_type": "image/p
         ({"inference_geo": "us"}, "inference_geo"),
         ({"container": "c"}, "container"),
         ({"fallbacks": []}, "fallbacks"),
+        ({"thread": {"type": "create"}}, "thread"),
         ({"tools": [{"type": "code_execution_20260120", "name": "code_execution"}]}, "tools[0].type"),
         ({"tools": [_TOOL, {"type": "advisor_20260301", "name": "advisor", "model": "x"}]}, "tools[1].type"),
         ({"tools": [{"name": "look"}]}, "tools[0]"),
@@ -172,7 +177,7 @@ def test_a_body_becomes_a_form() -> None:
     assert form.messages[3].parts == [
         f.ToolResult("t1", [f.Text("it")], is_error=True),
         f.Text("go on", cache="1h"),
-        f.File(text="found", name="T"),
+        f.File(text="Source: s\n\nfound", name="T"),
     ]
     function, search, bash = form.tools
     assert isinstance(function, f.FunctionTool)
@@ -239,6 +244,17 @@ def test_errors_have_anthropics_shape(error: Any, status: int, kind: str) -> Non
     assert dict(Messages().headers("req_1"))["request-id"] == "req_1"
 
 
+def test_a_thread_is_refused_in_the_words_by_which_the_sdk_goes_on_without_one() -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        parse(thread={"type": "create"})
+
+    said = json.loads(Messages().refusal(refusal.value, "req_1")[1])
+    assert said["error"]["details"] == {
+        "error_code": "thread_unsupported_request",
+        "unsupported": ["thread"],
+    }
+
+
 # The recorded requests that are refused here, and why.
 _REFUSED = {
     "advisor": "tools[0].type",
@@ -255,9 +271,10 @@ def test_every_recorded_request_arrives_as_it_was_meant() -> None:
         said = json.loads(path.read_text(encoding="utf-8"))["request"]
         refusal = next((param for name, param in reversed(_REFUSED.items()) if name in path.name), None)
         if refusal:
-            with pytest.raises(InvalidRequest) as refused:
-                ask(Messages(), said).form()
-            assert refused.value.param == refusal, path.name
+            with pytest.raises((InvalidRequest, CannotExpress)) as refused:
+                Translation(Messages(), Anthropic()).prepare(attempt(ask(Messages(), said)))
+            error = refused.value
+            assert (getattr(error, "param", None) or getattr(error, "field", None)) == refusal, path.name
             continue
         asked = ask(Messages(), said)
         able = model("claude", max_output=64_000, traits=_traits(said))
@@ -308,6 +325,9 @@ def _plain(block: dict[str, Any]) -> dict[str, Any]:
         # References to tools that load late go the way of these.
         content = [each for each in _texts(block.get("content", [])) if each["type"] != "tool_reference"]
         return block | {"content": content}
+    if block["type"] == "compaction":
+        # Told in words, which every model reads.
+        return {"type": "text", "text": f"Summary of the conversation so far:\n\n{block['content']}"}
     return block
 
 

@@ -277,11 +277,27 @@ def test_earlier_items_are_put_before_the_input_and_weighed() -> None:
     assert json.loads(bytes(made.body.input))[2]["content"] == "And now?"
 
 
+def test_an_earlier_response_can_be_gone_on_from_without_a_word() -> None:
+    before = {"model": "m", "previous_response_id": "resp_1"}
+    for body in (before, before | {"input": None}):
+        made = ask(RESPONSES, body)
+        assert isinstance(made, ResponsesAsked)
+
+        made.prepend([Raw(b'{"role":"user","content":"hi"}')])
+
+        assert [turn.role for turn in made.form().messages] == ["user"]
+        assert json.loads(bytes(made.body.input)) == [{"role": "user", "content": "hi"}]
+    with pytest.raises(InvalidRequest) as refused:
+        ask(RESPONSES, {"model": "m"})
+    assert refused.value.param == "input"
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
         ({"inputs": "x"}, "inputs"),
         ({"input": 7}, "input"),
+        ({"input": None}, "input"),
         ({"input": [{"role": "robot", "content": "x"}]}, "input[0].role"),
         ({"input": ["x"]}, "input[0]"),
         ({"input": [{"role": "user", "content": "x"}, {"type": "telepathy"}]}, "input[1].type"),

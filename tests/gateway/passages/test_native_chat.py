@@ -88,11 +88,16 @@ def test_a_key_that_stands_twice_is_forwarded_as_it_was_priced() -> None:
 
 def test_usage_is_always_asked_for_and_padding_only_where_it_is_known() -> None:
     assert prepared({"stream": True})["stream_options"] == {"include_usage": True}
-    assert prepared({"stream": True}, provider="openai")["stream_options"] == {
-        "include_usage": True,
-        "include_obfuscation": False,
-    }
+    for provider in ("openai", "sandbox"):
+        assert prepared({"stream": True}, provider=provider)["stream_options"] == {
+            "include_usage": True,
+            "include_obfuscation": False,
+        }
     assert "stream_options" not in prepared({})
+
+
+def test_a_developers_machine_searches_as_openai_does() -> None:
+    assert prepared({"web_search_options": {}}, provider="sandbox")["web_search_options"] == {}
 
 
 @pytest.mark.parametrize(

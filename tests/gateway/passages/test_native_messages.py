@@ -15,6 +15,7 @@ from gateway.formats.messages import Messages
 from gateway.formats.messages_seals import Seal, wrap
 from gateway.passages.base import StreamTranslator
 from gateway.passages.native_messages import NativeMessages
+from gateway.upstreams.anthropic import Anthropic
 from gateway.upstreams.base import BadAnswer, Prepared
 from gateway.upstreams.sse import EventSplitter
 from tests.gateway.attempts import ask, attempt, channel, model
@@ -25,6 +26,7 @@ needs_recordings = pytest.mark.skipif(
     not RECORDINGS.is_dir(), reason="no folder with recorded provider traffic"
 )
 _USER = {"role": "user", "content": "hi"}
+_EFFORT = {"role": "system", "output_config": {"effort": "low"}}
 _SEARCH = {"type": "web_search_20250305", "name": "web_search"}
 
 
@@ -126,12 +128,26 @@ def test_thoughts_that_anthropic_did_not_seal_are_left_out() -> None:
         _USER,
         {"role": "assistant", "content": [own, *others, text]},
         {"role": "assistant", "content": others},
+        _EFFORT,
         _USER,
     ]
 
     written = json.loads(prepare({"messages": turns}).body)
 
-    assert written["messages"] == [_USER, {"role": "assistant", "content": [own, text]}, _USER]
+    assert written["messages"] == [_USER, {"role": "assistant", "content": [own, text]}, _EFFORT, _USER]
+    assert json.loads(prepare({"messages": [_USER, _EFFORT]}).body)["messages"] == [_USER, _EFFORT]
+
+
+def test_citations_of_what_others_found_are_left_out() -> None:
+    def text(index: str) -> dict[str, Any]:
+        cited = {"type": "web_search_result_location", "url": "https://a.example", "encrypted_index": index}
+        return {"type": "text", "text": "so", "citations": [cited | {"cited_text": "", "title": None}]}
+
+    turns = [_USER, {"role": "assistant", "content": [text(""), text("own")]}, _USER]
+
+    written = json.loads(prepare({"messages": turns}).body)["messages"]
+
+    assert written[1]["content"] == [{"type": "text", "text": "so"}, text("own")]
 
 
 @needs_recordings
@@ -236,6 +252,17 @@ def test_a_cut_stream_closes_its_block_and_a_broken_one_says_so() -> None:
     assert json.loads(broken.split(b"data: ")[1])["error"]["type"] == "api_error"
     assert translator.finish_reason == ""
     assert translator.output_tokens == 1
+
+
+@pytest.mark.parametrize("speaks", [NativeMessages(), Anthropic()])
+def test_a_whole_document_comes_in_one_event(speaks: NativeMessages | Anthropic) -> None:
+    found = {"type": "document", "source": {"type": "base64", "data": "A" * 5_000_000}}
+    block = {"type": "web_fetch_tool_result", "tool_use_id": "s", "content": found}
+    event = json.dumps({"type": "content_block_start", "index": 0, "content_block": block}).encode()
+
+    (split,) = speaks.splitter().feed(b"event: content_block_start\ndata: " + event + b"\n\n")
+
+    assert split == event
 
 
 def test_a_thought_that_is_not_shown_is_output_all_the_same() -> None:

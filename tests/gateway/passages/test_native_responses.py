@@ -17,7 +17,7 @@ from gateway.passages.native_chat import NativeChat
 from gateway.passages.native_responses import NativeResponses, NativeResponsesStream
 from gateway.passages.table import passage_for
 from gateway.passages.translation import Translation
-from gateway.upstreams.base import BadAnswer, CannotExpress, Prepared
+from gateway.upstreams.base import BadAnswer, CannotExpress, Prepared, Refused
 from gateway.upstreams.sse import EventSplitter
 from tests.gateway.attempts import ask, attempt, channel, model
 from tests.gateway.responses_sdk import check_events, check_response, events_of
@@ -104,6 +104,12 @@ def test_padding_is_asked_away_only_where_it_is_known() -> None:
 REQUEST = "req_" + "0123456789" * 2 + "ab"
 
 
+def test_servers_that_may_stream_unasked_are_told_not_to() -> None:
+    assert "stream" not in sent({})
+    assert sent({}, "deepseek")["stream"] is False
+    assert sent({"stream": True}, "deepseek")["stream"] is True
+
+
 def test_items_that_are_kept_tell_their_response_and_go_back_under_the_ids_they_came_with() -> None:
     item = {"type": "message", "id": "msg_theirs", "role": "assistant", "content": [], "status": "completed"}
     whole = json.dumps(response(status="completed", output=[item])).encode()
@@ -153,12 +159,30 @@ def test_thoughts_that_this_upstream_cannot_read_stay_behind() -> None:
     ]
 
     to_openai = sent({"input": items})["input"]
+    to_sandbox = sent({"input": items}, "sandbox")["input"]
     to_deepseek = sent({"input": items}, "deepseek")["input"]
 
-    assert to_openai == [items[0], items[3]]
+    assert to_openai == to_sandbox == [items[0], items[3]]
     assert to_deepseek[1]["content"] == [{"type": "reasoning_text", "text": "hm"}]
     assert "encrypted_content" not in to_deepseek[1]
     assert to_deepseek[2:] == items[2:]
+
+
+def test_what_followed_a_thought_that_stays_behind_is_not_missed_by_its_id() -> None:
+    thought = {"type": "reasoning", "id": "rs_1", "summary": []}
+    message = {"type": "message", "id": "msg_1", "role": "assistant", "content": "Wait."}
+    call = {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "look", "arguments": "{}"}
+    search = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
+
+    kept = sent({"input": [thought | {"encrypted_content": "gAAAA"}, message, call, search]})["input"]
+    left = sent({"input": [thought, message, call, search]})["input"]
+
+    assert [item["id"] for item in kept] == ["rs_1", "msg_1", "fc_1", "ws_1"]
+    assert left == [
+        {key: value for key, value in message.items() if key != "id"},
+        {key: value for key, value in call.items() if key != "id"},
+        search,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -376,6 +400,40 @@ def test_an_error_or_nonsense_inside_a_stream_is_noticed(data: bytes) -> None:
         stream().feed(data)
 
 
+@pytest.mark.parametrize(
+    ("told", "is_refusal"),
+    [
+        ({"code": "context_length_exceeded", "message": "Too long."}, True),
+        ({"code": "invalid_prompt", "message": "Too long."}, True),
+        ({"code": "failed_to_download_image", "message": "Too long."}, True),
+        ({"code": "image_too_large", "message": "Too long."}, True),
+        ({"code": "server_error", "message": "Too long."}, False),
+        ({"code": "rate_limit_exceeded", "message": "Too long."}, False),
+        ({"code": "insufficient_quota", "message": "Too long."}, False),
+        ({"code": 7}, False),
+        ({}, False),
+    ],
+)
+def test_a_request_that_is_refused_late_is_told_from_a_channel_that_fails(
+    told: dict[str, Any], *, is_refusal: bool
+) -> None:
+    failed = response(status="failed", error=told)
+    streamed = [
+        event("failed", response=failed),
+        json.dumps({"type": "error", "sequence_number": 2, "param": None} | told).encode(),
+        json.dumps({"type": "error", "error": told}).encode(),
+    ]
+    for data in streamed:
+        with pytest.raises(BadAnswer) as broken:
+            stream().feed(data)
+        assert isinstance(broken.value, Refused) is is_refusal
+        if isinstance(broken.value, Refused):
+            assert PASSAGE.complaint(broken.value.body, channel("openai"))[0] == "Too long."
+    with pytest.raises(BadAnswer) as broken:
+        PASSAGE.answer(json.dumps(failed).encode(), attempt(ask(Responses(), HELLO)))
+    assert isinstance(broken.value, Refused) is is_refusal
+
+
 def test_a_thought_counts_as_output_once_it_is_done() -> None:
     translator = stream()
     thought = {"type": "reasoning", "id": "rs_1", "summary": []}
@@ -392,6 +450,16 @@ def test_each_format_takes_the_nearest_way() -> None:
     assert isinstance(passage_for(Responses(), to, model()), NativeResponses)
     assert isinstance(passage_for(Chat(), to, model()), NativeChat)
     assert isinstance(passage_for(Chat(), to, model(traits=frozenset({"responses_only"}))), Translation)
+
+
+@pytest.mark.parametrize("adapter", ["openai_responses", "azure"])
+def test_a_chat_client_searches_by_responses_where_openais_models_search_nowhere_else(adapter: str) -> None:
+    said = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "web_search_options": {}}
+    one = attempt(ask(Chat(), said), channel=channel("openai", adapter))
+
+    prepared = passage_for(Chat(), one.route, one.model, has_search=True).prepare(one)
+
+    assert (prepared.target, json.loads(prepared.body)["tools"]) == ("/responses", [{"type": "web_search"}])
 
 
 def recorded(*, is_stream: bool) -> list[Any]:

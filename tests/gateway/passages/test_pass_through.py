@@ -104,6 +104,14 @@ def test_a_wrong_body_of_embeddings_is_refused_by_name(body: dict[str, Any], par
     assert (caught.value.param or "").startswith(param)
 
 
+@pytest.mark.parametrize("blank", [b"\t", b"\r\n", b" " * 100])
+@pytest.mark.parametrize("tokens", [b"1,2]", b"[1],[2]]"])
+def test_tokens_are_known_however_their_list_is_written(blank: bytes, tokens: bytes) -> None:
+    body = b'{"model":"m","input":%b[%b%b}' % (blank, blank, tokens)
+
+    assert Embeddings().parse(body, {}).prompt.text_bytes > 0
+
+
 def test_a_moderation_is_free_and_has_a_usual_model() -> None:
     asked = ask(Moderations(), {"input": ["a", "b"]})
     passage, one = way(Moderations(), asked)

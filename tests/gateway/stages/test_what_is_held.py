@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from accounts.keyring import Caller
+from billing.holds import Hold, Limits, Minute
 from catalog.pricing import Usage, cost_picos
 from catalog.snapshot import Model, Price, Rates, Route, Tier
 from gateway.call import Call, Request
@@ -20,7 +21,7 @@ from gateway.errors import InvalidRequest, PermissionDenied
 from gateway.formats.recordings import seconds_of
 from gateway.passages.table import passage_for
 from gateway.runtime import Gateway
-from gateway.stages.reserve import _ask
+from gateway.stages.reserve import _ask, _bound
 from gateway.stages.route import TOKENS_PER_SEARCH, estimate, route
 from tests.gateway.attempts import channel, model
 
@@ -28,6 +29,7 @@ CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/respons
 WINDOW = 1_000_000
 RATES = Rates(input=2, cached_input=1, cache_write=2, output=8, search=10_000, audio_input=4)
 SEARCH = {"type": "web_search_20250305", "name": "web_search"}
+MINUTE = Minute(1, 1, 1)
 
 
 def call(path: str, to: Model | None = None, **fields: Any) -> Call:
@@ -227,6 +229,27 @@ def test_packed_silence_is_as_long_as_it_sounds() -> None:
     assert seconds_of(wav(2_000_000_000, bytes(10_000))) >= 10
 
 
+def mp3(frames: int) -> bytes:
+    """Return frames of 128 kbit/s at 44.1 kHz, of which each lasts 26 ms."""
+    return (b"\xff\xfb\x90\x00" + bytes(413)) * frames
+
+
+def test_an_mp3_is_as_long_as_its_frames() -> None:
+    minute = mp3(2_297)
+    # Of a size of 200 bytes, as a tag writes it.
+    tag = b"ID3\x04\0\0\0\0\x01\x48" + bytes(200)
+    slow = b"\xff\xe3\x18\x00" + bytes(68)
+
+    assert 60 <= seconds_of(minute) <= 61
+    assert 60 <= seconds_of(tag + minute + b"TAG" + bytes(125)) <= 61
+    assert seconds_of(slow * 1_000) == 73
+    # What is no frame may be sound as slow as it gets.
+    assert seconds_of(minute + bytes(5_000)) >= 65
+    assert seconds_of(minute[:-100] + bytes(100_000)) >= 160
+    assert seconds_of(b"ID3\x04\0\0\x7f\x7f\x7f\x7f" + bytes(9_000)) >= 9
+    assert seconds_of(b"ID3") == 1
+
+
 @pytest.mark.parametrize(
     ("sound", "kind"), [(flac(9), "flac"), (wav(1, bytes(500)), "wav"), (b"RIFF", "wav")]
 )
@@ -330,3 +353,42 @@ def test_words_of_any_language_are_held_by_their_bytes(path: str, fields: dict[s
     asked = format_.parse(json.dumps(said | fields, ensure_ascii=False).encode(), {})
 
     assert estimate(asked.prompt).most >= 3_000
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "to", "traits"),
+    [
+        (CHAT, {"messages": user(), "max_tokens": 100}, ("alibaba", "qwen"), {"thinks_by_default"}),
+        (CHAT, {"messages": user(), "max_tokens": 100, "n": 2}, ("qwen", "openai"), {"thinks_by_default"}),
+        (MESSAGES, {"messages": user(), "max_tokens": 1}, ("openai", "openai_responses"), set()),
+        ("/v1/completions", {"prompt": "hi", "max_tokens": 1}, ("openai", "openai_responses"), set()),
+        (CHAT, {"messages": user(), "max_tokens": 1}, ("openai", "openai_responses"), {"responses_only"}),
+        (CHAT, {"messages": user(), "max_tokens": 1}, ("azure", "azure"), {"responses_only"}),
+    ],
+)
+def test_a_hold_covers_all_that_the_bound_which_is_sent_allows(
+    path: str, fields: dict[str, Any], to: tuple[str, str], traits: set[str]
+) -> None:
+    sold = model("m", traits=frozenset(traits), routes=(Route(channel(*to), "m"),))
+    one = call(path, sold, **fields)
+
+    body = ordered(one, *to)
+
+    bound = body.get("max_tokens") or body["max_output_tokens"]
+    allowed = (bound + body.get("thinking_budget", 0)) * body.get("n", 1)
+    assert _ask(one).output_tokens >= allowed
+
+
+def test_what_is_sent_as_a_bound_leaves_room_for_thoughts_that_are_bounded_apart() -> None:
+    to = ("alibaba", "qwen")
+    sold = model(
+        "m", max_output=1_000, traits=frozenset({"thinks_by_default"}), routes=(Route(channel(*to), "m"),)
+    )
+    one = call(CHAT, sold, messages=user())
+    one.hold = Hold(_ask(one), 10**12, 500, 0, Limits(MINUTE, MINUTE))
+
+    one.output_bound = _bound(one)
+
+    body = ordered(one, *to)
+    assert _ask(one).output_tokens == 2_000
+    assert body["max_tokens"] + body["thinking_budget"] == 500

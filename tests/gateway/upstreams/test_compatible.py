@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 import pytest
+from openai.types.chat import ChatCompletion
 
+from gateway import form as f
 from gateway.formats.chat import Chat
 from gateway.passages.native_chat import NativeChat
 from gateway.upstreams.compatible import DIALECTS, PLAIN, dialect_of
@@ -72,6 +74,128 @@ def test_what_a_server_does_not_know_is_left_out_and_named() -> None:
     assert sent("own", tuned) == ({key: tuned[key] for key in tuned if key != "metadata"}, ("metadata",))
     assert sent("openai", {"temperature": 0.5}, "no_sampling") == ({}, ("temperature",))
     assert sent("mistral", {"stream": True})[0] == {"stream": True}
+
+
+CUSTOM = {"type": "custom", "custom": {"name": "sh"}}
+CALLED = {"role": "assistant", "content": None, "reasoning_content": "hm", "tool_calls": [
+    {"id": "c1", "type": "function", "function": {"name": "sh", "arguments": '{"input":"ls"}'}}
+]}  # fmt: skip
+SERVERS = ["deepseek", "alibaba", "xai", "together", "groq", "minimax"]
+
+
+def answered(provider: str, fields: dict[str, Any]) -> tuple[Any, Any]:
+    """Return a whole answer's choice, and the last delta and reason of a stream, in which a function was called."""
+    one = attempt(ask(Chat(), HELLO | fields), channel=channel(provider))
+    end = {"index": 0, "finish_reason": "tool_calls"}
+    body = json.dumps({"id": "up", "model": "m", "choices": [end | {"message": CALLED}]}).encode()
+    stream = PASSAGE.stream(one)
+    told = stream.feed(json.dumps({"id": "up", "model": "m", "choices": [end | {"delta": CALLED}]}).encode())
+    return json.loads(PASSAGE.answer(body, one).body)["choices"][0], told
+
+
+@pytest.mark.parametrize("provider", SERVERS)
+def test_custom_tools_become_functions_and_their_calls_what_they_were(provider: str) -> None:
+    body, _ = sent(provider, {"tools": [CUSTOM], "tool_choice": "auto"})
+    whole, streamed = answered(provider, {"tools": [CUSTOM]})
+
+    assert [tool["type"] for tool in body["tools"]] == ["function"]
+    assert whole["message"]["tool_calls"][0]["custom"] == {"name": "sh", "input": "ls"}
+    assert b'"custom":{"input":"ls"}' in streamed
+
+
+@pytest.mark.parametrize("provider", SERVERS)
+def test_functions_of_old_become_tools_and_their_calls_what_they_were(provider: str) -> None:
+    body, _ = sent(provider, {"functions": [{"name": "sh"}]})
+    whole, streamed = answered(provider, {"functions": [{"name": "sh"}]})
+
+    assert "functions" not in body
+    assert whole["message"]["function_call"] == {"name": "sh", "arguments": '{"input":"ls"}'}
+    assert b'"function_call":{"name":"sh"' in streamed
+    assert b"tool_calls" not in streamed
+
+
+@pytest.mark.parametrize("provider", ["xai", "openrouter", "google"])
+def test_what_only_openai_knows_is_said_otherwise_or_left_out_and_named(provider: str) -> None:
+    tool = {"type": "function", "function": {"name": "f"}}
+    allowed = {"mode": "auto", "tools": [tool]}
+    said = {"tools": [tool, {"type": "function", "function": {"name": "g"}}],
+            "tool_choice": {"type": "allowed_tools", "allowed_tools": allowed},
+            "prediction": {"type": "content", "content": "x"}, "prompt_cache_options": {"mode": "explicit"}}  # fmt: skip
+
+    assert sent(provider, said) == ({"tools": [tool]}, ("prediction", "prompt_cache_options"))
+    del said["tools"], said["tool_choice"]
+    assert sent(provider, said) == ({}, ("prediction", "prompt_cache_options"))
+    assert sent("openai", said) == (said, ())
+
+
+@pytest.mark.parametrize(
+    ("provider", "marked"),
+    [("openrouter", {"type": "ephemeral"}), ("alibaba", {"type": "ephemeral"}), ("xai", None)],
+)
+def test_the_end_of_a_cached_prefix_is_marked_in_each_servers_words(
+    provider: str, marked: dict[str, str] | None
+) -> None:
+    part = {"type": "text", "text": "hi", "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "12h"}}
+    asked = ask(Chat(), HELLO | {"messages": [{"role": "user", "content": [part, part]}]})
+    prepared = PASSAGE.prepare(attempt(asked, channel=channel(provider)))
+
+    first = json.loads(prepared.body)["messages"][0]["content"][0]
+    assert (first.get("cache_control"), "prompt_cache_breakpoint" in first) == (marked, False)
+    assert ("cache" in prepared.dropped) == (marked is None)
+    assert asked.form().messages[0].parts == [f.Text("hi", "1h")] * 2
+
+
+@pytest.mark.parametrize("provider", ["zai", "together", "minimax", "mistral"])
+def test_a_developer_is_the_system_where_nobody_knows_developers(provider: str) -> None:
+    said = HELLO | {"messages": [{"role": "developer", "content": 'say "role":"developer"'}]}
+    bodies = [
+        json.loads(PASSAGE.prepare(attempt(ask(Chat(), said), channel=channel(each))).body)["messages"]
+        for each in (provider, "openai", "own")
+    ]
+
+    assert bodies[0] == [{"role": "system", "content": 'say "role":"developer"'}]
+    assert bodies[1:] == [said["messages"]] * 2
+
+
+@pytest.mark.parametrize("provider", ["deepseek", "xai"])
+def test_thoughts_that_the_caller_does_not_want_to_see_are_hidden(provider: str) -> None:
+    whole, streamed = answered(provider, {"reasoning": {"exclude": True}})
+
+    assert "reasoning_content" not in whole["message"]
+    assert b"reasoning_content" not in streamed
+
+
+def test_a_whole_answer_is_completed_for_openais_clients() -> None:
+    calls = [
+        {"function": {"name": "f", "arguments": {"a": 1}}},
+        {"id": "b", "type": "function", "function": {"name": "g"}},
+    ]
+    body = json.dumps(
+        {"created": 1.5, "choices": [{"message": {"tool_calls": calls}, "finish_reason": "stop"}]}
+    )
+    one = attempt(channel=channel("own"))
+
+    told = ChatCompletion.model_validate_json(PASSAGE.answer(body.encode(), one).body, strict=True)
+
+    calls_told: list[Any] = list(told.choices[0].message.tool_calls or ())
+    first, second = calls_told
+    assert first.type == second.type == "function"
+    assert (first.function.arguments, second.function.arguments) == ('{"a":1}', "{}")
+    assert (bool(first.id), second.id, told.created, bool(told.id)) == (True, "b", 1, True)
+
+
+def test_a_server_that_changes_its_models_name_does_not_tell_it() -> None:
+    stream = PASSAGE.stream(attempt(ask(Chat(), HELLO | {"stream": True}), channel=channel("own")))
+    head = {"id": "up", "object": "chat.completion.chunk", "created": 1}
+    said = [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": None}]
+
+    told = [
+        stream.feed(json.dumps(head | {"model": name, "choices": said}, separators=(",", ":")).encode())
+        for name in ("", "ft:secret", "ft:secret")
+    ]
+
+    assert not any(b"secret" in each for each in told)
+    assert all(b'"model":"gpt-4o"' in each for each in told)
 
 
 def test_a_model_that_does_not_reason_is_not_told_how() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mimetypes
 from typing import Any
 
 import pytest
@@ -293,6 +294,55 @@ def test_arguments_that_are_no_object_are_told_as_they_are() -> None:
     ]
 
 
+def test_a_schema_is_written_in_the_words_that_gemini_hears() -> None:
+    schema = {
+        "$defs": {"cat": {"type": "object", "properties": {"kind": {"const": "cat", "type": "string"}}}},
+        "type": "object",
+        "properties": {
+            "pet": {"$ref": "#/$defs/cat", "description": "Whose?"},
+            "old": {"allOf": [{"$ref": "#/$defs/cat"}], "title": "Old"},
+            "bare": {"$ref": "#/$defs/cat"},
+            "const": {"type": "boolean", "const": True},
+            "list": {"type": "array", "items": {"const": 3}},
+        },
+    }
+    raw = Raw(json.dumps(schema).encode())
+    cat = {"anyOf": [{"$ref": "#/$defs/cat"}]}
+
+    body = sent(
+        form(
+            response_format=f.ResponseFormat("json_schema", "a", raw),
+            tools=[f.FunctionTool("look", parameters=raw)],
+        ),
+        traits=LEVELS,
+    )
+
+    written = body["generationConfig"]["responseJsonSchema"]
+    assert written == body["tools"][0]["functionDeclarations"][0]["parametersJsonSchema"]
+    assert written["$defs"]["cat"]["properties"] == {"kind": {"enum": ["cat"], "type": "string"}}
+    assert written["properties"] == {
+        "pet": cat | {"description": "Whose?"},
+        "old": cat | {"title": "Old"},
+        "bare": {"$ref": "#/$defs/cat"},
+        "const": {"type": "boolean", "const": True},
+        "list": {"type": "array", "items": {"enum": [3]}},
+    }
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "HEIC", "pdf"])
+def test_the_kind_of_a_file_is_told_by_its_address_on_every_system(
+    ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = mimetypes.MimeTypes()
+    bare.types_map[True].pop(".webp", None)
+    monkeypatch.setattr(mimetypes, "guess_type", bare.guess_type)
+    picture: list[f.Part] = [f.Image(url=f"https://example.com/a.{ending}?size=2")]
+
+    (part,) = sent(form(messages=[f.Message("user", picture)]))["contents"][0]["parts"]
+
+    assert part["fileData"]["mimeType"].endswith(ending.lower().replace("jpg", "jpeg"))
+
+
 def test_pictures_recordings_and_documents_go_inline_or_by_public_address() -> None:
     message = f.Message(
         "user",
@@ -546,6 +596,10 @@ def test_searches_are_counted_and_cited_in_characters() -> None:
         Cited("https://a", "A", -1, -1),
         Cited("https://c"),
     ]
+    # A search would end the text, and a source belongs to the text that is open.
+    assert [type(event) for event in events if isinstance(event, Cited | Searched)] == [Cited] * 4 + [
+        Searched
+    ] * 2
 
 
 def test_logprobs_come_in_the_shape_of_chat_completions() -> None:

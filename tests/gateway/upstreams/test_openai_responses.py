@@ -58,6 +58,12 @@ def read(events: list[dict[str, Any]]) -> list[Event]:
     return [event for each in events for event in reader.feed(json.dumps(each).encode())]
 
 
+def test_servers_that_may_stream_unasked_are_told_not_to() -> None:
+    assert "stream" not in sent(f.Form([HELLO]))
+    assert sent(f.Form([HELLO]), "vllm")["stream"] is False
+    assert sent(f.Form([HELLO], is_stream=True), "vllm")["stream"] is True
+
+
 def test_nothing_is_kept_upstream_and_thoughts_come_back_sealed() -> None:
     body = sent(f.Form([HELLO], is_stream=True))
 
@@ -73,6 +79,14 @@ def test_nothing_is_kept_upstream_and_thoughts_come_back_sealed() -> None:
     assert "stream_options" not in sent(f.Form([HELLO], is_stream=True), "deepseek")
 
 
+def test_a_result_that_is_an_error_says_so() -> None:
+    results = [f.ToolResult("c1", [f.Text(text)], is_error=True) for text in ("no such file", "Error: 5")]
+
+    items = sent(f.Form([HELLO, f.Message("user", [*results])]))["input"][1:]
+
+    assert [item["output"] for item in items] == ["Error: no such file", "Error: 5"]
+
+
 def test_a_conversation_with_everything_is_written() -> None:
     body = sent(
         f.Form(
@@ -81,7 +95,10 @@ def test_a_conversation_with_everything_is_written() -> None:
                 f.Message(
                     "user", [f.Text("See"), f.Image(data="cA==", media_type="image/png", detail="low")]
                 ),
-                f.Message("user", [f.File(data="cA==", media_type="application/pdf"), f.File(text="plain")]),
+                f.Message(
+                    "user",
+                    [f.File(data="cA==", media_type="application/pdf"), f.File(text="plain", name="Notes")],
+                ),
                 f.Message(
                     "assistant",
                     [
@@ -121,7 +138,7 @@ def test_a_conversation_with_everything_is_written() -> None:
             "filename": "document.pdf",
             "file_data": "data:application/pdf;base64,cA==",
         },
-        {"type": "input_text", "text": "plain"},
+        {"type": "input_text", "text": "Notes:\nplain"},
     ]
     assert thought == {
         "type": "reasoning",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
+from time import process_time
 
 import pytest
 from hypothesis import given, strategies as st
@@ -15,7 +17,7 @@ STREAM = (
     'data: {"text":"a\u2028b\u0085c\x0bd"}\n\n'
     "event: chunk\r\ndata:no space\r\n\r\n"
     "data: first\ndata: second\n\nid: 7\nretry: 10\n\n"
-    "data: bare\r\rdata: naïve\n\n"
+    "data: bare\r\rdata: naïve\n\ndata: mixed\r\n\n"
     "data: [DONE]\n\n"
 ).encode()
 EVENTS = [
@@ -24,6 +26,7 @@ EVENTS = [
     b"first\nsecond",
     b"bare",
     "naïve".encode(),
+    b"mixed",
     b"[DONE]",
 ]
 
@@ -50,8 +53,25 @@ def test_a_stream_in_any_pieces_gives_the_same_events(places: list[int]) -> None
     assert split([STREAM[a:b] for a, b in pairwise(edges)]) == EVENTS
 
 
+def test_a_mark_of_byte_order_hides_no_event() -> None:
+    assert split(["\ufeffdata: a\n\ndata: b\n\n".encode()]) == [b"a", b"b"]
+
+
 def test_the_last_event_needs_no_blank_line() -> None:
     assert split([b"data: a\n\ndata: b"]) == [b"a", b"b"]
+
+
+def test_a_long_line_in_many_pieces_is_read_in_no_time() -> None:
+    splitter = EventSplitter(16 * 1024 * 1024)
+    splitter.feed(b"data: ")
+    began = time.process_time()
+
+    for _ in range(8_000):
+        splitter.feed(b"x" * 2_000)
+
+    # Joined with what came before piece by piece, it took the loop for half a minute.
+    assert time.process_time() - began < 2
+    assert [len(event) for event in splitter.feed(b"\n\n")] == [16_000_000]
 
 
 def test_an_endless_line_is_refused() -> None:
@@ -87,3 +107,16 @@ def test_lines_of_one_event_do_not_count_for_the_next() -> None:
 
     for _ in range(3):
         assert splitter.feed(b"data: " + b"y" * (MAX_EVENT_BYTES // 2) + b"\n\n")
+
+
+def test_a_long_line_costs_no_more_than_its_length() -> None:
+    splitter = EventSplitter(64 * MAX_EVENT_BYTES)
+    piece = b"x" * 65_536
+
+    began = process_time()
+    for fed in (b"data: ", *[piece] * 512):
+        assert splitter.feed(fed) == []
+
+    # Joined anew with every piece it would take twenty seconds.
+    assert process_time() - began < 2
+    assert splitter.feed(b"\n\n") == [piece * 512]

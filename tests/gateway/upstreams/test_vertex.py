@@ -17,7 +17,7 @@ from gateway.events import Searched
 from gateway.upstreams import vertex
 from gateway.upstreams.gemini import Gemini
 from gateway.upstreams.vertex import AUDIENCE, LIFETIME_S, MARGIN_S, Vertex, bearer_token
-from tests.gateway.attempts import attempt, channel
+from tests.gateway.attempts import attempt, channel, model
 
 FORM = f.Form(messages=[f.Message("user", [f.Text("hi")])])
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -126,5 +126,22 @@ def test_signatures_stay_with_the_service_that_made_them() -> None:
         wanted = f.Form(messages=[*FORM.messages, said])
         return json.loads(sent_to.prepare(wanted, attempt()).body)["contents"][1]["parts"]
 
-    assert turn(Vertex(), Vertex()) == turn(Gemini(), Gemini()) == parts
-    assert turn(Vertex(), Gemini()) == turn(Gemini(), Vertex()) == bare
+    # Vertex AI takes no ids of models before Gemini 3.
+    called = {"functionCall": {"name": "weather", "args": {}}}
+    assert turn(Vertex(), Vertex()) == [*parts[:2], called | {"thoughtSignature": "s2"}]
+    assert turn(Gemini(), Gemini()) == parts
+    assert turn(Vertex(), Gemini()) == bare
+    assert turn(Gemini(), Vertex()) == [bare[0], called]
+
+
+@pytest.mark.parametrize(("traits", "has_ids"), [(frozenset(), False), (frozenset({"thinking_level"}), True)])
+def test_ids_of_calls_are_told_to_models_that_give_some(traits: frozenset[str], *, has_ids: bool) -> None:
+    calls: list[f.Part] = [f.ToolCall("c", "weather", "{}")]
+    results: list[f.Part] = [f.ToolResult("c", [f.Text("rain")])]
+    turns = [*FORM.messages, f.Message("assistant", calls), f.Message("user", results)]
+    to = attempt(channel=channel("google", "vertex"), model=model(traits=traits))
+
+    _, called, told = json.loads(Vertex().prepare(f.Form(messages=turns), to).body)["contents"]
+
+    assert ("id" in called["parts"][0]["functionCall"]) == has_ids
+    assert ("id" in told["parts"][0]["functionResponse"]) == has_ids
