@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import Organization
@@ -85,6 +86,20 @@ def follow_session(session_id: str) -> None:
     top_up = TopUp.objects.select_related("organization").filter(stripe_session=session_id).first()
     if top_up is not None:
         follow(top_up)
+
+
+def waiting(organization: Organization) -> QuerySet[TopUp]:
+    """Return an organization's top-ups that wait for something, newest first."""
+    states = [TopUpStatus.OPEN, TopUpStatus.PROCESSING, TopUpStatus.MISMATCHED]
+    return TopUp.objects.filter(organization=organization, status__in=states).order_by("-created_at", "-pk")
+
+
+def unpaid(organization: Organization) -> int:
+    """Return how many of an organization's top-ups of the last hour nobody has paid."""
+    young = TopUp.objects.filter(
+        organization=organization, created_at__gte=timezone.now() - timedelta(seconds=OPEN_S)
+    )
+    return young.filter(status__in=[TopUpStatus.CREATED, TopUpStatus.OPEN]).count()
 
 
 def follow_pending(*, older_than: timedelta = timedelta(minutes=15)) -> int:
