@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 
 from django.db.models import QuerySet
@@ -62,7 +61,8 @@ def _open(top_up: TopUp, customer_id: str, success_url: str, cancel_url: str) ->
         customer_id=customer_id,
         top_up_id=top_up.pk,
         cents=top_up.amount_cents,
-        expires_at=int(time.time()) + OPEN_S,
+        # By the top-up's own age: asked again, the same key must come with the same words.
+        expires_at=int(top_up.created_at.timestamp()) + OPEN_S,
         urls={"success": success_url, "cancel": cancel_url},
     )
 
