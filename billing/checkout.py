@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import Organization
@@ -61,7 +61,8 @@ def _open(top_up: TopUp, customer_id: str, success_url: str, cancel_url: str) ->
         customer_id=customer_id,
         top_up_id=top_up.pk,
         cents=top_up.amount_cents,
-        expires_at=int(time.time()) + OPEN_S,
+        # By the top-up's own age: asked again, the same key must come with the same words.
+        expires_at=int(top_up.created_at.timestamp()) + OPEN_S,
         urls={"success": success_url, "cancel": cancel_url},
     )
 
@@ -85,6 +86,20 @@ def follow_session(session_id: str) -> None:
     top_up = TopUp.objects.select_related("organization").filter(stripe_session=session_id).first()
     if top_up is not None:
         follow(top_up)
+
+
+def waiting(organization: Organization) -> QuerySet[TopUp]:
+    """Return an organization's top-ups that wait for something, newest first."""
+    states = [TopUpStatus.OPEN, TopUpStatus.PROCESSING, TopUpStatus.MISMATCHED]
+    return TopUp.objects.filter(organization=organization, status__in=states).order_by("-created_at", "-pk")
+
+
+def unpaid(organization: Organization) -> int:
+    """Return how many of an organization's top-ups of the last hour nobody has paid."""
+    young = TopUp.objects.filter(
+        organization=organization, created_at__gte=timezone.now() - timedelta(seconds=OPEN_S)
+    )
+    return young.filter(status__in=[TopUpStatus.CREATED, TopUpStatus.OPEN]).count()
 
 
 def follow_pending(*, older_than: timedelta = timedelta(minutes=15)) -> int:

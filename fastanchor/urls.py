@@ -18,6 +18,7 @@ urlpatterns = [
     path("dashboard/", pages.overview, name="dashboard"),
     path("dashboard/live/", live.stream, name="live"),
     path("keys/", include("accounts.urls")),
+    path("billing/", include("billing.urls")),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("webhooks/stripe/", webhooks.receive, name="stripe-webhook"),

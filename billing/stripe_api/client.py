@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import stripe
 from django.conf import settings
 
 # What this code was written for; Stripe answers in it whatever the account's default is.
 API_VERSION = "2026-10-28.endive"
+STRIPE = "https://api.stripe.com"
+CHECKOUT = "https://checkout.stripe.com"
 TIMEOUT_S = (5.0, 20.0)
 RETRIES = 2
 
@@ -57,6 +60,12 @@ class CardRefused(StripeRefused):
 def is_configured() -> bool:
     """Tell whether top-ups can be sold at all."""
     return bool(settings.STRIPE_SECRET_KEY)
+
+
+def checkout_origin() -> str:
+    """Return the origin of the page on which people pay: Stripe's, or that of whatever stands in for Stripe."""
+    base = urlsplit(settings.STRIPE_API_BASE)
+    return CHECKOUT if settings.STRIPE_API_BASE == STRIPE else f"{base.scheme}://{base.netloc}"
 
 
 def client() -> stripe.StripeClient:
