@@ -39,3 +39,9 @@ def close(item: ReconciliationItem, *, by: str, note: str, journal: Journal | No
         note=note[:500],
         journal=journal,
     )
+
+
+def settle(*, kind: str, subject: str) -> None:
+    """Close what was open about a subject that no longer differs; that nobody had to act is the explanation."""
+    for item in ReconciliationItem.objects.filter(kind=kind, subject=subject, state=ItemState.OPEN):
+        close(item, by="system", note="No longer differs.")

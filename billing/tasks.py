@@ -8,7 +8,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from billing import checkout, events, partitions, posting, reconciliation, sync, wallets
+from billing import checkout, events, partitions, posting, reconciliation, sync, usage_mirror, wallets
 from billing.models import Wallet
 from billing.stripe_api.client import is_configured
 
@@ -66,3 +66,10 @@ def reconcile_cash() -> None:
     if is_configured():
         run = reconciliation.reconcile_cash()
         logger.info("tasks.cash_reconciled", extra={"run": run.pk, "compared": run.compared})
+
+
+@shared_task
+def reconcile_usage() -> None:
+    """Check the books of usage, and compare the last days with Stripe's meter."""
+    run = usage_mirror.reconcile_usage()
+    logger.info("tasks.usage_reconciled", extra={"run": run.pk, "compared": run.compared})

@@ -253,6 +253,7 @@ CELERY_BEAT_SCHEDULE = {
     "poll-stripe": {"task": "billing.tasks.poll_stripe", "schedule": 300.0},
     "follow-top-ups": {"task": "billing.tasks.follow_top_ups", "schedule": crontab(minute="37")},
     "reconcile-cash": {"task": "billing.tasks.reconcile_cash", "schedule": crontab(minute="41", hour="2")},
+    "reconcile-usage": {"task": "billing.tasks.reconcile_usage", "schedule": crontab(minute="11", hour="3")},
     "reannounce-balances": {"task": "billing.tasks.reannounce_balances", "schedule": 60.0},
 }
 

@@ -15,6 +15,7 @@ from billing.models.ledger import (
     Posting,
     new_journal_id,
 )
+from billing.models.metering import MeterPush
 from billing.models.payments import (
     PENDING,
     AutoTopUp,
@@ -60,6 +61,7 @@ __all__ = [
     "JournalKind",
     "KeySpend",
     "LotKind",
+    "MeterPush",
     "Outcome",
     "PaymentMethod",
     "Posting",

@@ -140,7 +140,7 @@ def _manage(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", ["ledger_audit", "demo"])
+@pytest.mark.parametrize("command", ["billing_verify", "demo"])
 def test_a_command_without_a_running_stack_ends_in_one_line(bare: Path, command: str) -> None:
     prepare_environment(
         bare,

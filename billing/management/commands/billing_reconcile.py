@@ -8,13 +8,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from billing import checkout, events, reconciliation
+from billing import checkout, events, reconciliation, sync, usage_mirror
 from billing.models import ReconciliationItem
 from billing.stripe_api.client import StripeFault
 
 
 class Command(BaseCommand):
-    """Polls, follows pending top-ups, compares the cash; exit status 1 while an item is open."""
+    """Polls, follows what is pending, compares cash and usage; exit status 1 while an item is open."""
 
     help = "Reconcile with Stripe; exits with 1 while anything differs, and names it."
 
@@ -31,17 +31,26 @@ class Command(BaseCommand):
         try:
             taken = events.poll()
             followed = checkout.follow_pending(older_than=timedelta(0))
-            run = reconciliation.reconcile_cash(since=since)
+            refunds = sync.resend_refunds()
+            cash = reconciliation.reconcile_cash(since=since)
+            usage = usage_mirror.reconcile_usage()
         except StripeFault as exc:
             message = f"Stripe could not be asked ({type(exc).__name__}: {exc}); nothing is lost, try again."
             raise CommandError(message) from exc
         found = [_shown(item) for item in reconciliation.open_items()]
         if options["json"]:
-            told = {"ok": not found, "events": taken, "top_ups": followed, "compared": run.compared}
+            told = {
+                "ok": not found,
+                "events": taken,
+                "top_ups": followed,
+                "refunds": refunds,
+                "cash_compared": cash.compared,
+                "usage_compared": usage.compared,
+            }
             self.stdout.write(json.dumps({**told, "open": found}, indent=2))
         else:
             self.stdout.write(
-                f"{taken} events, {followed} pending top-ups, {run.compared} movements compared."
+                f"{taken} events, {followed} pending top-ups, {cash.compared} movements compared."
             )
             for item in found:
                 self.stdout.write(f"OPEN {item['kind']} {item['subject']}: {item['ours']} / {item['theirs']}")

@@ -37,5 +37,5 @@ def stripes_cents(shop: Shop) -> int:
 
 def assert_books_agree(shop: Shop) -> None:
     """Check every invariant that PostgreSQL can tell, and the cash to the cent."""
-    assert [check for check in audit._stored() if not check.ok] == []
+    assert [check for check in audit.stored_checks() if not check.ok] == []
     assert clearing_cents() == stripes_cents(shop)

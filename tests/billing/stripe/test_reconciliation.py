@@ -160,3 +160,22 @@ def test_after_a_hostile_post_one_reconciliation_makes_all_right(
     credited = Journal.objects.filter(kind=JournalKind.TOP_UP).count()
     assert credited == len(bought)
     assert_books_agree(shop)
+
+
+def test_the_command_says_in_words_what_is_open(buy: Buy, shop: Shop) -> None:
+    buy(1_000)
+    ReconciliationItem.objects.create(
+        kind="cash_missing", subject="txn_1", ours="no journal", theirs="charge"
+    )
+    output = StringIO()
+
+    with pytest.raises(SystemExit, match="1"):
+        call_command("billing_reconcile", "--since", "2026-01-01", stdout=output)
+
+    assert "1 movements compared" in output.getvalue()
+    assert "OPEN cash_missing txn_1: no journal / charge" in output.getvalue()
+
+
+def test_a_day_that_is_none_is_refused(shop: Shop) -> None:
+    with pytest.raises(CommandError, match="YYYY-MM-DD"):
+        call_command("billing_reconcile", "--since", "yesterday")
