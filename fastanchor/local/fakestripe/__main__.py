@@ -15,7 +15,7 @@ import uvicorn
 from fastanchor.local.fakestripe.app import FakeStripe
 from fastanchor.local.fakestripe.delivery import Address, Post
 from fastanchor.local.fakestripe.world import VERSION, World
-from fastanchor.local.sandbox.__main__ import Protocol
+from fastanchor.local.sandbox.protocol import Protocol
 
 _BACKLOG = 2048
 
