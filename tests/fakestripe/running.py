@@ -14,7 +14,7 @@ import uvicorn
 from fastanchor.local.fakestripe.app import FakeStripe
 from fastanchor.local.fakestripe.delivery import Address, Post
 from fastanchor.local.fakestripe.world import World
-from fastanchor.local.sandbox.__main__ import Protocol
+from fastanchor.local.sandbox.protocol import Protocol
 from tests.fakestripe.referee import Referee
 
 SECRET = "whsec_of_the_tests"

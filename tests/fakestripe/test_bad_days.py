@@ -192,6 +192,22 @@ def test_a_taken_port_is_one_line(fake: RunningStripe) -> None:
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
 
 
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    data = tmp_path / "stripe.json"
+    data.write_text('{"tables": 1}')
+
+    done = subprocess.run(
+        [sys.executable, "-m", "fastanchor.local.fakestripe", "--port", "0", "--data", data],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "remove it to begin anew" in done.stderr
+
+
 def test_silence_lasts_as_long_as_ordered(fake: RunningStripe, client: stripe.StripeClient) -> None:
     fake.order("faults", {"faults": [{"hang_s": 0.3, "count": 1}]})
     start = time.monotonic()

@@ -196,6 +196,18 @@ def test_a_session_ends_by_order_and_by_the_clock(fake: RunningStripe, client: s
         client.v1.checkout.sessions.expire(second.id)
 
 
+def test_nobody_pays_for_a_deleted_customer(fake: RunningStripe, client: stripe.StripeClient) -> None:
+    ada = client.v1.customers.create()
+    session = start_checkout(client, customer=ada.id)
+    fake.order(f"customers/{ada.id}", method="DELETE")
+
+    refused = fill_in(fake, session.url)
+
+    assert refused.status_code == 402
+    assert "No such customer" in refused.text
+    assert client.v1.charges.list().data == []
+
+
 def test_an_expired_session_leaves_nothing_to_be_paid(
     fake: RunningStripe, client: stripe.StripeClient
 ) -> None:

@@ -58,6 +58,8 @@ def test_a_bad_card_cannot_be_saved(client: stripe.StripeClient, card: str) -> N
     ada = client.v1.customers.create()
 
     with pytest.raises(stripe.CardError):
+        client.v1.customers.create({"payment_method": card})
+    with pytest.raises(stripe.CardError):
         client.v1.payment_methods.attach(card, {"customer": ada.id})
     with pytest.raises(stripe.CardError):
         client.v1.setup_intents.create(

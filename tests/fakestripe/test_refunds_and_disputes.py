@@ -109,6 +109,7 @@ def test_an_inquiry_moves_nothing_until_it_becomes_a_chargeback(
     assert inquiry.balance_transactions == []
     assert client.v1.balance_transactions.list({"type": "adjustment"}).data == []
     assert client.v1.refunds.create({"payment_intent": intent.id, "amount": 100}).status == "succeeded"
+    assert fake.order(f"disputes/{inquiry.id}", {"status": "won"}) == {"changed": False}
 
     fake.order(f"disputes/{inquiry.id}", {"status": "escalated"})
 

@@ -9,12 +9,13 @@ import socket
 import sys
 from pathlib import Path
 
+import msgspec
 import uvicorn
 
 from fastanchor.local.fakestripe.app import FakeStripe
 from fastanchor.local.fakestripe.delivery import Address, Post
 from fastanchor.local.fakestripe.world import VERSION, World
-from fastanchor.local.sandbox.__main__ import Protocol
+from fastanchor.local.sandbox.protocol import Protocol
 
 _BACKLOG = 2048
 
@@ -28,7 +29,12 @@ def main() -> int:
         sys.stderr.write(f"stripe: cannot listen on {options.host}:{options.port}: {exc.strerror}\n")
         return 1
     logging.basicConfig(level=logging.WARNING, format="stripe: %(message)s")
-    world = World(options.data)
+    try:
+        world = World(options.data)
+    except (OSError, msgspec.DecodeError) as exc:
+        sys.stderr.write(f"stripe: {options.data} cannot be read: {exc}; remove it to begin anew.\n")
+        return 1
+    world.base_url = f"http://{options.host}:{listener.getsockname()[1]}"
     config = uvicorn.Config(
         FakeStripe(world, Post(world, _addresses(options))),
         http=Protocol,
@@ -38,7 +44,7 @@ def main() -> int:
         server_header=False,
         timeout_graceful_shutdown=1,
     )
-    sys.stdout.write(f"stripe: serving on http://{options.host}:{listener.getsockname()[1]}\n")
+    sys.stdout.write(f"stripe: serving on {world.base_url}\n")
     sys.stdout.flush()
     uvicorn.Server(config).run(sockets=[listener])
     return 0

@@ -35,6 +35,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 logger = logging.getLogger(__name__)
 
 _TICK_S = 0.2
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 _PAGES = ("/c/", "/3ds/", "/i/", "/receipts/")
 
 
@@ -102,7 +103,11 @@ class FakeStripe:
         if path.startswith(control.PATH):
             await self._order(scope, headers, body, send)
         elif path.startswith("/v1/"):
-            text = scope["query_string"].decode("latin-1") if scope["method"] == "GET" else body.decode()
+            text = (
+                scope["query_string"].decode("latin-1")
+                if scope["method"] == "GET"
+                else body.decode(errors="replace")
+            )
             await self._api(Request(scope["method"], path, headers, text), scope, send)
         elif path.startswith(_PAGES):
             await self._page(scope["method"], path, body, send)
@@ -124,7 +129,7 @@ class FakeStripe:
         await _send(send, 200, msgspec.json.encode(told))
 
     async def _page(self, method: str, path: str, body: bytes, send: Send) -> None:
-        form = dict(parse_qsl(body.decode(), keep_blank_values=True))
+        form = dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
         self._world.request_id = self._world.idempotency_key = None
         page = pages.answer(self._world, method, path, form)
         self._finish()
@@ -141,7 +146,8 @@ class FakeStripe:
             await _suffer(fault, request_id, scope, send)
             return
         reply = self._answer(request, request_id, fault)
-        self._finish()
+        if request.method != "GET":
+            self._finish()
         if fault is not None and not reply.is_replayed:
             await _suffer(fault, request_id, scope, send)
             return
@@ -183,9 +189,6 @@ class FakeStripe:
         params = read(operation, parse(request.text), is_endive=call.is_endive)
         answer = ROUTES[operation](replace(call, params=params))
         return expanded(self._world, answer, params.get("expand") or [])
-
-
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 
 
 def _require_key(request: Request) -> None:

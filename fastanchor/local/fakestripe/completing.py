@@ -7,7 +7,7 @@ from typing import Any
 
 from fastanchor.local.fakestripe import invoices, paying, payment_intents, setup_intents, taxes
 from fastanchor.local.fakestripe.calls import merged, shipping
-from fastanchor.local.fakestripe.customers import add_tax_id, make
+from fastanchor.local.fakestripe.customers import add_tax_id, make, tax_ids_of
 from fastanchor.local.fakestripe.errors import StripeError
 from fastanchor.local.fakestripe.paying import needs_customer
 from fastanchor.local.fakestripe.payment_methods import card_of
@@ -30,10 +30,6 @@ class Buyer:
         return [{"type": kind, "value": self.tax_id}] if kind and self.tax_id else []
 
 
-class NotOpen(StripeError):
-    """The session was paid or has expired."""
-
-
 def total_of(world: World, session: Obj, buyer: Buyer) -> tuple[int, int]:
     """Return what the customer has to pay and how much of it is tax."""
     subtotal: int = session["amount_subtotal"] or 0
@@ -50,7 +46,9 @@ def submit(world: World, session: Obj, method: Obj, buyer: Buyer) -> None:
     """Pay a session, or ask the customer's bank first; raises ``StripeError``."""
     if session["status"] != "open":
         message = "This Checkout Session is no longer active: it has been completed or has expired."
-        raise NotOpen(message)
+        raise StripeError(message)
+    if session["customer"]:
+        world.alive("customer", session["customer"], "customer")
     if session["mode"] == "setup":
         _set_up(world, session, method, buyer)
         return
@@ -166,24 +164,17 @@ def complete(world: World, session: Obj) -> None:
 
 
 def _update_customer(world: World, session: Obj) -> None:
-    if session["customer"] is None or session["customer"] not in world.table("customer"):
+    # Nobody pays for a deleted customer, but a payment may outlive one.
+    customer = world.table("customer").get(session["customer"] or "")
+    if customer is None or customer.get("deleted"):
         return
-    customer, details = world.get("customer", session["customer"]), session["customer_details"]
-    wanted: Any = world.hidden(session["id"])["customer_update"]
-    changes = {
-        name: details[name]
-        for name in ("address", "name")
-        if wanted.get(name) == "auto" and details[name] and customer.get(name) != details[name]
-    }
-    if changes and not customer.get("deleted"):
-        previous = {name: customer[name] for name in changes}
-        customer.update(changes)
+    details, wanted = session["customer_details"], world.hidden(session["id"])["customer_update"]
+    asked = [name for name in ("address", "name") if wanted.get(name) == "auto" and details[name]]
+    previous = {name: customer[name] for name in asked if customer[name] != details[name]}
+    if previous:
+        customer.update({name: details[name] for name in previous})
         world.emit("customer.updated", customer, previous)
-    known = [
-        (each["type"], each["value"])
-        for each in world.newest_first("tax_id")
-        if each["customer"] == customer["id"]
-    ]
+    known = [(each["type"], each["value"]) for each in tax_ids_of(world, customer["id"])]
     for each in details["tax_ids"]:
         if (each["type"], each["value"]) not in known:
             add_tax_id(world, customer, kind=each["type"], value=each["value"])

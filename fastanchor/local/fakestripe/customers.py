@@ -6,7 +6,7 @@ from fastanchor.lib.ids import random_base62
 from fastanchor.local.fakestripe.calls import Call, address, merged, shipping, update
 from fastanchor.local.fakestripe.errors import invalid
 from fastanchor.local.fakestripe.lists import listed, page, search as found, where
-from fastanchor.local.fakestripe.payment_methods import attach_to, named
+from fastanchor.local.fakestripe.payment_methods import attach_to, named, require_savable
 from fastanchor.local.fakestripe.world import Obj, World
 
 _PLAIN = ("balance", "description", "email", "metadata", "name", "phone", "preferred_locales", "tax_exempt")
@@ -15,6 +15,10 @@ _PLAIN = ("balance", "description", "email", "metadata", "name", "phone", "prefe
 def create(call: Call) -> Obj:
     """Answer ``POST /v1/customers``."""
     params = call.params
+    given = params.get("payment_method") or params.get("source")
+    method = named(call.world, given, "payment_method") if isinstance(given, str) else None
+    if method is not None:
+        require_savable(call.world, method)
     customer = make(
         call.world,
         address=address(params.get("address")),
@@ -28,9 +32,7 @@ def create(call: Call) -> Obj:
         shipping=shipping(params.get("shipping")),
         tax_exempt=params.get("tax_exempt") or "none",
     )
-    given = params.get("payment_method") or params.get("source")
-    if isinstance(given, str):
-        method = named(call.world, given, "payment_method")
+    if method is not None:
         attach_to(call.world, method, customer["id"])
     _set_default(call, customer)
     for each in params.get("tax_id_data", []):

@@ -224,6 +224,6 @@ async def _send(client: httpx2.AsyncClient, delivery: Delivery) -> int:
     }
     try:
         response = await client.post(delivery.address.url, content=delivery.body, headers=headers)
-    except httpx2.HTTPError:
+    except (httpx2.HTTPError, httpx2.InvalidURL):
         return 0
     return response.status_code

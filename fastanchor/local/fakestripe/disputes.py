@@ -42,6 +42,11 @@ _TEXTS = [
 ]
 # What an evidence of Stripe's tests decides.
 _VERDICTS = {"winning_evidence": "won", "losing_evidence": "lost"}
+# What may become of a chargeback, and of an inquiry.
+_NEXT = {
+    False: {"needs_response", "under_review", "won", "lost"},
+    True: {"warning_needs_response", "warning_under_review", "warning_closed"},
+}
 ENDED = {"won", "lost", "warning_closed"}
 
 
@@ -121,7 +126,7 @@ def escalate(world: World, dispute: Obj) -> bool:
 
 def decide(world: World, dispute: Obj, status: str) -> bool:
     """Move a dispute to a status; says whether that was possible."""
-    if dispute["status"] in ENDED:
+    if dispute["status"] in ENDED or status not in _NEXT[dispute["status"].startswith("warning_")]:
         return False
     before, dispute["status"] = dispute["status"], status
     if status not in ENDED:

@@ -205,9 +205,6 @@ def capture(world: World, intent: Obj, amount: int) -> None:
     """Take what was authorized, or less."""
     charge = world.get("charge", intent["latest_charge"])
     charge["captured"], charge["amount_captured"] = True, amount
-    rest = intent["amount_capturable"] - amount
-    if rest:
-        charge["amount_refunded"] = rest
     charges.earn(world, charge)
     world.emit("charge.captured", charge)
     intent["status"], intent["amount_received"], intent["amount_capturable"] = "succeeded", amount, 0

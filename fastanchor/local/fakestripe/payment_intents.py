@@ -19,6 +19,8 @@ _OPEN = (
     "requires_capture",
     "processing",
 )
+# What may be changed when all is over.
+_CHANGEABLE = {"description", "expand", "metadata"}
 _CONFIGURATION = {"id": "pmc_1FakeStripeDefault0000000", "parent": None}
 
 
@@ -63,7 +65,7 @@ def types(params: Any) -> Obj:
     """Return the fields that say which kinds of payment method are allowed."""
     given = params.get("payment_method_types") or params.get("allowed_payment_method_types")
     if given:
-        return {"payment_method_types": list(given.values()) if isinstance(given, dict) else given}
+        return {"payment_method_types": given}
     excluded = params.get("excluded_payment_method_types") or []
     redirects = (params.get("automatic_payment_methods") or {}).get("allow_redirects", "always")
     return {
@@ -191,11 +193,7 @@ def retrieve(call: Call) -> Obj:
 def change(call: Call) -> Obj:
     """Answer ``POST /v1/payment_intents/{intent}``."""
     intent = call.object_in_path("payment_intent", "intent")
-    if intent["status"] in {"succeeded", "canceled"} and set(call.params) - {
-        "metadata",
-        "description",
-        "expand",
-    }:
+    if intent["status"] not in _OPEN and set(call.params) - _CHANGEABLE:
         raise unexpected(intent, f"This PaymentIntent's fields cannot be updated: it is {intent['status']}.")
     if method := _method(call):
         intent["payment_method"], intent["status"] = method["id"], "requires_confirmation"

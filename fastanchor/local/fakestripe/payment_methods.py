@@ -242,11 +242,16 @@ def attach(call: Call) -> Obj:
     """Answer ``POST /v1/payment_methods/{payment_method}/attach``."""
     method = named(call.world, call.path["payment_method"], "payment_method")
     customer = call.world.alive("customer", call.params.get("customer") or "", "customer")
-    card = card_of(call.world, method)
-    if card and card.decline and card.is_refused_early:
-        raise declined(card.decline)
+    require_savable(call.world, method)
     attach_to(call.world, method, customer["id"])
     return method
+
+
+def require_savable(world: World, method: Obj) -> None:
+    """Refuse a card whose issuer says no at once; raises ``StripeError``."""
+    card = card_of(world, method)
+    if card and card.decline and card.is_refused_early:
+        raise declined(card.decline)
 
 
 def attach_to(world: World, method: Obj, customer: str) -> None:

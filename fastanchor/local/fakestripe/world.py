@@ -22,7 +22,6 @@ VERSION = "2026-10-28.endive"
 PREFIXES = {
     "balance_transaction": "txn",
     "billing.meter": "mtr_test",
-    "billing.meter_event_summary": "mtrusg_test",
     "charge": "ch",
     "checkout.session": "cs_test",
     "credit_note": "cn",
@@ -31,7 +30,6 @@ PREFIXES = {
     "dispute": "du",
     "event": "evt",
     "invoice": "in",
-    "invoice_payment": "inpay",
     "invoiceitem": "ii",
     "item": "li",
     "line_item": "il",
