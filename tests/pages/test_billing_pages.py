@@ -8,8 +8,8 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.models import ApiKey, Organization
-from billing import grants, ledger, topups
-from billing.models import TopUp, TopUpStatus
+from billing import grants, ledger, topups, wallets
+from billing.models import TopUp, TopUpStatus, WalletState
 from tests.fakestripe.buying import IS_POOR, fill_in
 from tests.fakestripe.running import RunningStripe
 from tests.pages.markup import faults, words
@@ -114,6 +114,24 @@ def test_only_the_page_with_the_form_may_lead_to_stripe_and_only_there(
     assert "form-action 'self' https://checkout.stripe.com;" in overview
     assert "form-action 'self' http://127.0.0.1:8003;" in faked
     assert "form-action 'self';" in other
+
+
+@pytest.mark.parametrize(
+    ("state", "balance", "said"),
+    [
+        (WalletState.FROZEN_DISPUTE, -1, "A bank has taken back a payment of yours"),
+        (WalletState.FROZEN_FRAUD, 5, "Your credit is frozen"),
+        (WalletState.ACTIVE, -1, "New credit pays that first."),
+    ],
+)
+def test_a_balance_that_cannot_be_spent_says_why(
+    browser: Client, organization: Organization, state: WalletState, balance: int, said: str
+) -> None:
+    wallet = wallets.of(organization)
+    wallets.change(wallet, balance_by=balance)
+    wallets.turn(wallet, state)
+
+    assert said in shown(browser)
 
 
 def test_whoever_comes_back_paid_sees_the_credit_at_once(card: Card) -> None:

@@ -224,6 +224,11 @@ def test_credit_is_bought_with_the_second_card_and_seen_at_once(
     assert "Total paid in US dollars $10.00" in text_of(download.value.path().read_bytes())
     page.goto("/billing/")
     expect(page.locator("#balance")).to_contain_text("Available$15.00")
+    exported = page.request.get("/billing/transactions.csv").text()
+    assert [line.split(",")[1:5] for line in exported.splitlines()[1:]] == [
+        ["signup", "Sign-up credit", "5.000000000", "5.000000000"],
+        ["top_up", "Top-up", "10.000000000", "15.000000000"],
+    ]
 
 
 def test_own_amounts_can_be_bought_and_left_without_script(
