@@ -31,6 +31,10 @@ class AccountGone(Exception):
     """Stripe's customer was deleted twice while a page was opened."""
 
 
+class PageClosed(Exception):
+    """Stripe's page for the top-up is paid, expired, or was never opened."""
+
+
 def begin(*, organization: Organization, cents: int, actor: str) -> TopUp:
     """Note that an organization wants to buy credit, before Stripe is asked; raises ``AmountOutOfBounds``."""
     if not LEAST_CENTS <= cents <= MOST_CENTS:
@@ -65,6 +69,16 @@ def _open(top_up: TopUp, customer_id: str, success_url: str, cancel_url: str) ->
         expires_at=int(top_up.created_at.timestamp()) + OPEN_S,
         urls={"success": success_url, "cancel": cancel_url},
     )
+
+
+def find_page(top_up: TopUp) -> str:
+    """Return the address of Stripe's page for a top-up; raises ``PageClosed`` and the errors of ``stripe_api.client``."""
+    if not top_up.stripe_session:
+        raise PageClosed
+    session = payments.find_session(top_up.stripe_session)
+    if session.status != "open":
+        raise PageClosed
+    return session.url
 
 
 def follow(top_up: TopUp) -> TopUp:

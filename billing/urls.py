@@ -11,6 +11,7 @@ urlpatterns = [
     path("", views.overview, name="overview"),
     path("top-ups/", views.start_top_up, name="start-top-up"),
     path("top-ups/<str:top_up_id>/", views.top_up_page, name="top-up"),
+    path("top-ups/<str:top_up_id>/pay/", views.resume_top_up, name="resume-top-up"),
     path("top-ups/<str:top_up_id>/refund/", views.refund, name="refund"),
     path("top-ups/<str:top_up_id>/receipt.pdf", downloads.receipt, name="receipt"),
     path("transactions/", views.transaction_list, name="transactions"),

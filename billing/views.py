@@ -65,6 +65,17 @@ def start_top_up(request: SignedInRequest) -> HttpResponse:
 
 @require_safe
 @signed_in
+def resume_top_up(request: SignedInRequest, top_up_id: str) -> HttpResponse:
+    """Lead to Stripe's page once more; where that is closed, say how far the top-up is."""
+    top_up = _own(request, top_up_id)
+    try:
+        return HttpResponseRedirect(checkout.find_page(top_up), status=303)
+    except (checkout.PageClosed, StripeFault):
+        return redirect("billing:top-up", top_up.pk)
+
+
+@require_safe
+@signed_in
 def top_up_page(request: SignedInRequest, top_up_id: str) -> HttpResponse:
     """Show how far a top-up is, looking at Stripe while it is not at its end; payers come back to this page."""
     seen = following.look(_own(request, top_up_id))

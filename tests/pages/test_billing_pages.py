@@ -165,6 +165,26 @@ def test_whoever_has_not_paid_yet_sees_a_page_that_looks_again_by_itself(card: C
     assert page_of(top_up) in card.browser.get(reverse("billing:overview")).content.decode()
 
 
+def test_whoever_has_left_stripe_s_page_finds_it_again(card: Card) -> None:
+    top_up, url = card.begin("10")
+    resume = reverse("billing:resume-top-up", args=[top_up.pk])
+    assert resume in card.browser.get(page_of(top_up)).content.decode()
+
+    response = card.browser.get(resume)
+
+    assert (response.status_code, response["Location"]) == (303, url)
+
+
+@pytest.mark.parametrize("is_paid", [True, False])
+def test_a_page_of_stripe_that_is_closed_is_not_opened_again(card: Card, *, is_paid: bool) -> None:
+    top_up = card.buy("10") if is_paid else card.begin("10")[0]
+    card.fake.order("clock", {"advance_s": 3_700})
+
+    response = card.browser.get(reverse("billing:resume-top-up", args=[top_up.pk]))
+
+    assert (response.status_code, response["Location"]) == (302, page_of(top_up))
+
+
 def test_leaving_stripe_s_page_leads_back_with_a_word(card: Card) -> None:
     _, url = card.begin("10")
     found = re.search(r'id="cancel" href="http://testserver([^"]+)"', card.fake.browser.get(url).text)

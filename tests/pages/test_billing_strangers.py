@@ -13,7 +13,7 @@ from tests.pages.pdf import text_of
 from tests.pages.stripe import Card
 
 OWN = ["overview", "transactions", "statements", "export"]
-ONE = ["top-up", "refund", "receipt"]
+ONE = ["top-up", "refund", "receipt", "resume-top-up"]
 
 
 def names() -> set[str]:
@@ -40,7 +40,7 @@ def test_what_is_another_s_is_not_there(card: Card, cleo: User, name: str) -> No
     assert stranger.get(path).status_code == 404
     assert stranger.post(path, {"cents": "1235"}).status_code in {404, 405}
     assert not Refund.objects.exists()
-    assert card.browser.get(path).status_code == 200
+    assert card.browser.get(path).status_code in {200, 302}
 
 
 @pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume asynchronous iterators")
