@@ -97,10 +97,12 @@ def apply(wallet: Wallet, top_up: TopUp, seen: RefundSeen) -> None:
     """Bring one refund, and the locked wallet, to what Stripe says; usage must have been posted."""
     refund = _row(top_up, seen)
     status = _STATUSES.get(seen.status, RefundStatus.PENDING)
-    if status == RefundStatus.FAILED:
-        give_back(wallet, refund)
-    else:
+    is_failed = status == RefundStatus.FAILED
+    # One that is first heard of when it has failed went out and came back: both are in Stripe's books.
+    if seen.has_moved if is_failed else refund.status != RefundStatus.FAILED:
         _take(wallet, refund)
+    if is_failed:
+        give_back(wallet, refund)
     if _ORDER.index(status) > _ORDER.index(RefundStatus(refund.status)):
         refund.status = status
     refund.stripe_id = seen.id
@@ -121,7 +123,7 @@ def _row(top_up: TopUp, seen: RefundSeen) -> Refund:
 
 
 def _take(wallet: Wallet, refund: Refund) -> None:
-    if refund.status == RefundStatus.FAILED or _is_posted(_key(refund)):
+    if _is_posted(_key(refund)):
         return
     amount = cents_to_nanos(refund.amount_cents)
     taken = lots.take_back(wallet, _lot(refund), amount)

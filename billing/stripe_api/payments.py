@@ -28,12 +28,13 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class RefundSeen:
-    """A refund as Stripe has it; ``refund_id`` is our own id where we asked for it."""
+    """A refund as Stripe has it: ``refund_id`` is our own id where we asked for it, ``has_moved`` that cash left."""
 
     id: str
     status: str
     amount_cents: int
     refund_id: str
+    has_moved: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +219,13 @@ def movement(booked: stripe.BalanceTransaction) -> Movement:
 
 
 def _refund(refund: stripe.Refund) -> RefundSeen:
-    return RefundSeen(refund.id, refund.status or "", refund.amount, _mark(refund.metadata, "refund"))
+    return RefundSeen(
+        id=refund.id,
+        status=refund.status or "",
+        amount_cents=refund.amount,
+        refund_id=_mark(refund.metadata, "refund"),
+        has_moved=refund.balance_transaction is not None,
+    )
 
 
 def _dispute(dispute: stripe.Dispute) -> DisputeSeen:

@@ -18,14 +18,14 @@ from fastanchor.lib.money import Nanos, cents_to_nanos
 from tests.billing.stripe.convergence import run
 from tests.billing.stripe.shop import Shop
 
-EXAMPLES = 12
 Patch = pytest.MonkeyPatch
 
 pytestmark = [pytest.mark.django_db, pytest.mark.timeout(300)]
 
 
-def test_the_books_end_right(shop: Shop) -> None:
-    run(shop, examples=EXAMPLES)
+@pytest.mark.parametrize("seed", range(4))
+def test_the_books_end_right(shop: Shop, seed: int) -> None:
+    run(shop, seed=seed)
 
 
 def credits_at_every_delivery(patch: Patch) -> None:
@@ -131,5 +131,6 @@ def test_the_bugs_of_others_would_be_seen(
 ) -> None:
     plant(monkeypatch)
 
-    with pytest.raises((AssertionError, BaseExceptionGroup, ledger.KeyReused)):
-        run(shop, examples=EXAMPLES)
+    with pytest.raises((AssertionError, ledger.KeyReused)):  # noqa: PT012 - any of the stories may show it
+        for seed in range(4):
+            run(shop, seed=seed)

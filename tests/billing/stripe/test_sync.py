@@ -107,6 +107,22 @@ def test_a_refund_that_fails_later_comes_back(buy: Buy, shop: Shop, ada: Organiz
     assert_books_agree(shop)
 
 
+def test_a_refund_that_is_first_heard_of_when_it_has_failed_went_out_and_came_back(
+    buy: Buy, shop: Shop, ada: Organization
+) -> None:
+    intent_id = buy(1_000).stripe_intent or ""
+    refund = shop.refund(intent_id, 300)
+    shop.fake.order(f"refunds/{refund.id}", {"status": "failed"})
+
+    sync(intent_id)
+    sync(intent_id)
+
+    kinds = [JournalKind.REFUND, JournalKind.REFUND_FAILED]
+    assert Journal.objects.filter(kind__in=kinds).count() == 2
+    assert balance_cents(ada) == 1_000
+    assert_books_agree(shop)
+
+
 def test_a_refund_of_spent_credit_leaves_a_debt_that_the_next_payment_pays(
     buy: Buy, shop: Shop, ada: Organization
 ) -> None:
