@@ -74,6 +74,11 @@ def change_plan(*, organization: Organization, plan_code: str, by: User | None) 
 
 def canonical_owner_email(organization: Organization) -> str:
     """Return the first owner's address in canonical spelling; raises ``NoOwner``."""
+    return emails.canonical(billing_email(organization))
+
+
+def billing_email(organization: Organization) -> str:
+    """Return the address that receipts and warnings go to, the first owner's; raises ``NoOwner``."""
     first = (
         organization.memberships.filter(role=Role.OWNER)
         .select_related("user")
@@ -82,7 +87,7 @@ def canonical_owner_email(organization: Organization) -> str:
     )
     if first is None:
         raise NoOwner
-    return emails.canonical(first.user.email)
+    return first.user.email
 
 
 def _personal(user: User) -> Organization | None:

@@ -57,7 +57,7 @@ def run(*, root: Path | None = None, wait_s: float = WAIT_S) -> list[Check]:
     ]
     deadline = time.monotonic() + wait_s
     checks = [
-        *_stored(),
+        *stored_checks(),
         *(Check(name, title, _insist(find, deadline)) for name, title, find in compared),
         Check("I12", "Rows of the ledger and of usage are only added.", _bounded(_changeable())),
     ]
@@ -74,7 +74,7 @@ def _insist(find: Callable[[], Iterator[str]], deadline: float) -> list[str]:
     return culprits
 
 
-def _stored() -> list[Check]:
+def stored_checks() -> list[Check]:
     """Make the checks that PostgreSQL alone can answer, all on one snapshot."""
     is_outermost = not connection.in_atomic_block
     with transaction.atomic(), connection.cursor() as cursor:

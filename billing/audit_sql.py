@@ -71,17 +71,24 @@ FULL JOIN (SELECT key_id, to_char(started_at AT TIME ZONE 'UTC', 'YYYYMM') AS mo
 WHERE coalesce(spend.cost_nano, 0) <> coalesce(used.cost, 0)
 """
 
-# Below its floor a wallet may only be by what upstreams reported beyond their holds, and by what came in late,
-# after its hold was given up with a dead letter.
+# Below its floor a wallet may only be by what upstreams reported beyond their holds, by what came in late, after its
+# hold was given up with a dead letter, and by payments that Stripe has taken back.
 _OVERDRAWN = """
-SELECT format('%s: %s nano-USD, floor %s, beyond holds %s', wallet.organization_id, wallet.balance_nano,
-              wallet.floor_nano, coalesce(used.overshoot, 0) + coalesce(late.cost, 0)) AS culprit
+SELECT format('%s: %s nano-USD, floor %s, beyond holds %s, taken back %s', wallet.organization_id,
+              wallet.balance_nano, wallet.floor_nano, coalesce(used.overshoot, 0) + coalesce(late.cost, 0),
+              coalesce(taken.nano, 0)) AS culprit
 FROM billing_wallet wallet
 LEFT JOIN used USING (organization_id)
 LEFT JOIN (SELECT record.organization_id, sum(record.cost_nano) AS cost FROM billing_usagerecord record
            JOIN billing_deadletter letter ON letter.request_id = record.request_id
            GROUP BY record.organization_id) AS late USING (organization_id)
+LEFT JOIN (SELECT account.organization_id, greatest(sum(posting.amount_nano), 0) AS nano
+           FROM billing_posting posting JOIN billing_account account ON account.id = posting.account_id
+           JOIN billing_journal journal ON journal.id = posting.journal_id
+           WHERE journal.kind IN ('refund', 'refund_failed', 'dispute') AND account.organization_id IS NOT NULL
+           GROUP BY account.organization_id) AS taken USING (organization_id)
 WHERE wallet.balance_nano < wallet.floor_nano - coalesce(used.overshoot, 0) - coalesce(late.cost, 0)
+                            - coalesce(taken.nano, 0)
 """
 
 _TWICE = """

@@ -34,11 +34,11 @@ EPOCH_KEY = "fa:epoch"
 # Doubles in Lua are exact up to here ($9.007 million); a larger balance is published as this much.
 _EXACT_NANOS = 2**53 - 1
 
-_LUA = Path(__file__).with_name("lua")
+LUA = Path(__file__).with_name("lua")
 
 
 def _script(name: str) -> Script:
-    return Script((_LUA / f"{name}.lua").read_text(encoding="utf-8"))
+    return Script((LUA / f"{name}.lua").read_text(encoding="utf-8"))
 
 
 _ADMIT, _EXTEND, _SETTLE, _RENEW = (_script(name) for name in ("admit", "extend", "settle", "renew"))
@@ -178,7 +178,8 @@ class Epoch:
 
 
 @functools.lru_cache(maxsize=10_000)
-def _keys(organization_id: str) -> list[str]:
+def keys_of(organization_id: str) -> list[str]:
+    """Return the names of an organization's keys in Valkey: wallet, holds, leases, keys."""
     tag = f"fa:{{{organization_id}}}:"
     return [tag + "wallet", tag + "holds", tag + "leases", tag + "keys"]
 
@@ -265,7 +266,7 @@ class Holds:
             ask.budget_total_nano, ask.budget_month_nano, self._current_month(), LEASE_MS,
         )  # fmt: skip
         try:
-            answer: Sequence[Any] = await self._pipeline.call(_ADMIT, _keys(ask.organization_id), arguments)
+            answer: Sequence[Any] = await self._pipeline.call(_ADMIT, keys_of(ask.organization_id), arguments)
         except ValkeyUnavailable as exc:
             raise HoldsUnavailable from exc
         return answer
@@ -294,7 +295,7 @@ class Holds:
             ask.budget_month_nano, self._current_month(), LEASE_MS,
         )  # fmt: skip
         try:
-            granted, added = await self._pipeline.call(_EXTEND, _keys(ask.organization_id), arguments)
+            granted, added = await self._pipeline.call(_EXTEND, keys_of(ask.organization_id), arguments)
         except ValkeyUnavailable as exc:
             raise HoldsUnavailable from exc
         if granted < 0:
@@ -314,7 +315,7 @@ class Holds:
             self._epoch, ask.request_id, ask.key_id, cost_nano, tokens - ask.input_tokens, ask.tokens_per_minute,
             ask.key_tokens_per_minute,
         )  # fmt: skip
-        future = self._pipeline.submit(_SETTLE, _keys(ask.organization_id), arguments)
+        future = self._pipeline.submit(_SETTLE, keys_of(ask.organization_id), arguments)
         future.add_done_callback(_ignore_unavailable)
 
     def renew(self) -> None:
@@ -325,7 +326,7 @@ class Holds:
         for organization_id, requests in by_organization.items():
             for start in range(0, len(requests), 1000):
                 arguments = (LEASE_MS, *requests[start : start + 1000])
-                future = self._pipeline.submit(_RENEW, _keys(organization_id)[2:3], arguments)
+                future = self._pipeline.submit(_RENEW, keys_of(organization_id)[2:3], arguments)
                 future.add_done_callback(_ignore_unavailable)
 
 
@@ -357,7 +358,7 @@ def publish(
     ]  # fmt: skip
     for spent in key_spend:
         arguments += [spent.key_id, spent.month, spent.total_nano, spent.month_nano]
-    _PUBLISH(client, _keys(wallet.organization_id), arguments)
+    _PUBLISH(client, keys_of(wallet.organization_id), arguments)
 
 
 def open_wallet(
@@ -377,7 +378,7 @@ def register(client: redis.Redis, *, epoch: Epoch, holds: Iterable[RegisteredHol
             arguments: list[str | int] = [epoch.name, LEASE_MS]
             for hold in group[start : start + 500]:
                 arguments += [hold.request_id, hold.key_id, hold.amount_nano, int(hold.is_running)]
-            _REGISTER(client, _keys(organization_id), arguments)
+            _REGISTER(client, keys_of(organization_id), arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,7 +392,7 @@ class KnownWallet:
 
 def known_wallet(client: redis.Redis, organization_id: str) -> KnownWallet | None:
     """Return Valkey's view of one wallet, or ``None`` when it is not open there."""
-    keys = _keys(organization_id)
+    keys = keys_of(organization_id)
     pipeline = client.pipeline(transaction=True)
     pipeline.hmget(keys[0], "balance", "held")
     pipeline.zcard(keys[2])
@@ -403,5 +404,5 @@ def known_wallet(client: redis.Redis, organization_id: str) -> KnownWallet | Non
 
 def known_holds(client: redis.Redis, organization_id: str) -> dict[str, int]:
     """Return the amount of each hold that Valkey knows of one organization, for the audit."""
-    entries = cast("dict[bytes, bytes]", client.hgetall(_keys(organization_id)[1]))
+    entries = cast("dict[bytes, bytes]", client.hgetall(keys_of(organization_id)[1]))
     return {request.decode(): int(entry.split(b":", 1)[0]) for request, entry in entries.items()}

@@ -6,6 +6,7 @@ pays such a debt first.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -34,6 +35,7 @@ class Credit:
     reason: str
     actor: str
     expires_at: datetime | None = None
+    source: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +51,21 @@ def add(credit: Credit, *, key: str) -> Journal:
 
     Raises ``AmountNotPositive``, and ``ledger.KeyReused`` when the key belongs to another credit.
     """
-    if credit.amount_nano <= 0:
-        raise AmountNotPositive(credit.amount_nano)
     with transaction.atomic(durable=True):
         wallet = wallets.lock(credit.organization)
-        journal = _find(credit, key)
-        if journal is None:
-            journal = _add(credit, key)
-            wallets.change(wallet, balance_by=credit.amount_nano)
+        journal = add_to(wallet, credit, key=key)
     wallets.publish([wallet])
+    return journal
+
+
+def add_to(wallet: Wallet, credit: Credit, *, key: str) -> Journal:
+    """Do as ``add`` does to a wallet that is locked; the caller brings its new balance to Valkey after the commit."""
+    if credit.amount_nano <= 0:
+        raise AmountNotPositive(credit.amount_nano)
+    journal = _find(credit, key)
+    if journal is None:
+        journal = _add(credit, key)
+        wallets.change(wallet, balance_by=credit.amount_nano)
     return journal
 
 
@@ -88,6 +96,7 @@ def _add(credit: Credit, key: str) -> Journal:
         organization=credit.organization,
         reason=credit.reason,
         actor=credit.actor,
+        source=credit.source,
     )
     CreditLot.objects.create(
         organization=credit.organization,
@@ -103,8 +112,30 @@ def _add(credit: Credit, key: str) -> Journal:
 
 def consume(wallet: Wallet, amount_nano: int) -> Consumed:
     """Take usage out of the lots of a locked wallet, in their order; what no lot covers becomes debt."""
+    return _take(CreditLot.objects.consumable(wallet.organization_id), amount_nano)
+
+
+def take_back(wallet: Wallet, lot: CreditLot, amount_nano: int) -> Consumed:
+    """Take a payment back out of a locked wallet: out of its own lot, then other bought ones, then all others.
+
+    What no lot covers becomes debt. Usage must have been posted before.
+    """
+    others = CreditLot.objects.consumable(wallet.organization_id).exclude(pk=lot.pk)
+    lot.refresh_from_db(fields=["remaining_nano"])
+    return _take([lot, *sorted(others, key=lambda other: -other.priority)], amount_nano)
+
+
+def restore(wallet: Wallet, lot: CreditLot, amount_nano: int) -> None:
+    """Put into a lot again what was taken back, but for the part that pays the debt of its locked wallet."""
+    debt = min(max(-ledger.credit_of(wallet.organization), 0), amount_nano)
+    lot.refresh_from_db(fields=["remaining_nano"])
+    lot.remaining_nano += amount_nano - debt
+    lot.save(update_fields=["remaining_nano"])
+
+
+def _take(lots: Iterable[CreditLot], amount_nano: int) -> Consumed:
     rest, promo_nano, touched = amount_nano, 0, []
-    for lot in CreditLot.objects.consumable(wallet.organization_id):
+    for lot in lots:
         if not rest:
             break
         taken = min(rest, lot.remaining_nano)

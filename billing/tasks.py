@@ -8,8 +8,9 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from billing import partitions, posting, wallets
+from billing import checkout, events, partitions, posting, reconciliation, sync, usage_mirror, wallets
 from billing.models import Wallet
+from billing.stripe_api.client import is_configured
 
 logger = logging.getLogger(__name__)
 
@@ -40,3 +41,35 @@ def reannounce_balances() -> None:
     """Bring recently changed balances to Valkey again, should their first announcement have been lost."""
     changed = Wallet.objects.filter(updated_at__gte=timezone.now() - REANNOUNCED).order_by("pk")
     wallets.publish(changed.iterator(chunk_size=1000))
+
+
+@shared_task
+def poll_stripe() -> None:
+    """Take the events of Stripe that no webhook has brought."""
+    if is_configured():
+        logger.info("tasks.stripe_polled", extra={"events": events.poll()})
+
+
+@shared_task
+def follow_top_ups() -> None:
+    """Look at Stripe after top-ups that have been pending for a while, and after refunds it has not confirmed."""
+    if is_configured():
+        logger.info(
+            "tasks.top_ups_followed",
+            extra={"top_ups": checkout.follow_pending(), "refunds": sync.resend_refunds()},
+        )
+
+
+@shared_task
+def reconcile_cash() -> None:
+    """Compare Stripe's movements with the ledger."""
+    if is_configured():
+        run = reconciliation.reconcile_cash()
+        logger.info("tasks.cash_reconciled", extra={"run": run.pk, "compared": run.compared})
+
+
+@shared_task
+def reconcile_usage() -> None:
+    """Check the books of usage, and compare the last days with Stripe's meter."""
+    run = usage_mirror.reconcile_usage()
+    logger.info("tasks.usage_reconciled", extra={"run": run.pk, "compared": run.compared})

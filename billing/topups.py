@@ -28,6 +28,11 @@ def record_top_up(*, organization: Organization, cents: int, key: str, actor: st
         key=key,
     )
     # Also after a repeated key: the first call may have died between the payment and this.
+    leave_free_plan(organization)
+    return journal
+
+
+def leave_free_plan(organization: Organization) -> None:
+    """Move a Free organization to Pay-as-you-go, as its first payment does."""
     if Organization.objects.filter(pk=organization.pk, plan=plans.FREE).exists():
         organizations.change_plan(organization=organization, plan_code=plans.PAY_AS_YOU_GO, by=None)
-    return journal

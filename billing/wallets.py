@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from accounts.models import Organization
 from billing import holds
-from billing.models import CreditLot, LotKind, Wallet
+from billing.models import CreditLot, LotKind, Wallet, WalletState
 from fastanchor.lib.valkey import sync_client
 
 logger = logging.getLogger(__name__)
@@ -49,18 +49,31 @@ def change(wallet: Wallet, *, balance_by: int) -> None:
     wallet.save(update_fields=["balance_nano", "version", "updated_at"])
 
 
+def turn(wallet: Wallet, state: WalletState) -> None:
+    """Put a locked wallet into a state, with the next version if that is another one."""
+    if wallet.state == state:
+        return
+    wallet.state = state
+    wallet.version += 1
+    wallet.updated_at = timezone.now()
+    wallet.save(update_fields=["state", "version", "updated_at"])
+
+
 def published(wallet: Wallet) -> holds.PublishedWallet:
     """Return what Valkey has to know of a wallet: what may be spent or held in all."""
     return holds.PublishedWallet(wallet.organization_id, wallet.version, wallet.spendable_nano)
 
 
-def publish(wallets: Iterable[Wallet]) -> None:
-    """Bring committed balances to Valkey; when it is away that is only logged, for they are sent again soon."""
+def publish(wallets: Iterable[Wallet], *, settled: Sequence[str] = ()) -> None:
+    """Bring committed balances to Valkey, and end the holds that are ``settled`` in them.
+
+    When Valkey is away that is only logged, for balances are sent again soon, and holds end with their lease.
+    """
     try:
         client = sync_client()
         epoch = holds.ensure_epoch(client)
         for wallet in wallets:
-            holds.publish(client, epoch=epoch, wallet=published(wallet))
+            holds.publish(client, epoch=epoch, wallet=published(wallet), settled=settled)
     except RedisError as exc:
         logger.warning("wallets.publish_failed", extra={"error": type(exc).__name__})
 

@@ -1,7 +1,7 @@
 """All settings, read once from the environment.
 
 Contents: mode, secrets, hosts, processes, apps, middleware, templates, database, Valkey, accounts, mail,
-static files, gateway, Celery, logs. Production (the default) refuses to start when a required name is
+static files, gateway, stored responses, Stripe, Celery, logs. Production (the default) refuses to start when a required name is
 missing or unsafe; ``./dev up`` and the tests set every name themselves.
 """
 
@@ -221,6 +221,16 @@ RESPONSES_MAX_BYTES = env_int("FASTANCHOR_RESPONSES_MAX_BYTES", 4 * 1024 * 1024)
 RESPONSES_QUOTA_BYTES = env_int("FASTANCHOR_RESPONSES_QUOTA_BYTES", 1024 * 1024 * 1024)
 ARCHIVE_WAIT_S = env_int("FASTANCHOR_ARCHIVE_WAIT_MS", 2000) / 1000
 
+# Stripe: without a key nothing is sold and every wallet stays as it is. Several webhook secrets while one is rotated.
+STRIPE_SECRET_KEY = env_secret("STRIPE_SECRET_KEY", "")
+STRIPE_API_BASE = env_str("STRIPE_API_BASE", "https://api.stripe.com").rstrip("/")
+STRIPE_WEBHOOK_SECRETS = [
+    each.strip() for each in env_secret("STRIPE_WEBHOOK_SECRET", "").split(",") if each.strip()
+]
+if STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_")) and STRIPE_API_BASE != "https://api.stripe.com":
+    message = "STRIPE_SECRET_KEY is a live key, and STRIPE_API_BASE is not Stripe."
+    raise ImproperlyConfigured(message)
+
 # Celery: tasks only trigger work that is safe to run twice; the truth is in PostgreSQL.
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://").replace("?db=", "?virtual_host=")
 CELERY_TASK_IGNORE_RESULT = True
@@ -240,6 +250,10 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(minute="23", hour="3"),
     },
     "expire-responses": {"task": "accounts.tasks.expire_responses", "schedule": 300.0},
+    "poll-stripe": {"task": "billing.tasks.poll_stripe", "schedule": 300.0},
+    "follow-top-ups": {"task": "billing.tasks.follow_top_ups", "schedule": crontab(minute="37")},
+    "reconcile-cash": {"task": "billing.tasks.reconcile_cash", "schedule": crontab(minute="41", hour="2")},
+    "reconcile-usage": {"task": "billing.tasks.reconcile_usage", "schedule": crontab(minute="11", hour="3")},
     "reannounce-balances": {"task": "billing.tasks.reannounce_balances", "schedule": 60.0},
 }
 
@@ -271,6 +285,7 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         "httpx2": {"level": "WARNING"},
+        "stripe": {"level": "WARNING"},
         "uvicorn.error": {"level": "WARNING"},
         # Every minute's tasks say what they did by themselves.
         "celery.beat": {"level": "WARNING"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
+from billing import webhooks
 from fastanchor import live, pages
 from gateway.endpoints import ENDPOINTS
 from gateway.views import missing_prefix, unknown_path
@@ -17,8 +18,10 @@ urlpatterns = [
     path("dashboard/", pages.overview, name="dashboard"),
     path("dashboard/live/", live.stream, name="live"),
     path("keys/", include("accounts.urls")),
+    path("billing/", include("billing.urls")),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
+    path("webhooks/stripe/", webhooks.receive, name="stripe-webhook"),
     path("v1/", include("gateway.urls")),
     path("v1", unknown_path),
     *(path(each.removeprefix("/v1/"), missing_prefix) for each in (*ENDPOINTS, "/v1/models")),

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.test import Client, override_settings
 
 from accounts.models import User
-from fastanchor.middleware import POLICY
+from fastanchor.lib.policy import policy
 
 
 def test_a_process_without_valkey_is_alive_and_not_ready(db: None, client: Client) -> None:
@@ -31,7 +31,7 @@ def test_pages_and_the_admin_load_from_their_own_origin_only(db: None, client: C
         response = client.get(address)
 
         assert response.status_code == 200
-        assert response.headers["Content-Security-Policy"] == POLICY
+        assert response.headers["Content-Security-Policy"] == policy()
         assert response.headers["X-Frame-Options"] == "DENY"
         assert " style=" not in response.text
         assert "<script>" not in response.text

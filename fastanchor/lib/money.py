@@ -6,6 +6,7 @@ which is pico-USD per token.
 
 from __future__ import annotations
 
+import re
 from typing import NewType
 
 Nanos = NewType("Nanos", int)
@@ -16,6 +17,19 @@ NANOS_PER_CENT = 10_000_000
 PICOS_PER_NANO = 1_000
 # The most that one command moves: a billion dollars, a ninth of what a column holds.
 MAX_CENTS = 100_000_000_000
+_DOLLARS = re.compile(r"\$? ?([0-9]{1,9}|[0-9]{1,3}(?:,[0-9]{3}){1,2})(?:\.([0-9]{1,2}))?")
+
+
+class NotDollars(ValueError):
+    """A text is no amount in dollars and whole cents."""
+
+
+def parse_cents(text: str) -> int:
+    """Read dollars as people write them, ``12``, ``12.5``, ``$1,234.56``, as whole cents; raises ``NotDollars``."""
+    found = _DOLLARS.fullmatch(text.strip())
+    if found is None:
+        raise NotDollars(text)
+    return int(found[1].replace(",", "")) * 100 + int((found[2] or "0").ljust(2, "0"))
 
 
 def cents_to_nanos(cents: int) -> Nanos:

@@ -17,6 +17,7 @@ _SECRETS = {
     "FASTANCHOR_CHANNEL_KEYS": "k1:",
     "FASTANCHOR_ARCHIVE_KEYS": "a1:",
 }
+_STRIPE_SECRETS = {"STRIPE_SECRET_KEY": "sk_test_", "STRIPE_WEBHOOK_SECRET": "whsec_"}
 
 
 def data_folder() -> Path:
@@ -46,10 +47,22 @@ def prepare_environment(folder: Path, *, database_url: str, redis_url: str, port
         # A developer who is root need not be told at every start.
         "PYTHONWARNINGS": "ignore:You're running the worker",
     }
-    values |= {name: known.get(name) or _new_secret(name) for name in _SECRETS}
+    secrets_by_name = _SECRETS
+    if has_fake_stripe(folder):
+        values["STRIPE_API_BASE"] = f"http://127.0.0.1:{port + 3}"
+        secrets_by_name = _SECRETS | _STRIPE_SECRETS
+    values |= {
+        name: known.get(name) or first + secrets.token_hex(32) for name, first in secrets_by_name.items()
+    }
     values = {name: os.environ.get(name) or value for name, value in values.items()}
     write_private(folder / _FILE, values)
     os.environ |= values
+
+
+def has_fake_stripe(folder: Path) -> bool:
+    """Say whether the local stack brings a Stripe of its own: where the developer names no key."""
+    ours = read_environment(folder).get("STRIPE_SECRET_KEY")
+    return os.environ.get("STRIPE_SECRET_KEY", ours) == ours and "STRIPE_SECRET_KEY_FILE" not in os.environ
 
 
 def read_environment(folder: Path) -> dict[str, str]:
@@ -83,7 +96,3 @@ def write_private(path: Path, values: dict[str, str]) -> None:
     ) as file:
         json.dump(values, file, indent=2)
     fresh.replace(path)
-
-
-def _new_secret(name: str) -> str:
-    return _SECRETS[name] + secrets.token_hex(32)

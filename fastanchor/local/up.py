@@ -20,7 +20,7 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections
 
 from fastanchor.local.account import CannotStart
-from fastanchor.local.environment import data_folder, prepare_environment
+from fastanchor.local.environment import data_folder, has_fake_stripe, prepare_environment
 from fastanchor.local.first_call import FirstCallFailed, describe, make_first_call, wait_until_ready
 from fastanchor.local.folders import FolderLock
 from fastanchor.local.servers import Servers, start_servers
@@ -30,7 +30,7 @@ _CHECKOUT = Path(__file__).resolve().parent.parent.parent
 _SERVED = ("web", "gateway", "worker", "beat")
 # Children get less than the servers they need: those end last.
 _GRACE_S = 12.0
-_LAST_PORT = 65_533
+_LAST_PORT = 65_532
 
 
 def up(arguments: list[str]) -> int:
@@ -79,6 +79,8 @@ def _up(port: int, *, once: bool) -> int:
             raise CannotStart(message) from exc
         undo.enter_context(_stopped_at_the_end(supervisor))
         _start_children(supervisor, port)
+        if has_fake_stripe(folder):
+            _start_stripe(supervisor, port, folder)
         return _serve(supervisor, servers, demo, once=once)
 
 
@@ -92,11 +94,16 @@ def _port() -> int:
 
 def _require_free_ports(port: int) -> None:
     """Refuse before anything is started; the children would each fail in their own words."""
-    for needed, used_by in ((port, "web"), (port + 1, "gateway"), (port + 2, "sandbox")):
+    for needed, used_by in (
+        (port, "web"),
+        (port + 1, "gateway"),
+        (port + 2, "sandbox"),
+        (port + 3, "stripe"),
+    ):
         try:
             socket.create_server(("127.0.0.1", needed)).close()
         except OSError as exc:
-            message = f"Port {needed} ({used_by}) cannot be used: {os.strerror(exc.errno or 0)}. Set PORT; it and the next two are taken."
+            message = f"Port {needed} ({used_by}) cannot be used: {os.strerror(exc.errno or 0)}. Set PORT; it and the next three are taken."
             raise CannotStart(message) from None
 
 
@@ -128,6 +135,14 @@ def _start_children(supervisor: Supervisor, port: int) -> None:
     for name, line in procfile(_CHECKOUT / "Procfile").items():
         if name in _SERVED:
             supervisor.start(name, ["/bin/sh", "-c", f"exec {line}"])
+
+
+def _start_stripe(supervisor: Supervisor, port: int, folder: Path) -> None:
+    """Start a Stripe that sends its webhooks to ``web`` and is found again with the database that names its customers."""
+    # Its secret is in the environment.
+    where = ["--port", str(port + 3), "--data", str(folder / "stripe.json")]
+    webhooks = ["--webhook-url", f"http://127.0.0.1:{port}/webhooks/stripe/"]
+    supervisor.start("stripe", [sys.executable, "-m", "fastanchor.local.fakestripe", *where, *webhooks])
 
 
 def procfile(path: Path) -> dict[str, str]:

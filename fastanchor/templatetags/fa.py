@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from catalog.listing import rate_usd
-from fastanchor.lib.money import exact_usd, short_usd
+from fastanchor.lib.money import cents_to_nanos, exact_usd, short_usd
 
 register = template.Library()
 
@@ -27,11 +27,26 @@ def usd(nanos: int) -> SafeString:
 @register.filter
 def usd_exact(nanos: int) -> SafeString:
     """Write nano-USD with all nine places, the last three dimmed."""
-    text = plain_usd(nanos)
+    return _dimmed(plain_usd(nanos))
+
+
+@register.filter
+def usd_change(nanos: int) -> SafeString:
+    """Write what a balance changed by, with its sign and all nine places."""
+    return _dimmed(f"+{plain_usd(nanos)}" if nanos > 0 else plain_usd(nanos))
+
+
+def _dimmed(text: str) -> SafeString:
     cut = len(text) - (9 - _SHOWN_DIGITS)
     return format_html(
         '<span class="money">{}<span class="money-rest">{}</span></span>', text[:cut], text[cut:]
     )
+
+
+@register.filter
+def cents(amount: int) -> str:
+    """Write whole cents as dollars: ``$12.34``."""
+    return short_usd(cents_to_nanos(amount))
 
 
 @register.filter

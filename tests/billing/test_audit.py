@@ -194,7 +194,7 @@ def test_a_table_without_its_guard_is_named(busy: Organization, spool_root: Path
 def run_command() -> tuple[int, dict[str, object]]:
     output = io.StringIO()
     try:
-        call_command("ledger_audit", "--json", "--wait-s=0", stdout=output)
+        call_command("billing_verify", "--json", "--wait-s=0", stdout=output)
     except SystemExit as exc:
         return int(str(exc.code)), json.loads(output.getvalue())
     return 0, json.loads(output.getvalue())

@@ -145,7 +145,7 @@ class Money(RuleBasedStateMachine):
             assert (wallet.balance_nano, wallet.unposted_nano) == (customer.balance, customer.unposted)
             left = CreditLot.objects.filter(organization=customer.organization).order_by("id")
             assert list(left.values_list("remaining_nano", flat=True)) == [lot.left for lot in customer.lots]
-        assert [check for check in audit._stored() if not check.ok] == []
+        assert [check for check in audit.stored_checks() if not check.ok] == []
 
 
 @pytest.mark.django_db

@@ -211,9 +211,9 @@ class Campaign:
 
     def _audit(self) -> None:
         try:
-            self.stage.product.command("ledger_audit", "--json")
+            self.stage.product.command("billing_verify", "--json")
         except CommandFailed as exc:
-            raise Broken(f"ledger_audit: {_culprits(str(exc))}") from None
+            raise Broken(f"billing_verify: {_culprits(str(exc))}") from None
 
 
 def _insist(holds: Callable[[], bool], invariant: str, what: str, seconds: float) -> None:

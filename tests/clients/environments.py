@@ -47,9 +47,9 @@ def python_of(name: str) -> Path:
     return folder / "bin" / "python"
 
 
-def node_folder_of(name: str) -> Path:
+def node_folder_of(name: str, locks: Path = NODE_LOCKS) -> Path:
     """Return the folder with the packages of a Node environment; raises ``CannotInstall``."""
-    source, folder = NODE_LOCKS / name, INSTALLED / name
+    source, folder = locks / name, INSTALLED / name
     with _made_once(folder, source / "package-lock.json") as is_missing:
         if is_missing:
             _install_node_packages(folder, source)

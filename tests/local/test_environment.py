@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from fastanchor.local.environment import adopt_environment, prepare_environment, read_environment
+from fastanchor.local.environment import (
+    adopt_environment,
+    has_fake_stripe,
+    prepare_environment,
+    read_environment,
+)
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NAMES = (
@@ -21,6 +26,7 @@ NAMES = (
     "WEB_",
     "CELERY_",
     "PYTHONWARNINGS",
+    "STRIPE_",
 )
 
 
@@ -53,6 +59,30 @@ def test_secrets_are_made_once_and_kept(bare: Path, monkeypatch: pytest.MonkeyPa
     assert read_environment(bare) == first
     assert len(first["FASTANCHOR_SECRET_KEY"]) == 64
     assert first["FASTANCHOR_API_KEY_PEPPERS"] != "1:" + first["FASTANCHOR_SECRET_KEY"]
+
+
+def test_the_stack_brings_a_stripe_of_its_own(bare: Path) -> None:
+    _prepare(bare)
+
+    assert os.environ["STRIPE_API_BASE"] == "http://127.0.0.1:9003"
+    assert os.environ["STRIPE_SECRET_KEY"].startswith("sk_test_")
+    assert os.environ["STRIPE_WEBHOOK_SECRET"].startswith("whsec_")
+    assert has_fake_stripe(bare)
+
+
+@pytest.mark.parametrize("name", ["STRIPE_SECRET_KEY", "STRIPE_SECRET_KEY_FILE"])
+def test_a_developers_own_stripe_is_left_alone(
+    bare: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    _prepare(bare)
+    for each in ("STRIPE_API_BASE", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"):
+        monkeypatch.delenv(each)
+    monkeypatch.setenv(name, "sk_test_of_the_developer")
+    _prepare(bare)
+
+    assert not has_fake_stripe(bare)
+    assert "STRIPE_API_BASE" not in os.environ
+    assert "STRIPE_WEBHOOK_SECRET" not in read_environment(bare)
 
 
 def test_a_second_terminal_finds_the_running_stack(bare: Path) -> None:
@@ -110,7 +140,7 @@ def _manage(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", ["ledger_audit", "demo"])
+@pytest.mark.parametrize("command", ["billing_verify", "demo"])
 def test_a_command_without_a_running_stack_ends_in_one_line(bare: Path, command: str) -> None:
     prepare_environment(
         bare,

@@ -19,13 +19,13 @@ from fastanchor.local.up import procfile
 from tests.live.programs import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-OURS = ("FASTANCHOR_", "DJANGO_", "DATABASE_URL", "REDIS_URL", "PORT", "GATEWAY_PORT")
+OURS = ("FASTANCHOR_", "DJANGO_", "DATABASE_URL", "REDIS_URL", "PORT", "GATEWAY_PORT", "STRIPE_")
 
 
 def _free_ports() -> int:
-    """Return the first of three free ports in a row."""
-    for port in range(20_000 + os.getpid() % 10_000, 40_000, 3):
-        taken = [socket.socket() for _ in range(3)]
+    """Return the first of four free ports in a row."""
+    for port in range(20_000 + os.getpid() % 10_000, 40_000, 4):
+        taken = [socket.socket() for _ in range(4)]
         try:
             for offset, each in enumerate(taken):
                 each.bind(("127.0.0.1", port + offset))
@@ -104,9 +104,11 @@ def test_one_command_serves_a_call_and_leaves_nothing_behind(
         json={"model": demo["model"], "messages": [{"role": "user", "content": "Hi"}], "stream": True},
     ) as response:
         streamed = response.read()
+    stripe = httpx2.get(f"http://127.0.0.1:{int(environment['PORT']) + 3}/healthz")
 
     assert response.status_code == 200
     assert streamed.endswith(b"data: [DONE]\n\n")
+    assert stripe.status_code == 200
     assert " input + " in log.read_text()
     assert f"127.0.0.1:{environment['PORT']}/dashboard/" in log.read_text()
     assert (second.returncode, elsewhere.returncode) == (1, 1)
@@ -143,7 +145,7 @@ def test_ctrl_c_stops_everything_cleanly(
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"PORT": "web"}, "PORT must be a number up to 65533, not 'web'."),
+        ({"PORT": "web"}, "PORT must be a number up to 65532, not 'web'."),
         ({"FASTANCHOR_ENV": "production"}, "up is for development; unset FASTANCHOR_ENV."),
         ({"FASTANCHOR_DATA_DIR": "/proc/nowhere"}, "The data folder /proc/nowhere cannot be written"),
         ({"FASTANCHOR_PG_BIN": "/nowhere"}, "PostgreSQL was not found"),

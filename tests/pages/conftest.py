@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from django.core.management import call_command
 from django.test import Client
@@ -9,6 +11,8 @@ from pytest_django import Settings
 
 from accounts import keys, organizations, people
 from accounts.models import ApiKey, Organization, User
+from tests.fakestripe.running import KEY, RunningStripe
+from tests.pages.stripe import Card
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +52,25 @@ def browser(client: Client, ada: User) -> Client:
 @pytest.fixture
 def catalog(db: None) -> None:
     call_command("load_catalog")
+
+
+@pytest.fixture(scope="session")
+def _running_stripe() -> Iterator[RunningStripe]:
+    running = RunningStripe()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def stripe(_running_stripe: RunningStripe, settings: Settings) -> RunningStripe:
+    """Return a fake Stripe that the product speaks to and that knows nothing yet."""
+    settings.STRIPE_SECRET_KEY = KEY
+    settings.STRIPE_API_BASE = _running_stripe.base_url
+    _running_stripe.reset()
+    return _running_stripe
+
+
+@pytest.fixture
+def card(stripe: RunningStripe, browser: Client, organization: Organization) -> Card:
+    """Return ada's card."""
+    return Card(stripe, browser)

@@ -33,6 +33,9 @@ PUBLIC = {
 SIGNED_IN = {
     "dashboard": "/dashboard/",
     "keys": "/keys/",
+    "billing": "/billing/",
+    "transactions": "/billing/transactions/",
+    "statements": "/billing/statements/",
     "my-quickstart": "/quickstart/",
     "emails": "/accounts/email/",
     "password": "/accounts/password/change/",

@@ -11,10 +11,13 @@ from urllib.parse import urljoin
 import pytest
 from openai import OpenAI
 from openai.types import CompletionUsage
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
+from tests.fakestripe.buying import FILLED_IN, IS_POOR, PAYS
 from tests.live.product import LiveProduct
+from tests.live.stripe import LiveStripe
 from tests.pages.browser import find_browser, open_browser
+from tests.pages.pdf import text_of
 from tests.pages.screenshots import PUBLIC, SIGNED_IN
 
 EMAIL, PASSWORD = "dora@example.com", "a long password of dora"
@@ -39,8 +42,15 @@ def mails(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def stripe(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[LiveStripe]:
+    running = LiveStripe(tmp_path_factory.mktemp("stripe") / "log")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
 def product(
-    tmp_path_factory: pytest.TempPathFactory, mails: Path, chromium: Browser
+    tmp_path_factory: pytest.TempPathFactory, mails: Path, stripe: LiveStripe, chromium: Browser
 ) -> Iterator[LiveProduct]:
     """Run the product; asks for the browser first, so that nothing starts in vain without one."""
     with LiveProduct(
@@ -48,7 +58,7 @@ def product(
         database_url=os.environ["DATABASE_URL"],
         redis_url=os.environ["REDIS_URL"],
         gateways=1,
-        environment={"FASTANCHOR_EMAIL_URL": mails.as_uri()},
+        environment={"FASTANCHOR_EMAIL_URL": mails.as_uri(), **stripe.environment},
     ) as product:
         yield product
 
@@ -64,11 +74,16 @@ def page(chromium: Browser, site: str) -> Iterator[Page]:
     complaints: list[str] = []
     context = chromium.new_context(base_url=site)
     page = context.new_page()
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("console", lambda message: complaints.append(message.text) if _is_complaint(message) else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     yield page
     context.close()
     assert complaints == []
+
+
+def _is_complaint(message: ConsoleMessage) -> bool:
+    # A declined card is the fake Stripe's answer 402, of which the browser thinks ill.
+    return message.type == "error" and "status of 402" not in message.text
 
 
 def newest_link(mails: Path) -> str:
@@ -99,6 +114,14 @@ def create_key(page: Page) -> str:
     secret = page.locator("#secret").inner_text()
     page.get_by_role("link", name="open the dashboard").click()
     return secret
+
+
+def pay_with(page: Page, number: str) -> None:
+    """Fill in Stripe's page and pay."""
+    for name in ("cardExpiry", "cardCvc", "billingName", "billingPostalCode"):
+        page.locator(f"#{name}").fill(FILLED_IN[name])
+    page.locator("#cardNumber").fill(number)
+    page.locator("#pay").click()
 
 
 def cost_of(usage: CompletionUsage) -> str:
@@ -178,6 +201,52 @@ def test_the_pages_work_without_script(chromium: Browser, site: str) -> None:
     expect(page.locator("[data-language=javascript]")).to_be_visible()
     expect(page.locator("[data-language=curl]")).to_be_hidden()
     assert page.locator(".copy:visible").count() == 0
+    context.close()
+
+
+def test_credit_is_bought_with_the_second_card_and_seen_at_once(
+    page: Page, stripe: LiveStripe, mails: Path
+) -> None:
+    sign_up(page, mails, "gus@example.com")
+    page.get_by_role("navigation").get_by_role("link", name="Billing").click()
+    page.get_by_role("button", name="Pay $10.00").click()
+    page.wait_for_url(f"{stripe.base_url}/**")
+
+    pay_with(page, IS_POOR)
+    expect(page.locator("#error")).to_contain_text("insufficient funds")
+    pay_with(page, PAYS)
+    page.wait_for_url("**/billing/top-ups/**")
+
+    expect(page.get_by_role("heading", name="$10.00 of credit added")).to_be_visible(timeout=2_000)
+    expect(page.get_by_role("main")).to_contain_text("Available now: $15.00")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Receipt as PDF").click()
+    assert "Total paid in US dollars $10.00" in text_of(download.value.path().read_bytes())
+    page.goto("/billing/")
+    expect(page.locator("#balance")).to_contain_text("Available$15.00")
+    exported = page.request.get("/billing/transactions.csv").text()
+    assert [line.split(",")[1:5] for line in exported.splitlines()[1:]] == [
+        ["signup", "Sign-up credit", "5.000000000", "5.000000000"],
+        ["top_up", "Top-up", "10.000000000", "15.000000000"],
+    ]
+
+
+def test_own_amounts_can_be_bought_and_left_without_script(
+    chromium: Browser, page: Page, mails: Path
+) -> None:
+    sign_up(page, mails, "hal@example.com")
+    context = chromium.new_context(
+        base_url=page.url, java_script_enabled=False, storage_state=page.context.storage_state()
+    )
+    plain = context.new_page()
+    plain.goto("/billing/")
+
+    plain.get_by_label("Another amount").fill("12.34")
+    plain.get_by_role("button", name="Pay this amount").click()
+    expect(plain.locator("#total")).to_have_text("$12.34")
+    plain.locator("#cancel").click()
+
+    expect(plain.get_by_text("You came back from Stripe without paying")).to_be_visible()
     context.close()
 
 

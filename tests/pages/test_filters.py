@@ -29,6 +29,20 @@ def test_exact_money_shows_all_nine_places() -> None:
     assert fa.usd_exact(347_500) == '<span class="money">$0.000347<span class="money-rest">500</span></span>'
 
 
+@pytest.mark.parametrize(("nanos", "text"), [(1_500, "+$0.000001"), (-1_500, "-$0.000001"), (0, "$0.000000")])
+def test_a_change_shows_its_sign(nanos: int, text: str) -> None:
+    assert f'<span class="money">{text}<' in fa.usd_change(nanos)
+
+
+def test_cents_are_written_as_dollars() -> None:
+    assert [fa.cents(each) for each in (7, 500, 1_234, 1_000_000)] == [
+        "$0.07",
+        "$5.00",
+        "$12.34",
+        "$10,000.00",
+    ]
+
+
 def test_the_sign_stands_before_the_currency() -> None:
     assert fa.plain_usd(-750) == "-$0.000000750"
 

@@ -8,21 +8,12 @@ import socket
 import sys
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from fastanchor.local.sandbox.app import Sandbox
 from fastanchor.local.sandbox.playback import Pace
+from fastanchor.local.sandbox.protocol import Protocol
 
 _BACKLOG = 2048
-
-
-class Protocol(HttpToolsProtocol):
-    """Shows the application its connection, so that it can drop it before the headers."""
-
-    def on_message_begin(self) -> None:
-        """Begin a request."""
-        super().on_message_begin()
-        self.scope["fastanchor.transport"] = self.transport  # type: ignore[typeddict-unknown-key]
 
 
 def main() -> int:

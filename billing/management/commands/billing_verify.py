@@ -1,4 +1,4 @@
-"""``manage.py ledger_audit``: check that all money adds up; exit status 1 and the culprits named if it does not."""
+"""``manage.py billing_verify``: check that all money adds up; exit status 1 and the culprits named if it does not."""
 
 from __future__ import annotations
 

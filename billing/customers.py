@@ -1,0 +1,38 @@
+"""Organizations as customers of Stripe."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import organizations
+from accounts.models import Organization
+from billing.models import StripeCustomer
+from billing.stripe_api import payments
+
+
+def customer_of(organization: Organization) -> StripeCustomer:
+    """Return the organization's customer, made at Stripe at the first call; raises the errors of ``stripe_api.client``."""
+    known = StripeCustomer.objects.filter(organization=organization, deleted_at=None).first()
+    return known or _create(organization)
+
+
+def forget(customer: StripeCustomer) -> None:
+    """Note that a customer is gone from Stripe; the next top-up makes another, and the wallet stays as it is."""
+    StripeCustomer.objects.filter(pk=customer.pk, deleted_at=None).update(deleted_at=timezone.now())
+
+
+def _create(organization: Organization) -> StripeCustomer:
+    # The number makes a new key after each deletion; two calls at once have the same, and so the same customer.
+    number = StripeCustomer.objects.filter(organization=organization).count() + 1
+    stripe_id = payments.create_customer(
+        organization_id=organization.pk,
+        name=organization.name,
+        email=organizations.billing_email(organization),
+        key=f"customer:{organization.pk}:{number}",
+    )
+    with transaction.atomic():
+        customer, _ = StripeCustomer.objects.get_or_create(
+            stripe_id=stripe_id, defaults={"organization": organization}
+        )
+    return customer

@@ -1,0 +1,47 @@
+"""Open items: what does not add up with Stripe and waits for a person; nothing here moves money."""
+
+from __future__ import annotations
+
+import logging
+
+from django.utils import timezone
+
+from billing.models import ItemState, Journal, ReconciliationItem
+
+logger = logging.getLogger(__name__)
+
+
+def note(*, kind: str, subject: str, ours: str, theirs: str) -> ReconciliationItem:
+    """Note a difference; one that was noted before, and not changed since, is only seen again."""
+    known = ReconciliationItem.objects.filter(kind=kind, subject=subject, ours=ours, theirs=theirs)
+    item = known.order_by("-pk").first()
+    if item is not None:
+        item.seen_at = timezone.now()
+        item.save(update_fields=["seen_at"])
+        return item
+    item, is_new = ReconciliationItem.objects.update_or_create(
+        kind=kind,
+        subject=subject,
+        state=ItemState.OPEN,
+        defaults={"ours": ours, "theirs": theirs, "seen_at": timezone.now()},
+    )
+    if is_new:
+        logger.error("billing.item_opened", extra={"kind": kind, "subject": subject})
+    return item
+
+
+def close(item: ReconciliationItem, *, by: str, note: str, journal: Journal | None = None) -> None:
+    """Close an open item with the reason, and the journal that put it right if one had to; safe twice."""
+    ReconciliationItem.objects.filter(pk=item.pk, state=ItemState.OPEN).update(
+        state=ItemState.FIXED if journal else ItemState.EXPLAINED,
+        closed_at=timezone.now(),
+        closed_by=by,
+        note=note[:500],
+        journal=journal,
+    )
+
+
+def settle(*, kind: str, subject: str) -> None:
+    """Close what was open about a subject that no longer differs; that nobody had to act is the explanation."""
+    for item in ReconciliationItem.objects.filter(kind=kind, subject=subject, state=ItemState.OPEN):
+        close(item, by="system", note="No longer differs.")

@@ -1,0 +1,84 @@
+"""Tables of this app.
+
+Money is integer nano-USD. Journals, postings and usage records are only ever added: triggers in the database refuse
+everything else. What a table means, and what must always hold, stands in ``billing/README.md``.
+"""
+
+from __future__ import annotations
+
+from billing.models.ledger import (
+    WALLET_CODES,
+    Account,
+    AccountCode,
+    Journal,
+    JournalKind,
+    Posting,
+    new_journal_id,
+)
+from billing.models.metering import MeterPush
+from billing.models.payments import (
+    PENDING,
+    AutoTopUp,
+    Dispute,
+    PaymentMethod,
+    Refund,
+    RefundStatus,
+    StripeCustomer,
+    StripeEvent,
+    TopUp,
+    TopUpSource,
+    TopUpStatus,
+    new_refund_id,
+    new_top_up_id,
+)
+from billing.models.reconciliation import ItemState, ReconciliationItem, ReconciliationKind, ReconciliationRun
+from billing.models.usage import (
+    DeadLetter,
+    KeySpend,
+    Outcome,
+    UsageRecord,
+)
+from billing.models.wallets import (
+    CreditLot,
+    CreditLotQuerySet,
+    LotKind,
+    Wallet,
+    WalletState,
+)
+
+__all__ = [
+    "PENDING",
+    "WALLET_CODES",
+    "Account",
+    "AccountCode",
+    "AutoTopUp",
+    "CreditLot",
+    "CreditLotQuerySet",
+    "DeadLetter",
+    "Dispute",
+    "ItemState",
+    "Journal",
+    "JournalKind",
+    "KeySpend",
+    "LotKind",
+    "MeterPush",
+    "Outcome",
+    "PaymentMethod",
+    "Posting",
+    "ReconciliationItem",
+    "ReconciliationKind",
+    "ReconciliationRun",
+    "Refund",
+    "RefundStatus",
+    "StripeCustomer",
+    "StripeEvent",
+    "TopUp",
+    "TopUpSource",
+    "TopUpStatus",
+    "UsageRecord",
+    "Wallet",
+    "WalletState",
+    "new_journal_id",
+    "new_refund_id",
+    "new_top_up_id",
+]

@@ -1,0 +1,128 @@
+"""What was used: one record a request, spending by key, and what could not be settled."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import Organization
+
+
+class KeySpend(models.Model):
+    """What one API key has spent in one month (UTC) by settled usage."""
+
+    key_id = models.CharField(max_length=40)
+    month = models.CharField(max_length=6, help_text="YYYYMM of the requests' start.")
+    cost_nano = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["key_id", "month"], name="key_spend_once_a_month"),
+            models.CheckConstraint(condition=Q(cost_nano__gte=0), name="key_spend_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key_id} in {self.month}"
+
+
+class Outcome(models.TextChoices):
+    """How a request ended, which decides who pays."""
+
+    COMPLETED = "completed", "Completed"
+    """Served to its end: the caller pays the actual usage."""
+    CLIENT_LEFT = "client_left", "Client left"
+    """The caller hung up: it pays what the upstream billed, or input and what was relayed."""
+    UPSTREAM_DIED = "upstream_died", "Upstream died"
+    """The upstream broke off after content: the caller pays input and what was delivered, within its hold."""
+    CUT = "cut", "Cut"
+    """The credit ran out in mid-stream: the caller pays what was delivered."""
+    FREE = "free", "Free"
+    """Nothing was delivered, or the fault was ours: the caller pays nothing."""
+    INTERRUPTED = "interrupted", "Interrupted"
+    """The gateway process died: the caller pays the last estimate, within its hold."""
+
+
+class UsageRecord(models.Model):
+    """The one durable row of one request that an upstream billed or may have billed.
+
+    Partitioned by month of ``started_at`` (``billing.partitions``); the database's primary key is
+    ``(request_id, started_at)``, because a partitioned table's key must contain what it is partitioned by.
+    """
+
+    request_id = models.CharField(primary_key=True, max_length=64, db_collation="C")
+    organization = models.ForeignKey(
+        Organization,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="usage_records",
+    )
+    key_id = models.CharField(max_length=40)
+    model_id = models.CharField(max_length=200)
+    provider_id = models.CharField(max_length=80)
+    channel_id = models.CharField(max_length=80)
+    price_id = models.CharField(max_length=80)
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField()
+    first_token_ms = models.PositiveIntegerField(
+        null=True, blank=True, help_text="From start to first token."
+    )
+    is_stream = models.BooleanField()
+    outcome = models.CharField(max_length=20, choices=Outcome)
+    status = models.PositiveSmallIntegerField(help_text="HTTP status sent to the caller.")
+    input_tokens = models.PositiveBigIntegerField()
+    cached_tokens = models.PositiveBigIntegerField()
+    cache_write_tokens = models.PositiveBigIntegerField()
+    output_tokens = models.PositiveBigIntegerField()
+    reasoning_tokens = models.PositiveBigIntegerField()
+    cost_picos = models.PositiveBigIntegerField(help_text="Exact cost in pico-USD, before rounding.")
+    cost_nano = models.PositiveBigIntegerField(help_text="What was charged, in nano-USD.")
+    hold_nano = models.PositiveBigIntegerField()
+    is_estimated = models.BooleanField()
+    attempts = models.PositiveSmallIntegerField()
+    finish_reason = models.CharField(max_length=40, blank=True)
+    error_code = models.CharField(max_length=60, blank=True)
+    upstream_id = models.CharField(max_length=200, blank=True)
+    settled_at = models.DateTimeField(default=timezone.now)
+    # Parts of the tokens above that have rates of their own, then what is billed beside tokens. The database fills in
+    # zeros, so that a shipper of an older version can still settle.
+    cache_write_1h_tokens = models.PositiveBigIntegerField(default=0, db_default=0)
+    audio_input_tokens = models.PositiveBigIntegerField(default=0, db_default=0)
+    cached_audio_tokens = models.PositiveBigIntegerField(default=0, db_default=0)
+    audio_output_tokens = models.PositiveBigIntegerField(default=0, db_default=0)
+    image_input_tokens = models.PositiveBigIntegerField(default=0, db_default=0)
+    images = models.PositiveBigIntegerField(default=0, db_default=0)
+    searches = models.PositiveBigIntegerField(default=0, db_default=0)
+    characters = models.PositiveBigIntegerField(default=0, db_default=0)
+    seconds = models.PositiveBigIntegerField(default=0, db_default=0)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(outcome__in=Outcome.values), name="usage_outcome_known"),
+            models.CheckConstraint(
+                condition=~Q(outcome="free") | Q(cost_nano=0), name="usage_free_costs_nothing"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["organization", "-started_at", "request_id"], name="usage_by_organization")
+        ]
+
+    def __str__(self) -> str:
+        return self.request_id
+
+
+class DeadLetter(models.Model):
+    """A record of a spool that could not be stored; numbers and ids only, kept until staff has dealt with it."""
+
+    fingerprint = models.CharField(max_length=64, unique=True, help_text="SHA-256 of the payload.")
+    request_id = models.CharField(max_length=64)
+    organization_id = models.CharField(max_length=64)
+    payload = models.TextField(help_text="The record as JSON.")
+    error = models.CharField(max_length=500)
+    created_at = models.DateTimeField(default=timezone.now)
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    resolution = models.CharField(max_length=300, blank=True)
+
+    def __str__(self) -> str:
+        return f"Dead letter {self.request_id}"

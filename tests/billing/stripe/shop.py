@@ -1,0 +1,59 @@
+"""What customers, banks and Stripe's staff do, at the fake's own pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import stripe
+
+from accounts.models import Organization
+from billing import checkout
+from billing.models import TopUp
+from tests.fakestripe.buying import fill_in
+from tests.fakestripe.running import RunningStripe
+
+SUCCESS, CANCEL = "http://127.0.0.1:9/thanks?s={CHECKOUT_SESSION_ID}", "http://127.0.0.1:9/no"
+
+
+class Shop:
+    """Stripe as seen by everybody but our own code."""
+
+    def __init__(self, fake: RunningStripe) -> None:
+        self.fake = fake
+        self.api = fake.client().v1
+
+    def open(self, organization: Organization, cents: int = 1_000) -> tuple[TopUp, str]:
+        """Return a top-up whose page is open, and the page's address."""
+        top_up = checkout.begin(organization=organization, cents=cents, actor="user:1")
+        url = checkout.open_page(top_up, success_url=SUCCESS, cancel_url=CANCEL)
+        return TopUp.objects.get(pk=top_up.pk), url
+
+    def pay(self, organization: Organization, cents: int = 1_000, **fields: str) -> TopUp:
+        """Return a top-up that is paid at Stripe and that we have not heard of."""
+        top_up, url = self.open(organization, cents)
+        paid = fill_in(self.fake, url, cents, **fields)
+        assert paid.status_code == 303, paid.text
+        return top_up
+
+    def refund(self, intent_id: str, cents: int) -> stripe.Refund:
+        """Pay back at Stripe's own pages."""
+        return self.api.refunds.create({"payment_intent": intent_id, "amount": cents})
+
+    def dispute(self, intent_id: str, kind: str = "fraudulent") -> str:
+        """Let the payer's bank question a payment; return the dispute's id."""
+        made: Any = self.fake.order("disputes", {"payment_intent": intent_id, "kind": kind})
+        return str(made["id"])
+
+    def decide(self, dispute_id: str, status: str) -> None:
+        """End a dispute."""
+        self.fake.order(f"disputes/{dispute_id}", {"status": status})
+
+    def intent_of(self, top_up: TopUp) -> str:
+        """Return the payment of a top-up that is paid at Stripe."""
+        session = self.api.checkout.sessions.retrieve(TopUp.objects.get(pk=top_up.pk).stripe_session or "")
+        return str(session.payment_intent)
+
+    def listen(self, url: str, secrets: list[str]) -> None:
+        """Let Stripe send every event to an address, and believe it there."""
+        made = self.api.webhook_endpoints.create({"url": url, "enabled_events": ["*"]})
+        secrets[:] = [str(made.secret)]

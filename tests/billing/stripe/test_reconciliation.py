@@ -1,0 +1,181 @@
+"""The books beside Stripe's: what is missing on either side is found and named, and never put right in silence."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connections
+from django.utils import timezone
+from pytest_django import Settings
+from pytest_django.live_server_helper import LiveServer
+
+from accounts.models import Organization
+from billing import ledger, reconciliation
+from billing.models import AccountCode, Journal, JournalKind, ReconciliationItem
+from fastanchor.lib.money import cents_to_nanos
+from tests.billing.cast import make_organization
+from tests.billing.stripe.books import assert_books_agree, balance_cents
+from tests.billing.stripe.conftest import Buy
+from tests.billing.stripe.shop import Shop
+
+
+def reconcile(*arguments: str) -> tuple[int, Any]:
+    """Run the command; return its exit status and what it printed."""
+    output = StringIO()
+    try:
+        call_command("billing_reconcile", "--json", *arguments, stdout=output)
+    except SystemExit as exc:
+        return int(exc.code or 0), json.loads(output.getvalue())
+    return 0, json.loads(output.getvalue())
+
+
+def test_books_that_agree_are_silent(buy: Buy, shop: Shop) -> None:
+    refunded = buy(1_000).stripe_intent or ""
+    shop.refund(refunded, 300)
+    disputed = buy(2_500).stripe_intent or ""
+    shop.decide(shop.dispute(disputed), "won")
+
+    status, told = reconcile()
+
+    assert (status, told["open"]) == (0, [])
+    assert_books_agree(shop)
+
+
+def test_a_payment_that_nobody_told_of_is_found_by_its_cash(shop: Shop, ada: Organization) -> None:
+    shop.pay(ada, 1_000)
+
+    run = reconciliation.reconcile_cash()
+
+    assert balance_cents(ada) == 1_000
+    assert (run.compared, list(reconciliation.open_items())) == (1, [])
+    assert_books_agree(shop)
+
+
+def test_cash_of_nobody_is_named(buy: Buy, shop: Shop) -> None:
+    buy(1_000)
+    orphan = shop.api.payment_intents.create(
+        {
+            "amount": 700,
+            "currency": "usd",
+            "payment_method": "pm_card_visa",
+            "confirm": True,
+            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+        }
+    )
+
+    status, told = reconcile()
+
+    assert status == 1
+    assert {"kind": "orphan_payment", "subject": orphan.id, "ours": "no top-up", "theirs": "700 usd"} in told[
+        "open"
+    ]
+    assert "cash_missing" in {item["kind"] for item in told["open"]}
+
+
+def test_a_journal_that_stripe_knows_nothing_of_is_named(buy: Buy, shop: Shop) -> None:
+    buy(1_000)
+    cent = cents_to_nanos(1)
+    journal = ledger.post(
+        key="a slip of the pen",
+        kind=JournalKind.STRIPE,
+        legs={AccountCode.STRIPE_CLEARING: cent, AccountCode.STRIPE_FEES: -cent},
+        organization=None,
+        reason="Slip",
+        actor="test",
+    )
+    reconciliation.reconcile_cash(now=timezone.now() + timedelta(hours=2))
+    status, told = reconcile()
+
+    named = {(item["kind"], item["subject"]) for item in told["open"]}
+    assert status == 1
+    assert named == {("cash_unheard", journal.idempotency_key), ("cash_total", "stripe_clearing")}
+
+
+def test_an_item_is_closed_with_a_word_once_it_no_longer_differs_and_only_then(buy: Buy, shop: Shop) -> None:
+    buy(1_000)
+    (movement,) = shop.api.balance_transactions.list().data
+    told = {"kind": "cash_missing", "ours": "no journal", "theirs": "charge"}
+    settled = ReconciliationItem.objects.create(subject=movement.id, **told)
+    unseen = ReconciliationItem.objects.create(subject="txn_of_long_ago", **told)
+
+    status, _ = reconcile()
+
+    settled.refresh_from_db()
+    unseen.refresh_from_db()
+    assert (settled.state, settled.note, settled.closed_by) == ("explained", "No longer differs.", "system")
+    assert (unseen.state, status) == ("open", 1)
+
+
+def test_while_stripe_is_away_nothing_is_concluded(buy: Buy, shop: Shop) -> None:
+    buy(1_000)
+    shop.fake.order("faults", {"faults": [{"status": 503}]})
+
+    with pytest.raises(CommandError, match="could not be asked"):
+        reconcile()
+
+    assert list(reconciliation.open_items()) == []
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.django_db(transaction=True)
+def test_after_a_hostile_post_one_reconciliation_makes_all_right(
+    live_server: LiveServer, shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of the webhooks are lost, half come twice, all in any order, and Stripe fails now and then."""
+    # The server's threads must not outlive the test with a connection in their hands.
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
+    seed, chance = 7, random.Random(7)
+    customers = [make_organization(f"{name}@example.com") for name in ("ada", "ben", "cleo")]
+    shop.listen(f"{live_server.url}/webhooks/stripe/", settings.STRIPE_WEBHOOK_SECRETS)
+    shop.fake.order("webhooks", {"drop": 0.5, "double": 0.5, "shuffle_ms": 50, "seed": seed, "parallel": 4})
+    bought: dict[str, int] = {}
+    for _ in range(40):
+        cents = chance.randint(500, 5_000)
+        customer = chance.choice(customers)
+        top_up = shop.pay(customer, cents)
+        bought[top_up.pk] = cents
+        if chance.random() < 0.3:
+            shop.refund(shop.intent_of(top_up), chance.randint(1, cents))
+        elif chance.random() < 0.2:
+            shop.dispute(shop.intent_of(top_up))
+    shop.fake.order(
+        "faults", {"faults": [{"status": 500, "rate": 0.05}, {"status": 503, "rate": 0.02}], "seed": seed}
+    )
+    while not shop.fake.order("settle", {"within_s": 10})["settled"]:
+        pass
+    shop.fake.order("faults", {"faults": []})
+
+    status, told = reconcile()
+    journals = Journal.objects.count()
+    second, _ = reconcile()
+
+    assert (status, told["open"], second) == (0, [], 0)
+    assert Journal.objects.count() == journals
+    credited = Journal.objects.filter(kind=JournalKind.TOP_UP).count()
+    assert credited == len(bought)
+    assert_books_agree(shop)
+
+
+def test_the_command_says_in_words_what_is_open(buy: Buy, shop: Shop) -> None:
+    buy(1_000)
+    ReconciliationItem.objects.create(
+        kind="cash_missing", subject="txn_1", ours="no journal", theirs="charge"
+    )
+    output = StringIO()
+
+    with pytest.raises(SystemExit, match="1"):
+        call_command("billing_reconcile", "--since", "2026-01-01", stdout=output)
+
+    assert "1 movements compared" in output.getvalue()
+    assert "OPEN cash_missing txn_1: no journal / charge" in output.getvalue()
+
+
+def test_a_day_that_is_none_is_refused(shop: Shop) -> None:
+    with pytest.raises(CommandError, match="YYYY-MM-DD"):
+        call_command("billing_reconcile", "--since", "yesterday")

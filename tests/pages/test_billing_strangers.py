@@ -1,0 +1,93 @@
+"""No address of billing shows one organization anything of another."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from django.urls import get_resolver, reverse
+from django.urls.resolvers import URLPattern, URLResolver
+
+from accounts.models import User
+from billing.models import Refund, TopUp
+from tests.pages.pdf import text_of
+from tests.pages.stripe import Card
+
+OWN = ["overview", "transactions", "statements", "export"]
+ONE = ["top-up", "refund", "receipt", "resume-top-up"]
+
+
+def names() -> set[str]:
+    """Return the name of every address under /billing/."""
+    [billing] = [
+        each
+        for each in get_resolver().url_patterns
+        if isinstance(each, URLResolver) and each.namespace == "billing"
+    ]
+    return {str(each.name) for each in billing.url_patterns if isinstance(each, URLPattern)}
+
+
+def test_every_address_is_tried_below() -> None:
+    assert names() == {*OWN, *ONE, "start-top-up", "statement"}
+
+
+@pytest.mark.parametrize("name", ONE)
+def test_what_is_another_s_is_not_there(card: Card, cleo: User, name: str) -> None:
+    top_up = card.buy("12.35")
+    stranger = Client()
+    stranger.force_login(cleo)
+    path = reverse(f"billing:{name}", args=[top_up.pk])
+
+    assert stranger.get(path).status_code == 404
+    assert stranger.post(path, {"cents": "1235"}).status_code in {404, 405}
+    assert not Refund.objects.exists()
+    assert card.browser.get(path).status_code in {200, 302}
+
+
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume asynchronous iterators")
+@pytest.mark.parametrize("name", OWN)
+def test_lists_hold_nothing_of_another(card: Card, cleo: User, name: str) -> None:
+    top_up = card.buy("12.35")
+    waiting, _ = card.begin("56.78")
+    stranger = Client()
+    stranger.force_login(cleo)
+
+    own, foreign = (
+        b"".join(each.get(reverse(f"billing:{name}"))).decode() for each in (card.browser, stranger)
+    )
+
+    told = (top_up.pk, waiting.pk, "12.35", "56.78", str(top_up.journal_id))
+    assert not any(text in foreign for text in told)
+    assert name == "statements" or any(text in own for text in told)
+
+
+def test_a_statement_is_of_one_s_own_money(card: Card, cleo: User) -> None:
+    card.buy("12.35")
+    stranger = Client()
+    stranger.force_login(cleo)
+    month = TopUp.objects.get().created_at.strftime("%Y-%m")
+
+    path = reverse("billing:statement", args=[month])
+
+    assert "12.35" in text_of(card.browser.get(path).content)
+    assert "12.35" not in text_of(stranger.get(path).content)
+
+
+@pytest.mark.parametrize("name", [*OWN, *ONE, "start-top-up", "statement"])
+def test_who_is_not_logged_in_is_sent_to_the_login(client: Client, db: None, name: str) -> None:
+    path = reverse(f"billing:{name}", args=["2026-11"] if name in {*ONE, "statement"} else [])
+
+    response = client.post(path) if name == "start-top-up" else client.get(path)
+
+    assert response["Location"] == f"{reverse('account_login')}?next={path}"
+
+
+@pytest.mark.parametrize("name", ["start-top-up", "refund"])
+def test_money_moves_by_a_form_of_the_page_only(card: Card, cleo: User, name: str) -> None:
+    top_up = card.buy("10")
+    guarded = Client(enforce_csrf_checks=True)
+    guarded.force_login(User.objects.get(email="ada@example.com"))
+    path = reverse(f"billing:{name}", args=[top_up.pk] if name == "refund" else [])
+
+    assert guarded.post(path, {"amount": "10", "cents": "1000"}).status_code == 403
+    assert TopUp.objects.count() == 1
+    assert not Refund.objects.exists()
