@@ -7,7 +7,8 @@ from django.utils import timezone
 
 from accounts import organizations
 from accounts.models import Organization
-from billing.models import StripeCustomer
+from billing import backoff
+from billing.models import PaymentMethod, StripeCustomer
 from billing.stripe_api import payments
 
 
@@ -18,8 +19,18 @@ def customer_of(organization: Organization) -> StripeCustomer:
 
 
 def forget(customer: StripeCustomer) -> None:
-    """Note that a customer is gone from Stripe; the next top-up makes another, and the wallet stays as it is."""
-    StripeCustomer.objects.filter(pk=customer.pk, deleted_at=None).update(deleted_at=timezone.now())
+    """Note that a customer is gone from Stripe, and its cards with it; the next top-up makes another.
+
+    The wallet stays as it is, and the automatic top-up is off.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        if not StripeCustomer.objects.filter(pk=customer.pk, deleted_at=None).update(deleted_at=now):
+            return
+        PaymentMethod.objects.filter(customer=customer, removed_at=None).update(
+            removed_at=now, is_default=False
+        )
+        backoff.switch_off(customer.organization, why="Your saved cards are gone from Stripe.")
 
 
 def _create(organization: Organization) -> StripeCustomer:

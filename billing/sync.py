@@ -11,7 +11,7 @@ from contextlib import suppress
 from django.db import transaction
 from django.utils import timezone
 
-from billing import disputes, items, ledger, lots, posting, refunds, topups, wallets
+from billing import backoff, disputes, items, ledger, lots, posting, refunds, topups, wallets
 from billing.models import (
     PENDING,
     AccountCode,
@@ -29,6 +29,10 @@ from billing.stripe_api import payments
 from billing.stripe_api.client import StripeRefused
 from billing.stripe_api.payments import Movement, Payment
 from fastanchor.lib.money import cents_to_nanos
+
+_SYNCED = (
+    "stripe_intent", "status", "failure", "failure_code", "receipt_url", "journal", "updated_at",
+)  # fmt: skip
 
 
 class NotOurs(Exception):
@@ -128,16 +132,18 @@ def _surplus(first: TopUp, seen: Payment) -> TopUp:
 
 
 def _apply(wallet: Wallet, top_up: TopUp, seen: Payment) -> None:
-    top_up.stripe_intent = seen.id
+    before, top_up.stripe_intent = top_up.status, seen.id
     if seen.status == "succeeded":
         _credit(wallet, top_up, seen)
     elif top_up.status in PENDING:
         top_up.status = _status(top_up, seen)
-        top_up.failure = seen.failure[:300]
+        top_up.failure, top_up.failure_code = seen.failure[:300], seen.failure_code[:80]
     if top_up.journal is not None:
         _follow(wallet, top_up, seen)
+    if top_up.status != before:
+        backoff.learn(top_up)
     top_up.updated_at = timezone.now()
-    top_up.save(update_fields=["stripe_intent", "status", "failure", "receipt_url", "journal", "updated_at"])
+    top_up.save(update_fields=_SYNCED)
 
 
 def _status(top_up: TopUp, seen: Payment) -> TopUpStatus:
@@ -172,7 +178,8 @@ def _credit(wallet: Wallet, top_up: TopUp, seen: Payment) -> None:
         ),
         key=f"topup:{seen.id}",
     )
-    top_up.status, top_up.failure, top_up.receipt_url = TopUpStatus.SUCCEEDED, "", seen.receipt_url
+    top_up.status, top_up.failure, top_up.failure_code = TopUpStatus.SUCCEEDED, "", ""
+    top_up.receipt_url = seen.receipt_url
 
 
 def _follow(wallet: Wallet, top_up: TopUp, seen: Payment) -> None:

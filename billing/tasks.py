@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 
 from celery import shared_task
 from django.utils import timezone
 
-from billing import checkout, events, partitions, posting, reconciliation, sync, usage_mirror, wallets
+from billing import (
+    auto_topups,
+    checkout,
+    events,
+    low_balance,
+    off_notices,
+    partitions,
+    posting,
+    reconciliation,
+    sync,
+    usage_mirror,
+    wallets,
+)
 from billing.models import Wallet
-from billing.stripe_api.client import is_configured
+from billing.stripe_api.client import StripeUnavailable, is_configured
 
 logger = logging.getLogger(__name__)
 
@@ -73,3 +86,36 @@ def reconcile_usage() -> None:
     """Check the books of usage, and compare the last days with Stripe's meter."""
     run = usage_mirror.reconcile_usage()
     logger.info("tasks.usage_reconciled", extra={"run": run.pk, "compared": run.compared})
+
+
+@shared_task
+def top_up_automatically() -> None:
+    """Fill balances that have fallen below their threshold from saved cards."""
+    _unless_away("tasks.topped_up", auto_topups.sweep)
+
+
+@shared_task
+def resume_auto_top_ups() -> None:
+    """Ask Stripe again for automatic top-ups whose answer was lost."""
+    _unless_away("tasks.top_ups_resumed", auto_topups.resume)
+
+
+def _unless_away(event: str, act: Callable[[], int]) -> None:
+    if not is_configured():
+        return
+    try:
+        count = act()
+    except StripeUnavailable as exc:
+        logger.warning("tasks.stripe_away", extra={"error": str(exc)})
+        return
+    # Every few seconds, and mostly there is nothing to tell.
+    if count:
+        logger.info(event, extra={"top_ups": count})
+
+
+@shared_task
+def mail_about_money() -> None:
+    """Tell owners by mail of automatic top-ups that were switched off, and of low balances."""
+    off = off_notices.send_due()
+    low_balance.rearm()
+    logger.info("tasks.mailed", extra={"off": off, "low": low_balance.send_due()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from billing import downloads, views
+from billing import card_views, downloads, setting_views, views
 
 app_name = "billing"
 urlpatterns = [
@@ -14,6 +14,12 @@ urlpatterns = [
     path("top-ups/<str:top_up_id>/pay/", views.resume_top_up, name="resume-top-up"),
     path("top-ups/<str:top_up_id>/refund/", views.refund, name="refund"),
     path("top-ups/<str:top_up_id>/receipt.pdf", downloads.receipt, name="receipt"),
+    path("cards/", card_views.card_list, name="cards"),
+    path("cards/add/", card_views.add_card, name="add-card"),
+    path("cards/<int:card_id>/use/", card_views.choose_card, name="choose-card"),
+    path("cards/<int:card_id>/remove/", card_views.remove_card, name="remove-card"),
+    path("auto-top-up/", setting_views.set_auto_top_up, name="set-auto-top-up"),
+    path("low-balance/", setting_views.set_low_balance, name="set-low-balance"),
     path("transactions/", views.transaction_list, name="transactions"),
     path("transactions.csv", downloads.export, name="export"),
     path("statements/", views.statement_list, name="statements"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -18,16 +17,13 @@ from billing import checkout, following, refund_offers, refunds, statements, syn
 from billing.forms import TopUpForm
 from billing.models import TopUp, TopUpStatus
 from billing.months import Month, NotAMonth
-from billing.stripe_api.client import StripeFault, StripeRefused, checkout_origin, is_configured
+from billing.overview import show_overview
+from billing.stripe_api.client import StripeFault, StripeRefused, is_configured
 from fastanchor.lib.money import cents_to_nanos, short_usd
-from fastanchor.lib.policy import policy
 
 logger = logging.getLogger(__name__)
 
 PAGE_SIZE = 50
-NEWEST = 10
-RECENT = timedelta(days=30)
-MOST_WAITING = 5
 # Each is a page at Stripe, which hears only so many calls a second from all of us.
 MOST_UNPAID = 20
 
@@ -36,7 +32,7 @@ MOST_UNPAID = 20
 @signed_in
 def overview(request: SignedInRequest) -> HttpResponse:
     """Show the balance, what credit can be bought, and what moved last."""
-    return _overview(request, TopUpForm())
+    return show_overview(request)
 
 
 @require_POST
@@ -45,11 +41,11 @@ def start_top_up(request: SignedInRequest) -> HttpResponse:
     """Lead to Stripe's page, on which the amount is paid."""
     form = TopUpForm(request.POST)
     if not form.is_valid():
-        return _overview(request, form, status=422)
+        return show_overview(request, top_up=form, status=422)
     if not is_configured():
-        return _overview(request, form, status=503)
+        return show_overview(request, top_up=form, status=503)
     if checkout.unpaid(request.organization) >= MOST_UNPAID:
-        return _overview(request, form, trouble="too-many", status=429)
+        return show_overview(request, top_up=form, trouble="too-many", status=429)
     top_up = checkout.begin(
         organization=request.organization, cents=form.cleaned_data["amount"], actor=f"user:{request.user.pk}"
     )
@@ -59,7 +55,7 @@ def start_top_up(request: SignedInRequest) -> HttpResponse:
         target = checkout.open_page(top_up, success_url=own_page, cancel_url=f"{overview_page}?cancelled=1")
     except StripeFault:
         logger.exception("billing.page_not_opened", extra={"top_up": top_up.pk})
-        return _overview(request, form, trouble="stripe-away", status=503)
+        return show_overview(request, top_up=form, trouble="stripe-away", status=503)
     return HttpResponseRedirect(target, status=303)
 
 
@@ -136,30 +132,6 @@ def statement_list(request: SignedInRequest) -> HttpResponse:
     page = Paginator(statements.months_of(request.organization), PAGE_SIZE).get_page(request.GET.get("page"))
     context = {"months": page.object_list, "page": page, "this_month": Month.of(timezone.now())}
     return render(request, "billing/statements.html", context)
-
-
-def _overview(
-    request: SignedInRequest, form: TopUpForm, *, trouble: str = "", status: int = 200
-) -> HttpResponse:
-    organization = request.organization
-    now = timezone.now()
-    # Until tomorrow: the clock of the host that booked the last line may be ahead of ours.
-    newest = transactions.lines(organization=organization, start=now - RECENT, end=now + timedelta(days=1))
-    context = {
-        "form": form,
-        "presets": checkout.PRESET_CENTS,
-        "can_buy": is_configured(),
-        "trouble": trouble,
-        "was_cancelled": "cancelled" in request.GET,
-        "wallet": wallets.balance_of(organization),
-        "state": wallets.of(organization).state,
-        "waiting": checkout.waiting(organization)[:MOST_WAITING],
-        "lines": newest[:NEWEST],
-    }
-    response = render(request, "billing/overview.html", context, status=status)
-    # Chromium asks the policy of the page with the form where a form may be led on to.
-    response.headers["Content-Security-Policy"] = policy(form_target=checkout_origin())
-    return response
 
 
 def _own(request: SignedInRequest, top_up_id: str) -> TopUp:

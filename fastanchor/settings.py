@@ -178,6 +178,13 @@ EMAIL_FILE_PATH = unquote(_mail.path) if _mail.scheme == "file" else None
 EMAIL_HOST, EMAIL_PORT = _mail.hostname or "localhost", _mail.port or 587
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_mail.username or ""), unquote(_mail.password or "")
 EMAIL_USE_TLS = _mail.scheme == "smtp"
+EMAIL_TIMEOUT = 10
+
+# Links in mails that no request is behind; wherever people reach the site.
+SITE_ORIGIN = env_str(
+    "FASTANCHOR_ORIGIN",
+    f"https://{next(iter(ALLOWED_HOSTS), '').lstrip('.')}" if IS_PRODUCTION else "http://127.0.0.1:8000",
+).rstrip("/")
 
 # Static files, served by WhiteNoise.
 STATIC_URL = "static/"
@@ -254,6 +261,14 @@ CELERY_BEAT_SCHEDULE = {
     "follow-top-ups": {"task": "billing.tasks.follow_top_ups", "schedule": crontab(minute="37")},
     "reconcile-cash": {"task": "billing.tasks.reconcile_cash", "schedule": crontab(minute="41", hour="2")},
     "reconcile-usage": {"task": "billing.tasks.reconcile_usage", "schedule": crontab(minute="11", hour="3")},
+    # Expires, so that runs do not pile up while Stripe is slow.
+    "top-up-automatically": {
+        "task": "billing.tasks.top_up_automatically",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
+    "resume-auto-top-ups": {"task": "billing.tasks.resume_auto_top_ups", "schedule": 60.0},
+    "mail-about-money": {"task": "billing.tasks.mail_about_money", "schedule": 60.0},
     "reannounce-balances": {"task": "billing.tasks.reannounce_balances", "schedule": 60.0},
 }
 

@@ -52,6 +52,20 @@ def test_a_database_address_keeps_its_case_its_escapes_and_its_parameters() -> N
 
 
 @pytest.mark.parametrize(
+    ("changes", "origin"),
+    [
+        ({}, "https://gateway.example"),
+        ({"FASTANCHOR_HOSTS": ".gateway.example,other.example"}, "https://gateway.example"),
+        ({"FASTANCHOR_ORIGIN": "https://app.gateway.example/"}, "https://app.gateway.example"),
+    ],
+)
+def test_links_in_mails_lead_to_the_first_host_or_where_they_are_told_to(
+    changes: dict[str, str], origin: str
+) -> None:
+    assert _load("print(s.SITE_ORIGIN)", **changes).stdout == f"{origin}\n"
+
+
+@pytest.mark.parametrize(
     ("name", "value", "told"),
     [
         ("FASTANCHOR_SECRET_KEY", None, "Set FASTANCHOR_SECRET_KEY."),

@@ -6,6 +6,7 @@ everything else. What a table means, and what must always hold, stands in ``bill
 
 from __future__ import annotations
 
+from billing.models.automatic import AutoTopUp, LowBalanceAlert
 from billing.models.ledger import (
     WALLET_CODES,
     Account,
@@ -18,7 +19,6 @@ from billing.models.ledger import (
 from billing.models.metering import MeterPush
 from billing.models.payments import (
     PENDING,
-    AutoTopUp,
     Dispute,
     PaymentMethod,
     Refund,
@@ -61,6 +61,7 @@ __all__ = [
     "JournalKind",
     "KeySpend",
     "LotKind",
+    "LowBalanceAlert",
     "MeterPush",
     "Outcome",
     "PaymentMethod",

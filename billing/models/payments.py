@@ -48,6 +48,7 @@ class PaymentMethod(models.Model):
     """A card that an organization has saved at Stripe; we know no more of it than its owner sees."""
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="payment_methods")
+    customer = models.ForeignKey(StripeCustomer, on_delete=models.PROTECT, related_name="payment_methods")
     stripe_id = models.CharField(max_length=80, unique=True)
     brand = models.CharField(max_length=40)
     last4 = models.CharField(max_length=4)
@@ -120,6 +121,15 @@ class TopUp(models.Model):
     failure = models.CharField(
         max_length=300, blank=True, help_text="Why it was refused, in words for its payer."
     )
+    failure_code = models.CharField(max_length=80, blank=True, help_text="Stripe's word for why.")
+    card = models.ForeignKey(
+        PaymentMethod,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="top_ups",
+        help_text="The saved card that an automatic top-up charges.",
+    )
     journal = models.OneToOneField(
         Journal, on_delete=models.PROTECT, null=True, blank=True, related_name="stripe_top_up"
     )
@@ -139,6 +149,9 @@ class TopUp(models.Model):
                 fields=["organization"],
                 condition=Q(source="auto", status__in=["created", "open", "processing"]),
                 name="top_up_one_automatic_pending",
+            ),
+            models.CheckConstraint(
+                condition=~Q(source="auto") | Q(card__isnull=False), name="top_up_automatic_has_card"
             ),
         ]
         indexes = [
@@ -226,29 +239,3 @@ class StripeEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.stripe_id}"
-
-
-class AutoTopUp(models.Model):
-    """How an organization's balance fills itself from a saved card."""
-
-    organization = models.OneToOneField(
-        Organization, on_delete=models.PROTECT, primary_key=True, related_name="auto_top_up"
-    )
-    is_on = models.BooleanField(default=False)
-    threshold_cents = models.PositiveBigIntegerField(help_text="Below this balance it buys.")
-    target_cents = models.PositiveBigIntegerField(help_text="Up to this balance it buys.")
-    month_cap_cents = models.PositiveBigIntegerField(help_text="The most it buys in a month (UTC).")
-    failures = models.PositiveSmallIntegerField(default=0, help_text="Refusals in a row.")
-    next_attempt_at = models.DateTimeField(null=True, blank=True)
-    last_error = models.CharField(max_length=300, blank=True)
-    updated_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(target_cents__gt=models.F("threshold_cents")), name="auto_top_up_target_above"
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"Automatic top-up of {self.organization_id}"

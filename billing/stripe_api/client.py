@@ -93,11 +93,20 @@ def translated() -> Iterator[None]:
         yield
     except (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError) as exc:
         raise StripeUnavailable(type(exc).__name__) from exc
+    except stripe.IdempotencyError as exc:
+        raise _key_refused(exc) from exc
     except stripe.CardError as exc:
         raise _card_refused(exc) from exc
     except stripe.StripeError as exc:
         kind = UnknownObject if exc.code == "resource_missing" else StripeRefused
         raise kind(exc.code or type(exc).__name__, exc.user_message or "") from exc
+
+
+def _key_refused(exc: stripe.IdempotencyError) -> StripeFault:
+    # Another call with the same key is still under way.
+    if exc.code == "idempotency_key_in_use":
+        return StripeUnavailable(exc.code)
+    return StripeRefused(exc.code or "idempotency_error", exc.user_message or "")
 
 
 def _card_refused(exc: stripe.CardError) -> CardRefused:

@@ -21,8 +21,10 @@ KINDS = (
     "charge.dispute.funds_withdrawn", "charge.dispute.updated", "charge.refund.updated", "charge.refunded",
     "charge.succeeded", "charge.updated", "checkout.session.async_payment_failed",
     "checkout.session.async_payment_succeeded", "checkout.session.completed", "checkout.session.expired",
-    "payment_intent.canceled", "payment_intent.payment_failed", "payment_intent.processing",
-    "payment_intent.requires_action", "payment_intent.succeeded", "refund.created", "refund.failed", "refund.updated",
+    "customer.deleted", "payment_intent.canceled", "payment_intent.payment_failed", "payment_intent.processing",
+    "payment_intent.requires_action", "payment_intent.succeeded", "payment_method.attached",
+    "payment_method.automatically_updated", "payment_method.detached", "payment_method.updated", "refund.created",
+    "refund.failed", "refund.updated", "setup_intent.succeeded",
 )  # fmt: skip
 # Stripe takes no more kinds in one listing.
 _KINDS_AT_ONCE = 20
@@ -42,6 +44,8 @@ class EventSeen:
     created_at: int
     intent_id: str
     session_id: str
+    # The customer whose saved cards it is about.
+    customer_id: str
 
 
 def verified(*, body: bytes, signature: str, secrets: Sequence[str]) -> EventSeen:
@@ -81,7 +85,19 @@ def _seen(event: stripe.Event) -> EventSeen:
         created_at=event.created,
         intent_id=own_id if kind == "payment_intent" else _text(about, "payment_intent"),
         session_id=own_id if kind == "checkout.session" else "",
+        customer_id=_customer_of_cards(event),
     )
+
+
+def _customer_of_cards(event: stripe.Event) -> str:
+    about = event.data.object
+    kind = _text(about, "object")
+    if kind == "customer":
+        return _text(about, "id")
+    if kind in {"payment_method", "setup_intent"} or _text(about, "setup_intent"):
+        # A card that was removed tells only what it was before.
+        return _text(about, "customer") or _text(getattr(event.data, "previous_attributes", None), "customer")
+    return ""
 
 
 def _text(about: object, name: str) -> str:

@@ -75,6 +75,7 @@ class Payment:
     top_up_id: str
     customer_id: str
     failure: str
+    failure_code: str
     receipt_url: str
     charged: Movement | None
     refunds: tuple[RefundSeen, ...]
@@ -119,10 +120,10 @@ def open_checkout(
         "cancel_url": urls["cancel"],
         "expires_at": expires_at,
     }
+    # A customer that was deleted at Stripe is succeeded by another, and then these are other words.
+    key = f"checkout:{top_up_id}:{customer_id}"
     with translated():
-        return _session(
-            client().v1.checkout.sessions.create(params, {"idempotency_key": f"checkout:{top_up_id}"})
-        )
+        return _session(client().v1.checkout.sessions.create(params, {"idempotency_key": key}))
 
 
 def find_session(session_id: str) -> Session:
@@ -136,8 +137,8 @@ def _session(session: stripe.checkout.Session) -> Session:
         id=session.id,
         url=session.url or "",
         status=session.status or "",
-        intent_id=_id(session.payment_intent),
-        setup_id=_id(session.setup_intent),
+        intent_id=thing_id(session.payment_intent),
+        setup_id=thing_id(session.setup_intent),
     )
 
 
@@ -164,15 +165,16 @@ def find_payment(intent_id: str) -> Payment:
         intent = api.payment_intents.retrieve(intent_id, {"expand": ["latest_charge.balance_transaction"]})
         refunds = [_refund(each) for each in api.refunds.list(_of(intent_id)).auto_paging_iter()]
         disputes = [_dispute(each) for each in api.disputes.list(_of(intent_id)).auto_paging_iter()]
-    charge = _charge(intent)
+    charge, refusal = _charge(intent), intent.last_payment_error
     return Payment(
         id=intent.id,
         status=intent.status,
         currency=intent.currency,
         received_cents=intent.amount_received,
         top_up_id=_mark(intent.metadata, "top_up"),
-        customer_id=_id(intent.customer),
-        failure=(intent.last_payment_error.message or "") if intent.last_payment_error else "",
+        customer_id=thing_id(intent.customer),
+        failure=(refusal.message or "") if refusal else "",
+        failure_code=(refusal.decline_code or refusal.code or "") if refusal else "",
         receipt_url=(charge.receipt_url or "") if charge else "",
         charged=_charged(charge),
         refunds=tuple(refunds),
@@ -213,8 +215,8 @@ def movement(booked: stripe.BalanceTransaction) -> Movement:
         fee_cents=booked.fee,
         currency=booked.currency,
         created_at=booked.created,
-        source_id=_id(booked.source),
-        intent_id=_id(getattr(booked.source, "payment_intent", None)),
+        source_id=thing_id(booked.source),
+        intent_id=thing_id(getattr(booked.source, "payment_intent", None)),
     )
 
 
@@ -243,7 +245,7 @@ def _mark(metadata: stripe.StripeObject | None, name: str) -> str:
     return str(metadata[name]) if metadata and name in metadata else ""
 
 
-def _id(thing: object) -> str:
+def thing_id(thing: object) -> str:
     """Return the id of an object that may be expanded, or only its id, or nothing."""
     if thing is None or isinstance(thing, str):
         return thing or ""

@@ -40,6 +40,7 @@ def prepare_environment(folder: Path, *, database_url: str, redis_url: str, port
         "FASTANCHOR_ALLOW_PRIVATE_UPSTREAMS": "1",
         "FASTANCHOR_SANDBOX_URL": f"http://127.0.0.1:{port + 2}/v1",
         "FASTANCHOR_DRAIN_S": "5",
+        "FASTANCHOR_ORIGIN": f"http://127.0.0.1:{port}",
         "PORT": str(port),
         "GATEWAY_PORT": str(port + 1),
         "WEB_SHIPPER": "0",

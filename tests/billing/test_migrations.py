@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from accounts.models import Organization
-from billing.models import UsageRecord
+from billing.models import LowBalanceAlert, TopUp, UsageRecord
 from billing.settlement import settle_batch
 from tests.billing.cast import UNITS, usage
 
@@ -29,3 +29,20 @@ def test_the_units_can_be_taken_back_and_added_again(organization: Organization)
     assert not columns & set(UNITS)
     assert (record.request_id, record.input_tokens) == ("req_1", 200)
     assert {getattr(record, name) for name in UNITS} == {0}
+
+
+def test_automatic_top_ups_can_be_taken_back_and_added_again(organization: Organization) -> None:
+    LowBalanceAlert.objects.create(organization=organization, threshold_cents=700)
+    bought = TopUp.objects.create(organization=organization, amount_cents=500, source="checkout", actor="x")
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+    call_command("migrate", "billing", "0006", verbosity=0)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM billing_topup")
+        columns = {column.name for column in cursor.description}
+    call_command("migrate", "billing", verbosity=0)
+
+    assert not columns & {"card_id", "failure_code"}
+    assert TopUp.objects.get() == bought
+    assert not LowBalanceAlert.objects.exists()

@@ -34,6 +34,7 @@ SIGNED_IN = {
     "dashboard": "/dashboard/",
     "keys": "/keys/",
     "billing": "/billing/",
+    "cards": "/billing/cards/",
     "transactions": "/billing/transactions/",
     "statements": "/billing/statements/",
     "my-quickstart": "/quickstart/",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.test import Client
 from django.urls import reverse
 
-from billing.models import TopUp
+from billing.models import PaymentMethod, TopUp
 from tests.fakestripe.buying import fill_in
 from tests.fakestripe.running import RunningStripe
 
@@ -36,6 +36,14 @@ class Card:
         top_up = self.pay(amount)
         self.browser.get(page_of(top_up))
         return TopUp.objects.get(pk=top_up.pk)
+
+    def save(self, **fields: str) -> PaymentMethod:
+        """Return a card that is saved on Stripe's page, and that we have looked for."""
+        sent = self.browser.post(reverse("billing:add-card"))
+        saved = fill_in(self.fake, sent["Location"], "", **fields)
+        assert saved.status_code == 303, saved.text
+        self.browser.get(saved.headers["location"])
+        return PaymentMethod.objects.latest("pk")
 
 
 def page_of(top_up: TopUp) -> str:

@@ -8,12 +8,14 @@ from django.urls import get_resolver, reverse
 from django.urls.resolvers import URLPattern, URLResolver
 
 from accounts.models import User
-from billing.models import Refund, TopUp
+from billing.models import PaymentMethod, Refund, TopUp
 from tests.pages.pdf import text_of
 from tests.pages.stripe import Card
 
-OWN = ["overview", "transactions", "statements", "export"]
+OWN = ["overview", "cards", "transactions", "statements", "export"]
 ONE = ["top-up", "refund", "receipt", "resume-top-up"]
+CARD = ["choose-card", "remove-card"]
+SENT = ["start-top-up", "add-card", "set-auto-top-up", "set-low-balance"]
 
 
 def names() -> set[str]:
@@ -27,7 +29,7 @@ def names() -> set[str]:
 
 
 def test_every_address_is_tried_below() -> None:
-    assert names() == {*OWN, *ONE, "start-top-up", "statement"}
+    assert names() == {*OWN, *ONE, *CARD, *SENT, "statement"}
 
 
 @pytest.mark.parametrize("name", ONE)
@@ -43,11 +45,22 @@ def test_what_is_another_s_is_not_there(card: Card, cleo: User, name: str) -> No
     assert card.browser.get(path).status_code in {200, 302}
 
 
+@pytest.mark.parametrize("name", CARD)
+def test_a_card_of_another_is_not_there(card: Card, cleo: User, name: str) -> None:
+    saved = card.save()
+    stranger = Client()
+    stranger.force_login(cleo)
+
+    assert stranger.post(reverse(f"billing:{name}", args=[saved.pk])).status_code == 404
+    assert PaymentMethod.objects.filter(removed_at=None, is_default=True).get() == saved
+
+
 @pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume asynchronous iterators")
 @pytest.mark.parametrize("name", OWN)
 def test_lists_hold_nothing_of_another(card: Card, cleo: User, name: str) -> None:
     top_up = card.buy("12.35")
     waiting, _ = card.begin("56.78")
+    card.save()
     stranger = Client()
     stranger.force_login(cleo)
 
@@ -55,7 +68,7 @@ def test_lists_hold_nothing_of_another(card: Card, cleo: User, name: str) -> Non
         b"".join(each.get(reverse(f"billing:{name}"))).decode() for each in (card.browser, stranger)
     )
 
-    told = (top_up.pk, waiting.pk, "12.35", "56.78", str(top_up.journal_id))
+    told = (top_up.pk, waiting.pk, "12.35", "56.78", str(top_up.journal_id), "ending in 4242")
     assert not any(text in foreign for text in told)
     assert name == "statements" or any(text in own for text in told)
 
@@ -72,22 +85,27 @@ def test_a_statement_is_of_one_s_own_money(card: Card, cleo: User) -> None:
     assert "12.35" not in text_of(stranger.get(path).content)
 
 
-@pytest.mark.parametrize("name", [*OWN, *ONE, "start-top-up", "statement"])
+@pytest.mark.parametrize("name", [*OWN, *ONE, *CARD, *SENT, "statement"])
 def test_who_is_not_logged_in_is_sent_to_the_login(client: Client, db: None, name: str) -> None:
-    path = reverse(f"billing:{name}", args=["2026-11"] if name in {*ONE, "statement"} else [])
+    arguments: list[object] = [7] if name in CARD else ["2026-11"] if name in {*ONE, "statement"} else []
+    path = reverse(f"billing:{name}", args=arguments)
 
-    response = client.post(path) if name == "start-top-up" else client.get(path)
+    response = client.post(path) if name in {*CARD, *SENT} else client.get(path)
 
     assert response["Location"] == f"{reverse('account_login')}?next={path}"
 
 
-@pytest.mark.parametrize("name", ["start-top-up", "refund"])
+@pytest.mark.parametrize("name", [*SENT, *CARD, "refund"])
 def test_money_moves_by_a_form_of_the_page_only(card: Card, cleo: User, name: str) -> None:
     top_up = card.buy("10")
     guarded = Client(enforce_csrf_checks=True)
     guarded.force_login(User.objects.get(email="ada@example.com"))
-    path = reverse(f"billing:{name}", args=[top_up.pk] if name == "refund" else [])
+    saved = card.save()
+    arguments: dict[str, list[object]] = {"refund": [top_up.pk]}
+    arguments |= {each: [saved.pk] for each in CARD}
+    path = reverse(f"billing:{name}", args=arguments.get(name, []))
 
     assert guarded.post(path, {"amount": "10", "cents": "1000"}).status_code == 403
     assert TopUp.objects.count() == 1
+    assert PaymentMethod.objects.filter(removed_at=None).get() == saved
     assert not Refund.objects.exists()

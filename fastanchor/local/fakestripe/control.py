@@ -9,6 +9,7 @@
 ``POST disputes/ID``                ``{"status": "under_review" | "won" | "lost" | "warning_closed" | "escalated"}``
 ``POST refunds/ID``                 ``{"status": "failed" | "succeeded"}``
 ``POST payments/ID``                ``{"status": "succeeded" | "failed"}`` for a payment that is under way
+``POST cards/ID``                   ``{"number": "4000…"}``: from now on a saved card behaves as that test card
 ``DELETE customers/ID``             as if somebody had deleted it on Stripe's dashboard
 ``POST clock``                      ``{"advance_s": 3600}``
 ``POST reset``                      forget everything
@@ -22,7 +23,7 @@ from typing import Any
 
 import msgspec
 
-from fastanchor.local.fakestripe import customers, disputes, refunds, timers
+from fastanchor.local.fakestripe import cards, customers, disputes, refunds, timers
 from fastanchor.local.fakestripe.delivery import Knobs, Post
 from fastanchor.local.fakestripe.errors import StripeError
 from fastanchor.local.fakestripe.faults import Faults, Weather
@@ -100,6 +101,10 @@ class Control:
             case "POST", "payments":
                 settle = {"succeeded": timers.settle_payment, "failed": timers.fail_payment}
                 return _changed(settle[told["status"]](world, target))
+            case "POST", "cards":
+                card = world.get("payment_method", target)
+                world.hidden(card["id"])["number"] = cards.by_number(told["number"]).number
+                return card
             case "DELETE", "customers":
                 return customers.remove(world, world.alive("customer", target, "id"))
             case "POST", "clock":

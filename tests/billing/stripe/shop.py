@@ -7,8 +7,8 @@ from typing import Any
 import stripe
 
 from accounts.models import Organization
-from billing import checkout
-from billing.models import TopUp
+from billing import cards, checkout, customers
+from billing.models import PaymentMethod, TopUp
 from tests.fakestripe.buying import fill_in
 from tests.fakestripe.running import RunningStripe
 
@@ -34,6 +34,21 @@ class Shop:
         paid = fill_in(self.fake, url, cents, **fields)
         assert paid.status_code == 303, paid.text
         return top_up
+
+    def save_card(self, organization: Organization, name: str = "pm_card_visa") -> PaymentMethod:
+        """Return a card that is saved at Stripe and known to us."""
+        customer = customers.customer_of(organization).stripe_id
+        saved = self.api.payment_methods.attach(name, {"customer": customer})
+        cards.sync(organization)
+        return PaymentMethod.objects.get(stripe_id=saved.id)
+
+    def turn_card(self, card: PaymentMethod, number: str) -> None:
+        """Let a saved card behave as another test card from now on."""
+        self.fake.order(f"cards/{card.stripe_id}", {"number": number})
+
+    def intents(self) -> list[stripe.PaymentIntent]:
+        """Return every payment that Stripe knows, newest first."""
+        return list(self.api.payment_intents.list({"limit": 100}).auto_paging_iter())
 
     def refund(self, intent_id: str, cents: int) -> stripe.Refund:
         """Pay back at Stripe's own pages."""
