@@ -12,15 +12,13 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Field, Query, Router, Schema
 
 from accounts.archive import Kept
-from accounts.keyring import Caller
-from gateway import door, stored, stored_items
+from gateway import stored, stored_items
 from gateway.call import Request
+from gateway.calm import enter
 from gateway.described import request_body
 from gateway.endpoints import ENDPOINTS
 from gateway.errors import InvalidRequest, NotFound
 from gateway.formats.responses import ResponsesAsked
-from gateway.runtime import Gateway
-from gateway.stages.admit import authenticate
 from gateway.stages.reserve import reserve
 from gateway.stages.route import estimate, route
 
@@ -51,12 +49,6 @@ class Deleted(Schema):
     deleted: bool = True
 
 
-async def _enter(request: HttpRequest) -> tuple[Gateway, Caller]:
-    gateway = door.current()
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    return gateway, await authenticate(gateway, headers)
-
-
 def _shown(body: bytes | msgspec.Raw) -> HttpResponse:
     return HttpResponse(bytes(body), content_type="application/json")
 
@@ -70,7 +62,7 @@ def _shown(body: bytes | msgspec.Raw) -> HttpResponse:
 )
 async def count_input_tokens(request: HttpRequest) -> InputTokens:
     """Return an estimate of the input tokens, earlier turns included; it costs nothing, and counts as a request."""
-    gateway, caller = await _enter(request)
+    gateway, caller = await enter(request)
     asked = _FORMAT.parse(request.body, {})
     assert isinstance(asked, ResponsesAsked)
     call = route(gateway, Request({}, b"", _FORMAT), caller, asked)
@@ -85,14 +77,14 @@ async def count_input_tokens(request: HttpRequest) -> InputTokens:
 @router.post("/compact", operation_id="compactResponse", summary="Not offered", include_in_schema=False)
 async def compact(request: HttpRequest) -> None:
     """Say that conversations are not compacted here."""
-    await _enter(request)
+    await enter(request)
     raise NotFound("Conversations are not compacted here. Send a shorter 'input' of your own instead.")
 
 
 @router.get("/{response_id}", operation_id="retrieveResponse", summary="Show a stored response")
 async def show_response(request: HttpRequest, response_id: str, stream: bool = False) -> HttpResponse:  # noqa: FBT001, FBT002
     """Return a response as it was answered, or as far as the work on it has come."""
-    gateway, caller = await _enter(request)
+    gateway, caller = await enter(request)
     if stream or "starting_after" in request.GET:
         raise InvalidRequest(
             "A stored response is not streamed here. Leave 'stream' and 'starting_after' out.", param="stream"
@@ -104,7 +96,7 @@ async def show_response(request: HttpRequest, response_id: str, stream: bool = F
 @router.delete("/{response_id}", response=Deleted, operation_id="deleteResponse", summary="Delete a response")
 async def delete_response(request: HttpRequest, response_id: str) -> Deleted:
     """Delete a response for good; later ones that went on from it keep what they hold."""
-    gateway, caller = await _enter(request)
+    gateway, caller = await enter(request)
     if not await stored.delete(gateway, caller, response_id):
         raise stored.not_found(response_id)
     return Deleted(id=response_id)
@@ -113,7 +105,7 @@ async def delete_response(request: HttpRequest, response_id: str) -> Deleted:
 @router.post("/{response_id}/cancel", operation_id="cancelResponse", summary="Cancel a background response")
 async def cancel_response(request: HttpRequest, response_id: str) -> HttpResponse:
     """End the work on a background response; one that has ended is returned as it is."""
-    gateway, caller = await _enter(request)
+    gateway, caller = await enter(request)
     kept = await stored.cancel(gateway, caller, response_id)
     return _shown(kept.read().response)
 
@@ -121,7 +113,7 @@ async def cancel_response(request: HttpRequest, response_id: str) -> HttpRespons
 @router.get("/{response_id}/input_items", operation_id="listInputItems", summary="List a response's input")
 async def list_input_items(request: HttpRequest, response_id: str, query: Query[ItemQuery]) -> HttpResponse:
     """Return the items before a response's output, those of earlier turns among them."""
-    gateway, caller = await _enter(request)
+    gateway, caller = await enter(request)
     kept = await stored.found(gateway, caller, response_id)
     return _shown(msgspec.json.encode(_page(kept, query)))
 
