@@ -151,8 +151,9 @@ def _with_cost(reply: Reply, last: bytes, cost_nano: int, headers: Headers) -> b
     """Return what is still to be sent with the cost in it; a whole answer names it in a header, too."""
     if reply.is_stream:
         return told_cost.in_ending(last, cost_nano)
+    told = told_cost.in_answer(last, cost_nano) if headers[-1:] == _JSON else last
     headers.append((told_cost.HEADER, str(cost_nano)))
-    return told_cost.in_answer(last, cost_nano) if _JSON in headers else last
+    return told
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -164,7 +165,7 @@ _UNFIT = re.compile(r"[^\w.\[\]-]", re.ASCII)
 _MAX_LISTED = 1_000
 _TOO_DEEP = InvalidRequest("The body is nested too deeply.", should_retry=False)
 _OUR_FAULT = InternalError("Something went wrong on our side. You were not charged. Try again.")
-_JSON = ("content-type", "application/json")
+_JSON: Headers = [("content-type", "application/json")]
 _STREAM_HEADERS: Headers = [
     ("content-type", "text/event-stream; charset=utf-8"),
     ("cache-control", "no-cache"),

@@ -19,7 +19,6 @@ HEADER = "x-fa-cost-nano"
 # No string of JSON can hold this: its quotes would be escaped. So it is the name of a field wherever it stands.
 _USAGE = b'"usage":'
 _THEIRS = b'"cost'
-_BACKSLASH = ord("\\")
 # The beginning of an object that is not empty, as those write it who indent.
 _OPENING = re.compile(rb'\s{0,9}\{(?=\s{0,99}")')
 _DATA = b"data: "
@@ -30,39 +29,36 @@ _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 
 def in_answer(body: bytes, cost_nano: int) -> bytes:
     """Return a whole JSON answer that tells its cost."""
-    place = body.find(_USAGE)
-    if place < 0:
+    before, name, told = body.partition(_USAGE)
+    if not name:
         return body
-    return _spliced(body, place, cost_nano) or _rewritten(body, cost_nano)
+    return _spliced(before, told, cost_nano) or _rewritten(body, cost_nano)
 
 
 def in_ending(last: bytes, cost_nano: int) -> bytes:
     """Return the bytes that end a stream, with the cost in the event that reports the usage."""
-    place = last.find(_USAGE)
-    if place < 0:
+    before, name, told = last.partition(_USAGE)
+    if not name:
         return last
-    spliced = _spliced(last, place, cost_nano)
-    if spliced is not None:
-        return spliced
     # JSON holds no line end, so none of these can stand inside an event.
-    return _BLANK.join(_event(event, cost_nano) for event in last.split(_BLANK))
+    return _spliced(before, told, cost_nano) or _BLANK.join(
+        _event(event, cost_nano) for event in last.split(_BLANK)
+    )
 
 
-def _spliced(body: bytes, place: int, cost_nano: int) -> bytes | None:
+def _spliced(before: bytes, told: bytes, cost_nano: int) -> bytes | None:
     """Put the cost in front of what the only usage tells; ``None`` where it is not plain which or what that is."""
-    start = place + len(_USAGE)
     # Behind a backslash the name of the field is another; a cost may be one that an upstream tells.
-    if body.find(_USAGE, start) >= 0 or body.find(_THEIRS, start) >= 0 or body[place - 1] == _BACKSLASH:
+    if _USAGE in told or _THEIRS in told or before.endswith(b"\\"):
         return None
-    if body.startswith(b'{"', start):
-        inside = start + 1
-    elif opening := _OPENING.match(body, start):
-        inside = opening.end()
+    if told.startswith(b'{"'):
+        rest = told[1:]
+    elif opening := _OPENING.match(told):
+        rest = told[opening.end() :]
     else:
         return None
-    dollars, rest = divmod(cost_nano, NANOS_PER_USD)
-    told = (body[:inside], dollars, rest, cost_nano, body[inside:])
-    return b'%b"cost":%d.%09d,"cost_nano_usd":%d,%b' % told
+    parts = (before, cost_nano // NANOS_PER_USD, cost_nano % NANOS_PER_USD, cost_nano, rest)
+    return b'%b"usage":{"cost":%d.%09d,"cost_nano_usd":%d,%b' % parts
 
 
 def _event(event: bytes, cost_nano: int) -> bytes:
