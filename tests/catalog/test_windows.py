@@ -91,7 +91,8 @@ def test_the_price_at_a_moment_is_that_of_the_open_window_and_can_be_found_again
     price = add_rates(model, tier(2, 7), Tier(100, tier(6, 9).rates), peak)
 
     sold = build_snapshot().models["one"]
-    at = [MONDAY + timedelta(days=7, hours=hour) for hour in (0, 1, 4)]
+    # A Monday that no run of this test is later than.
+    at = [MONDAY + timedelta(weeks=5_000, hours=hour) for hour in (0, 1, 4)]
     found = [sold.price_at(moment.timestamp()) for moment in at]
 
     assert [each.id for each in found] == [price.pk] * 3
