@@ -11,10 +11,13 @@ from django.utils import timezone
 from accounts.models import Organization
 from billing import disputes, events, ledger, lots, refunds, sync, wallets
 from billing.models import AccountCode, Journal, JournalKind, StripeEvent, TopUp, Wallet
+from billing.stripe_api import events as stripe_events
+from billing.stripe_api.client import StripeUnavailable
 from billing.stripe_api.events import EventSeen
 from billing.stripe_api.payments import DisputeSeen
 from fastanchor.lib.ids import new_id
 from fastanchor.lib.money import Nanos, cents_to_nanos
+from tests.billing.cast import make_organization
 from tests.billing.stripe.convergence import run
 from tests.billing.stripe.shop import Shop
 
@@ -42,17 +45,6 @@ def credits_at_every_delivery(patch: Patch) -> None:
     honest = sync._credit
     patch.setattr(lots, "add_to", add_to)
     patch.setattr(sync, "_credit", credit)
-
-
-def remembers_events_before_they_are_done(patch: Patch) -> None:
-    """As in LibreChat #13812: the retry of an event that failed is skipped."""
-    honest = events._act
-
-    def act(event: EventSeen) -> None:
-        StripeEvent.objects.filter(pk=event.id).update(processed_at=timezone.now())
-        honest(event)
-
-    patch.setattr(events, "_act", act)
 
 
 def keeps_one_refund_a_charge(patch: Patch) -> None:
@@ -116,13 +108,38 @@ def _debit(wallet: Wallet, top_up: TopUp, amount: int, key: str) -> None:
 
 MUTANTS: tuple[Callable[[Patch], None], ...] = (
     credits_at_every_delivery,
-    remembers_events_before_they_are_done,
     keeps_one_refund_a_charge,
     takes_inquiries_for_chargebacks,
     counts_in_float_dollars,
     forgets_refunds_that_fail,
     trusts_that_disputes_are_lost,
 )
+
+
+def test_an_event_that_is_remembered_before_it_is_done_would_be_seen(shop: Shop, monkeypatch: Patch) -> None:
+    """As in LibreChat #13812: the retry of an event that failed is skipped, and its money never arrives."""
+    honest = events._act
+
+    def act(event: EventSeen) -> None:
+        StripeEvent.objects.filter(pk=event.id).update(processed_at=timezone.now())
+        honest(event)
+
+    def told_on_a_bad_day_and_again() -> int:
+        customer = make_organization(f"{new_id('user')}@example.org")
+        shop.pay(customer, 1_000)
+        (event,) = (each for each in stripe_events.since(0) if each.kind == "payment_intent.succeeded")
+        shop.fake.order("faults", {"faults": [{"status": 500, "path": "/v1/payment_intents"}]})
+        with pytest.raises(StripeUnavailable):
+            events.take(event)
+        shop.fake.order("faults", {"faults": []})
+        events.take(event)
+        shop.fake.reset()
+        return wallets.of(customer).balance_nano
+
+    honestly = told_on_a_bad_day_and_again()
+    monkeypatch.setattr(events, "_act", act)
+
+    assert (honestly, told_on_a_bad_day_and_again()) == (cents_to_nanos(1_000), 0)
 
 
 @pytest.mark.parametrize("plant", MUTANTS, ids=lambda plant: plant.__name__)
