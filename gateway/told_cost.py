@@ -21,6 +21,7 @@ _USAGE = b'"usage":'
 _THEIRS = b'"cost'
 # The beginning of an object that is not empty, as those write it who indent.
 _OPENING = re.compile(rb'\s{0,9}\{(?=\s{0,99}")')
+_BACKSLASH = ord("\\")
 _DATA = b"data: "
 _BLANK = b"\n\n"
 _ENCODER = msgspec.json.Encoder()
@@ -29,36 +30,38 @@ _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 
 def in_answer(body: bytes, cost_nano: int) -> bytes:
     """Return a whole JSON answer that tells its cost."""
-    before, name, told = body.partition(_USAGE)
-    if not name:
+    at = body.find(_USAGE)
+    if at < 0:
         return body
-    return _spliced(before, told, cost_nano) or _rewritten(body, cost_nano)
+    return _spliced(body, at, cost_nano) or _rewritten(body, cost_nano)
 
 
 def in_ending(last: bytes, cost_nano: int) -> bytes:
     """Return the bytes that end a stream, with the cost in the event that reports the usage."""
-    before, name, told = last.partition(_USAGE)
-    if not name:
+    at = last.find(_USAGE)
+    if at < 0:
         return last
     # JSON holds no line end, so none of these can stand inside an event.
-    return _spliced(before, told, cost_nano) or _BLANK.join(
+    return _spliced(last, at, cost_nano) or _BLANK.join(
         _event(event, cost_nano) for event in last.split(_BLANK)
     )
 
 
-def _spliced(before: bytes, told: bytes, cost_nano: int) -> bytes | None:
+def _spliced(body: bytes, at: int, cost_nano: int) -> bytes | None:
     """Put the cost in front of what the only usage tells; ``None`` where it is not plain which or what that is."""
+    start = at + len(_USAGE)
+    told = body[start:]
     # Behind a backslash the name of the field is another; a cost may be one that an upstream tells.
-    if _USAGE in told or _THEIRS in told or before.endswith(b"\\"):
+    if _USAGE in told or _THEIRS in told or body[at - 1] == _BACKSLASH:
         return None
-    if told.startswith(b'{"'):
+    if told[:2] == b'{"':
         rest = told[1:]
     elif opening := _OPENING.match(told):
         rest = told[opening.end() :]
     else:
         return None
-    parts = (before, cost_nano // NANOS_PER_USD, cost_nano % NANOS_PER_USD, cost_nano, rest)
-    return b'%b"usage":{"cost":%d.%09d,"cost_nano_usd":%d,%b' % parts
+    parts = (body[:start], cost_nano // NANOS_PER_USD, cost_nano % NANOS_PER_USD, cost_nano, rest)
+    return b'%b{"cost":%d.%09d,"cost_nano_usd":%d,%b' % parts
 
 
 def _event(event: bytes, cost_nano: int) -> bytes:

@@ -49,13 +49,20 @@ class _Choice(msgspec.Struct):
 class _Completion(msgspec.Struct):
     choices: list[_Choice]
     id: str | None = None
-    created: float | None = None
+    created: int | float | None = None
     model: str | None = None
-    usage: Any = None
+    usage: openai_wire.ReportedUsage | None = None
     error: Any = None
 
 
+class _OddCompletion(_Completion):
+    """One whose report nobody can read; the answer beside it is good all the same."""
+
+    usage: Any = None
+
+
 _COMPLETION = msgspec.json.Decoder(_Completion)
+_ODD_COMPLETION = msgspec.json.Decoder(_OddCompletion)
 
 
 class NativeChat(Remembering, TellsWhole, openai_wire.OpenAiErrors):
@@ -115,7 +122,7 @@ class NativeChat(Remembering, TellsWhole, openai_wire.OpenAiErrors):
         ):
             return self._translation.answer(body, attempt)
         try:
-            completion = _COMPLETION.decode(body)
+            completion = _completion(body)
         except NONSENSE as exc:
             raise BadAnswer("not a chat completion") from exc
         if completion.error or not completion.choices:
@@ -167,6 +174,13 @@ class NativeChat(Remembering, TellsWhole, openai_wire.OpenAiErrors):
     def splitter(self) -> Splitter:
         """Start to cut a stream into events."""
         return EventSplitter()
+
+
+def _completion(body: bytes) -> _Completion:
+    try:
+        return _COMPLETION.decode(body)
+    except msgspec.ValidationError:
+        return _ODD_COMPLETION.decode(body)
 
 
 def _with_usage(body: bytes, billed: Usage) -> bytes:

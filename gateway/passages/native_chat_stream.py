@@ -53,7 +53,7 @@ class _Groq(msgspec.Struct):
 class _Chunk(msgspec.Struct):
     id: str | None = None
     model: str | None = None
-    created: float | None = None
+    created: int | float | None = None
     choices: list[_StreamChoice] | None = None
     usage: Any = None
     # Some servers of open models write an error flat, as an object of this name.

@@ -9,6 +9,8 @@ from gateway.upstreams.openai_responses_request import LEAST_OUTPUT
 
 def most_written(bound: int, model: Model, routes: tuple[Route, ...], format_name: str) -> int:
     """Return the most tokens of one choice whose upstream is told ``bound``."""
+    if bound >= LEAST_OUTPUT and "reasoning" not in model.capabilities:
+        return bound
     if bound < LEAST_OUTPUT and any(_speaks_responses(route, model, format_name) for route in routes):
         bound = LEAST_OUTPUT
     return bound * thoughts_apart(model, routes)

@@ -36,7 +36,8 @@ class EventSplitter:
         if len(lines) > 1 and self._rest:
             lines[0] = b"".join([*self._rest, lines[0]])
             self._rest, self._rest_size = [], 0
-        self._keep(lines.pop())
+        if rest := lines.pop():
+            self._keep(rest)
         events: list[bytes] = []
         for line in lines:
             if line:
@@ -47,11 +48,10 @@ class EventSplitter:
         return events
 
     def _keep(self, rest: bytes) -> None:
-        if rest:
-            self._rest.append(rest)
-            self._rest_size += len(rest)
-            if self._rest_size > self._max_bytes:
-                raise UpstreamTooLarge
+        self._rest.append(rest)
+        self._rest_size += len(rest)
+        if self._rest_size > self._max_bytes:
+            raise UpstreamTooLarge
 
     def _take(self, line: bytes) -> None:
         # Comments, "event", "id" and "retry" carry nothing that chat completions need.

@@ -123,7 +123,7 @@ def slow_lane(live_gateway: LiveProduct) -> Iterator[str]:
 
 
 def answer(base_url: str, customer: Customer, case: Case) -> tuple[int, Any, set[str], httpx2.Headers]:
-    keys = {"good": customer.key, "bad": customer.key[:-1] + "x"}
+    keys = {"good": customer.key, "bad": customer.key[:-1] + ("y" if customer.key.endswith("x") else "x")}
     headers = {"content-type": case.content_type}
     if case.key:
         prefix = "Bearer " if case.key_header == "authorization" else ""

@@ -186,6 +186,16 @@ def test_chunks_pass_with_our_model_name_and_without_usage() -> None:
     assert translator.upstream_id == "c1"
 
 
+def test_a_chunk_that_only_goes_on_passes_byte_for_byte_but_for_its_models_name() -> None:
+    translator = stream()
+    first, second = (chunk({"content": text}, theirs=0) for text in "ab")
+    # Written anew, this number would look otherwise.
+    odd = second.replace(b'"theirs":0', b'"theirs":1.50e2')
+    translator.feed(first)
+
+    assert translator.feed(odd) == b"data: " + odd.replace(b"upstream/name", b"gpt-4o") + b"\n\n"
+
+
 def test_usage_goes_out_last_and_only_to_those_who_asked() -> None:
     usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
     for wants_usage in (True, False):
