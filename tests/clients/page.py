@@ -31,7 +31,7 @@ Clients that speak OpenAI's formats take the base URL with `/v1`, `{ORIGIN}/v1`;
 `GET /v1/models` lists the models.
 
 Each snippet below is part of a program that our tests run with the unmodified client, over a socket, on a model of each
-provider: whole answers, streams, tools and refusals.
+provider: whole answers, streams and tools; refusals on one of them.
 
 <!-- repository -->
 `./dev up` prints a base URL and a key for your machine, as used below; `./dev clients` runs the programs.
