@@ -10,34 +10,23 @@ Nothing here knows a table. Instances belong to one event loop. What must hold:
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw
 
-logger = logging.getLogger(__name__)
+from fastanchor.lib.lanes import Lane
 
-T = TypeVar("T")
 Status = Literal["in_progress", "completed", "incomplete", "failed", "cancelled"]
 
 MAX_BYTES = 4 * 1024 * 1024
 WAIT_S = 2.0
 # Together half of the loaders' threads.
 READERS = WRITERS = 2
-MAX_WAITING = 1_000
-# Of these, reads of one organization.
-MAX_OF_ONE = 200
-# After so many waits in vain, one after the other, nobody waits for a moment.
-MAX_SILENT = 4
-REST_S = 1.0
-MAX_WAITING_BYTES = 64 * 1024 * 1024
 # The process that works on a response renews its lease well before the end.
 LEASE_S = 60.0
 
@@ -111,8 +100,8 @@ class Archive:
         self._loaders = loaders
         self._wait_s = wait_s
         # Whoever asks without end keeps no answer from being written.
-        self._reads = _Lane(READERS, wait_s)
-        self._writes = _Lane(WRITERS, wait_s)
+        self._reads = _lane(READERS, wait_s)
+        self._writes = _lane(WRITERS, wait_s)
 
     async def keep(self, kept: Kept) -> None:
         """Keep a response; after an ``ArchiveUnavailable`` or ``ArchiveFull`` it is not kept."""
@@ -144,60 +133,5 @@ class Archive:
         return await self._writes.pass_through(partial(self._loaders.renew, list(response_ids)))
 
 
-class _Lane:
-    """A way to the store for a few at a time; those who wait are bounded in number, bytes and seconds."""
-
-    def __init__(self, slots: int, wait_s: float) -> None:
-        self._slots = asyncio.Semaphore(slots)
-        self._wait_s = wait_s
-        self._running: set[asyncio.Task[Any]] = set()
-        self._by_organization: Counter[str] = Counter()
-        self._waiting_bytes = 0
-        self._silent = 0
-        self._rest_until = float("-inf")
-
-    async def pass_through(self, load: Callable[[], Awaitable[T]], *, who: str = "", size: int = 0) -> T:
-        """Return what the store says; ``who`` has a share of the lane, where one is named."""
-        now = time.monotonic()
-        if now < self._rest_until or self._is_full(who, size):
-            raise ArchiveUnavailable
-        task = asyncio.get_running_loop().create_task(self._load(load, now + self._wait_s), name="archive")
-        self._running.add(task)
-        self._by_organization[who] += 1
-        self._waiting_bytes += size
-        task.add_done_callback(lambda done: self._end(done, who, size))
-        # A thread cannot be stopped: its task keeps the slot until it ends, whoever has stopped waiting.
-        await asyncio.wait({task}, timeout=self._wait_s)
-        self._note_silence(is_silent=not task.done())
-        if not task.done() or task.cancelled():
-            raise ArchiveUnavailable
-        if (error := task.exception()) is not None:
-            raise ArchiveFull if isinstance(error, ArchiveFull) else ArchiveUnavailable
-        return task.result()
-
-    def _is_full(self, who: str, size: int) -> bool:
-        if who and self._by_organization[who] >= MAX_OF_ONE:
-            return True
-        return len(self._running) >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES
-
-    def _note_silence(self, *, is_silent: bool) -> None:
-        self._silent = self._silent + 1 if is_silent else 0
-        if self._silent >= MAX_SILENT:
-            self._rest_until = time.monotonic() + REST_S
-
-    async def _load(self, load: Callable[[], Awaitable[T]], until: float) -> T:
-        async with self._slots:
-            if time.monotonic() >= until:
-                raise ArchiveUnavailable
-            return await load()
-
-    def _end(self, task: asyncio.Task[Any], who: str, size: int) -> None:
-        self._running.discard(task)
-        self._by_organization[who] -= 1
-        if not self._by_organization[who]:
-            del self._by_organization[who]
-        self._waiting_bytes -= size
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, ArchiveUnavailable | ArchiveFull):
-            # The kind alone: a message of the store may quote what was to be kept.
-            logger.error("archive.store_failed", extra={"error": type(error).__name__})
+def _lane(slots: int, wait_s: float) -> Lane:
+    return Lane("archive", slots=slots, wait_s=wait_s, away=ArchiveUnavailable, passed_on=(ArchiveFull,))

@@ -402,6 +402,12 @@ def known_wallet(client: redis.Redis, organization_id: str) -> KnownWallet | Non
     return KnownWallet(balance_nano=int(balance), held_nano=int(held or 0), running=running)
 
 
+def known_key_held(client: redis.Redis, organization_id: str, key_id: str) -> int:
+    """Return what running requests of one key hold, and what they cost that is not settled yet, in nano-USD."""
+    held = cast("bytes | None", client.hget(keys_of(organization_id)[3], f"{key_id}:held"))
+    return max(0, int(held or 0))
+
+
 def known_holds(client: redis.Redis, organization_id: str) -> dict[str, int]:
     """Return the amount of each hold that Valkey knows of one organization, for the audit."""
     entries = cast("dict[bytes, bytes]", client.hgetall(keys_of(organization_id)[1]))

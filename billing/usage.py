@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import ExtractHour
 
-from accounts.models import Organization
-from billing.models import UsageRecord
+from accounts.models import ApiKey, Organization
+from billing.models import KeySpend, UsageRecord
+from billing.spool import Usage as Entry
 
 MAX_ROWS = 1000
 
@@ -101,6 +102,30 @@ def find(*, organization: Organization, request_id: str) -> UsageRecord:
     if record is None:
         raise UnknownRequest(request_id)
     return record
+
+
+def used_nano(organization: Organization) -> int:
+    """Return all that the keys of an organization have ever used, in nano-USD."""
+    keys = ApiKey.objects.filter(organization=organization).values("pk")
+    spent = KeySpend.objects.filter(key_id__in=keys).aggregate(total=Sum("cost_nano", default=0))
+    return int(spent["total"])
+
+
+def entry_of(record: UsageRecord) -> Entry:
+    """Return a record in the form in which it came from the spool, for those who may not know tables."""
+    same = {name: getattr(record, name) for name in Entry.__struct_fields__ if hasattr(record, name)}
+    return Entry(
+        **same
+        | {
+            "started_at_ms": _milliseconds(record.started_at),
+            "finished_at_ms": _milliseconds(record.finished_at),
+            "first_token_ms": -1 if record.first_token_ms is None else record.first_token_ms,
+        }
+    )
+
+
+def _milliseconds(moment: datetime) -> int:
+    return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
 
 
 def units_text(record: UsageRecord) -> str:

@@ -68,13 +68,24 @@ def _rows() -> list[models.CatalogModel]:
 
 def prices_newest_first() -> Prefetch[str]:
     """Return the prefetch of a model's prices with their tiers, as ``price_of`` needs them."""
-    tiers = Prefetch("tiers", queryset=models.PriceTier.objects.order_by("above_tokens"))
-    return Prefetch("prices", queryset=models.Price.objects.order_by("-valid_from").prefetch_related(tiers))
+    return Prefetch(
+        "prices", queryset=models.Price.objects.order_by("-valid_from").prefetch_related(_tiers())
+    )
+
+
+def _tiers() -> Prefetch[str]:
+    return Prefetch("tiers", queryset=models.PriceTier.objects.order_by("above_tokens"))
 
 
 def price_of(row: models.Price) -> snapshot.Price:
     """Turn a price and its tiers into the form that is calculated with."""
     return priced(row.pk, int(row.valid_from.timestamp()), [tier_of(tier) for tier in row.tiers.all()])
+
+
+def find_price(price_id: str) -> snapshot.Price | None:
+    """Return one price, in force or not, of a model that is sold or no longer."""
+    row = models.Price.objects.filter(pk=price_id).prefetch_related(_tiers()).first()
+    return price_of(row) if row else None
 
 
 def priced(price_id: str, valid_from: int, tiers: Iterable[snapshot.Tier]) -> snapshot.Price:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 from django.template.loader import render_to_string
@@ -14,8 +14,10 @@ from accounts.models import ApiKey, Organization
 from billing import usage, wallets
 from billing.models import Outcome, UsageRecord
 from billing.usage import Hour
+from catalog import publish
 from fastanchor.lib.charts import Bar, bar_chart
 from fastanchor.templatetags.fa import count, plain_usd
+from gateway.receipts import receipt_of
 
 MOST_ROWS = 50
 
@@ -56,7 +58,10 @@ def today(*, organization: Organization, at: datetime) -> dict[str, object]:
 
 def rows(*, organization: Organization) -> list[Row]:
     """Return the newest requests, newest first."""
-    records = usage.recent(organization=organization, limit=MOST_ROWS)
+    return _rows(usage.recent(organization=organization, limit=MOST_ROWS))
+
+
+def _rows(records: Sequence[UsageRecord]) -> list[Row]:
     names = dict(
         ApiKey.objects.filter(id__in={record.key_id for record in records}).values_list("id", "name")
     )
@@ -72,6 +77,48 @@ def rows(*, organization: Organization) -> list[Row]:
         )
         for record in records
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptLine:
+    """A class of tokens or units as people read it; money in pico-USD."""
+
+    name: str
+    count: int
+    rate_picos: int
+    picos: int
+
+
+_NAMES = {
+    "input": "Input tokens",
+    "image_input": "Input tokens of pictures",
+    "audio_input": "Input tokens of sound",
+    "cached_input": "Input tokens read from the cache",
+    "cached_audio_input": "Input tokens of sound read from the cache",
+    "cache_write": "Input tokens written to the cache",
+    "cache_write_1h": "Input tokens written to the cache for an hour",
+    "output": "Output tokens",
+    "audio_output": "Output tokens of sound",
+    "image": "Pictures",
+    "search": "Searches",
+    "character": "Characters",
+    "second": "Seconds",
+}
+
+
+def receipt(*, organization: Organization, request_id: str) -> dict[str, object]:
+    """Return the context of ``dashboard/request.html``; raises ``UnknownRequest``."""
+    record = usage.find(organization=organization, request_id=request_id)
+    found = receipt_of(usage.entry_of(record), publish.find_price(record.price_id))
+    return {
+        "row": _rows([record])[0],
+        "receipt": found,
+        "valid_from": found.price and datetime.fromtimestamp(found.price.valid_from, UTC),
+        "lines": [
+            ReceiptLine(_NAMES[line.kind], line.count, line.rate_picos, line.picos)
+            for line in found.breakdown.lines
+        ],
+    }
 
 
 def render(name: str, context: dict[str, object]) -> str:

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 from accounts import keys, organizations
 from accounts.access import SignedInRequest, signed_in
 from accounts.models import ApiKey, Plan
+from billing.usage import UnknownRequest
 from catalog.listing import ListedModel, listed_models
 from catalog.offers import read_product
 from fastanchor import dashboard, manual
@@ -77,6 +78,17 @@ def overview(request: SignedInRequest) -> HttpResponse:
         **_snippets(request, _shown(key)),
     }
     return render(request, "dashboard/overview.html", context)
+
+
+@signed_in
+@require_safe
+def request_receipt(request: SignedInRequest, request_id: str) -> HttpResponse:
+    """Show what one request cost, and how that came about."""
+    try:
+        context = dashboard.receipt(organization=request.organization, request_id=request_id)
+    except UnknownRequest:
+        raise Http404 from None
+    return render(request, "dashboard/request.html", context)
 
 
 def _matches(model: ListedModel, query: str) -> bool:

@@ -17,6 +17,7 @@ urlpatterns = [
     path("docs/<slug:name>/", pages.manual_page, name="manual"),
     path("dashboard/", pages.overview, name="dashboard"),
     path("dashboard/live/", live.stream, name="live"),
+    path("dashboard/requests/<slug:request_id>/", pages.request_receipt, name="request"),
     path("keys/", include("accounts.urls")),
     path("billing/", include("billing.urls")),
     path("accounts/", include("allauth.urls")),

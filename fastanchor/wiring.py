@@ -20,9 +20,11 @@ from billing import holds, opening
 from billing.spool import Spool
 from catalog import publish
 from catalog.snapshot import Catalog, Snapshot
+from fastanchor import books
 from fastanchor.lib.changes import Watch
 from fastanchor.lib.valkey import TurnPipeline, calm_client
 from gateway import background, door
+from gateway.books import BookLoaders, Books
 from gateway.health import Health
 from gateway.memory import Memory
 from gateway.runtime import Deadlines, Gateway
@@ -49,6 +51,7 @@ class Process:
             catalog=Catalog(self._load_catalog),
             keyring=Keyring(self._load_caller, tokens.parse_peppers(settings.API_KEY_PEPPERS)),
             archive=self._archive(),
+            books=self._books(),
             holds=holds.Holds(self._pipeline, self._open_organization),
             spool=Spool.create(settings.SPOOL_DIR),
             client=HttpClient(connect_s=settings.UPSTREAM_CONNECT_S),
@@ -121,6 +124,14 @@ class Process:
             renew=partial(self._run, stored_responses.renew),
         )
         return Archive(loaders, max_bytes=settings.RESPONSES_MAX_BYTES, wait_s=settings.ARCHIVE_WAIT_S)
+
+    def _books(self) -> Books:
+        loaders = BookLoaders(
+            find=partial(self._run, books.find),
+            credit=partial(self._run, books.credit),
+            key=partial(self._run, books.key),
+        )
+        return Books(loaders)
 
     def _load_catalog(self) -> Coroutine[Any, Any, Snapshot]:
         return self._run(publish.build_snapshot)

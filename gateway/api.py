@@ -10,14 +10,13 @@ from ninja import Field, NinjaAPI, Query, Schema
 from ninja.errors import ValidationError
 from ninja.openapi.schema import OpenAPISchema
 
-from accounts.keyring import Caller
 from catalog.snapshot import CatalogUnavailable, Model, Snapshot
-from gateway import door
+from gateway.calm import enter
 from gateway.described import ERROR_SCHEMAS, SECURITY_SCHEMES, add_refusals, hot_paths
 from gateway.envelope import is_anthropic, suited_response
 from gateway.errors import GatewayError, InvalidRequest, ModelNotFound, ServiceUnavailable
+from gateway.runtime import Gateway
 from gateway.shown import page_of, shown
-from gateway.stages.admit import authenticate
 
 
 class _Described(NinjaAPI):
@@ -104,14 +103,9 @@ def _refuse_invalid(request: HttpRequest, error: ValidationError) -> HttpRespons
     return _refuse(request, InvalidRequest(f"Invalid value for '{param}': {first['msg']}.", param=param))
 
 
-async def _caller(request: HttpRequest) -> Caller:
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    return await authenticate(door.current(), headers)
-
-
-def _snapshot() -> Snapshot:
+def _snapshot(gateway: Gateway) -> Snapshot:
     try:
-        return door.current().catalog.current
+        return gateway.catalog.current
     except CatalogUnavailable as exc:
         raise ServiceUnavailable(
             "The model list is not loaded yet. Try again soon.", retry_after_s=1
@@ -121,8 +115,9 @@ def _snapshot() -> Snapshot:
 @api.get("/models", response=ModelList, operation_id="listModels", summary="List the models")
 async def list_models(request: HttpRequest, query: Query[ModelQuery]) -> dict[str, Any]:
     """Return every model that the key may use, or a page of them."""
-    allowed = (await _caller(request)).allowed_models
-    models = [model for model in _snapshot().listed if not allowed or model.id in allowed]
+    gateway, caller = await enter(request)
+    allowed = caller.allowed_models
+    models = [model for model in _snapshot(gateway).listed if not allowed or model.id in allowed]
     page = page_of(models, limit=query.limit, after_id=query.after_id, before_id=query.before_id)
     return {
         "data": [_shown(model, request) for model in page.items],
@@ -137,8 +132,8 @@ async def list_models(request: HttpRequest, query: Query[ModelQuery]) -> dict[st
 )
 async def show_model(request: HttpRequest, model_id: str) -> dict[str, Any]:
     """Return one model by its id or an alias of it."""
-    caller = await _caller(request)
-    model = _snapshot().models.get(model_id)
+    gateway, caller = await enter(request)
+    model = _snapshot(gateway).models.get(model_id)
     if model is None or (caller.allowed_models and model.id not in caller.allowed_models):
         raise ModelNotFound(
             f"The model '{model_id}' does not exist here, or this key may not use it.", param="model"

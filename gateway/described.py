@@ -65,6 +65,12 @@ ERROR_SCHEMAS = {
         "properties": {"type": {"const": "error"}, "error": _ERROR, "request_id": {"type": "string"}},
     },
 }
+_COST = {
+    "x-fa-cost-nano": {
+        "description": "What a whole answer cost, in nano-USD; also 'cost_nano_usd' and 'cost' of its usage.",
+        "schema": {"type": "integer"},
+    }
+}
 _OPENAI, _ANTHROPIC = ({"$ref": f"#/components/schemas/{name}"} for name in ERROR_SCHEMAS)
 SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
@@ -75,10 +81,13 @@ SECURITY_SCHEMES = {
 def hot_paths() -> dict[str, Any]:
     """Return a path item for each endpoint that is answered before the calm part of ``/v1``."""
     content_types = {path: each.content_type for path, each in ENDPOINTS.items()}
-    return {
+    paths = {
         path: {"post": _operation(words, content_types.get(path, "application/json"))}
         for path, words in _WORDS.items()
     }
+    for path in ENDPOINTS:
+        paths[path]["post"]["responses"]["200"]["headers"] = _COST
+    return paths
 
 
 def request_body(*required: str, content_type: str = "application/json") -> dict[str, Any]:

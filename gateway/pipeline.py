@@ -21,7 +21,7 @@ import re
 import time
 from collections.abc import Iterable
 
-from gateway import background
+from gateway import background, told_cost
 from gateway.call import Call, Outcome, Request
 from gateway.errors import GatewayError, InternalError, InvalidRequest
 from gateway.passages.base import Answer
@@ -124,7 +124,7 @@ async def _fulfil(gateway: Gateway, call: Call, reply: Reply, headers: Headers) 
         raise
     finally:
         gateway.streams.discard(reply)
-    settle(gateway, call, outcome)
+    last = _with_cost(reply, last, settle(gateway, call, outcome), headers)
     # A caller who left before the answer began never heard its id.
     if call.keeping is not None and (reply.status or not reply.is_left):
         last = await keep(gateway, call, call.keeping, last, headers)
@@ -148,6 +148,15 @@ async def _deliver(gateway: Gateway, call: Call, reply: Reply, headers: Headers)
     return await relay(gateway, call, served, reply)
 
 
+def _with_cost(reply: Reply, last: bytes, cost_nano: int, headers: Headers) -> bytes:
+    """Return what is still to be sent with the cost in it; a whole answer names it in a header, too."""
+    if reply.is_stream:
+        return told_cost.in_ending(last, cost_nano)
+    told = told_cost.in_answer(last, cost_nano) if headers[-1:] == _JSON else last
+    headers.append((told_cost.HEADER, str(cost_nano)))
+    return told
+
+
 def _listed(names: Iterable[str]) -> str:
     """Return names as a header's value; some hold a word of the caller's, which may be anything."""
     return ", ".join(_UNFIT.sub("?", name) for name in names)[:_MAX_LISTED]
@@ -157,6 +166,7 @@ _UNFIT = re.compile(r"[^\w.\[\]-]", re.ASCII)
 _MAX_LISTED = 1_000
 _TOO_DEEP = InvalidRequest("The body is nested too deeply.", should_retry=False)
 _OUR_FAULT = InternalError("Something went wrong on our side. You were not charged. Try again.")
+_JSON: Headers = [("content-type", "application/json")]
 _STREAM_HEADERS: Headers = [
     ("content-type", "text/event-stream; charset=utf-8"),
     ("cache-control", "no-cache"),

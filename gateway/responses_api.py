@@ -12,15 +12,13 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Field, Query, Router, Schema
 
 from accounts.archive import Kept
-from accounts.keyring import Caller
-from gateway import door, stored, stored_items
+from gateway import stored, stored_items
 from gateway.call import Request
+from gateway.calm import enter
 from gateway.described import request_body
 from gateway.endpoints import ENDPOINTS
 from gateway.errors import InvalidRequest, NotFound
 from gateway.formats.responses import ResponsesAsked
-from gateway.runtime import Gateway
-from gateway.stages.admit import authenticate
 from gateway.stages.reserve import reserve
 from gateway.stages.route import estimate, route
 
@@ -78,12 +76,6 @@ class ItemList(Schema):
     last_id: str | None
 
 
-async def _enter(request: HttpRequest) -> tuple[Gateway, Caller]:
-    gateway = door.current()
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    return gateway, await authenticate(gateway, headers)
-
-
 def _shown(body: bytes | msgspec.Raw) -> HttpResponse:
     return HttpResponse(bytes(body), content_type="application/json")
 
@@ -97,7 +89,7 @@ def _shown(body: bytes | msgspec.Raw) -> HttpResponse:
 )
 async def count_input_tokens(request: HttpRequest) -> InputTokens:
     """Return an estimate of the input tokens, earlier turns included; it costs nothing, and counts as a request."""
-    gateway, caller = await _enter(request)
+    gateway, caller = await enter(request)
     asked = _FORMAT.parse(request.body, {})
     assert isinstance(asked, ResponsesAsked)
     call = route(gateway, Request({}, b"", _FORMAT), caller, asked)
@@ -112,7 +104,7 @@ async def count_input_tokens(request: HttpRequest) -> InputTokens:
 @router.post("/compact", operation_id="compactResponse", summary="Not offered", include_in_schema=False)
 async def compact(request: HttpRequest) -> None:
     """Say that conversations are not compacted here."""
-    await _enter(request)
+    await enter(request)
     raise NotFound("Conversations are not compacted here. Send a shorter 'input' of your own instead.")
 
 
@@ -124,7 +116,7 @@ async def compact(request: HttpRequest) -> None:
 )
 async def show_response(request: HttpRequest, response_id: str) -> HttpResponse:
     """Return a response as it was answered, or as far as the work on it has come."""
-    gateway, caller = await _enter(request)
+    gateway, caller = await enter(request)
     if request.GET.get("stream", "false").lower() not in _NO or "starting_after" in request.GET:
         raise InvalidRequest(
             "A stored response is not streamed here. Leave 'stream' and 'starting_after' out.", param="stream"
@@ -136,7 +128,7 @@ async def show_response(request: HttpRequest, response_id: str) -> HttpResponse:
 @router.delete("/{response_id}", response=Deleted, operation_id="deleteResponse", summary="Delete a response")
 async def delete_response(request: HttpRequest, response_id: str) -> Deleted:
     """Delete a response for good; later ones that went on from it keep what they hold."""
-    gateway, caller = await _enter(request)
+    gateway, caller = await enter(request)
     if not await stored.delete(gateway, caller, response_id):
         raise stored.not_found(response_id)
     return Deleted(id=response_id)
@@ -150,7 +142,7 @@ async def delete_response(request: HttpRequest, response_id: str) -> Deleted:
 )
 async def cancel_response(request: HttpRequest, response_id: str) -> HttpResponse:
     """End the work on a background response; one that has ended is returned as it is."""
-    gateway, caller = await _enter(request)
+    gateway, caller = await enter(request)
     kept = await stored.cancel(gateway, caller, response_id)
     return _shown(kept.read().response)
 
@@ -163,7 +155,7 @@ async def cancel_response(request: HttpRequest, response_id: str) -> HttpRespons
 )
 async def list_input_items(request: HttpRequest, response_id: str, query: Query[ItemQuery]) -> HttpResponse:
     """Return the items before a response's output, those of earlier turns among them."""
-    gateway, caller = await _enter(request)
+    gateway, caller = await enter(request)
     kept = await stored.found(gateway, caller, response_id)
     return _shown(msgspec.json.encode(_page(kept, query)))
 

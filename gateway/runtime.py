@@ -12,6 +12,7 @@ from accounts.keyring import Keyring
 from billing.holds import Holds
 from billing.spool import Spool
 from catalog.snapshot import Catalog
+from gateway.books import Books
 from gateway.health import Health
 from gateway.memory import Memory
 from gateway.reply import Reply
@@ -55,6 +56,7 @@ class Gateway:
     catalog: Catalog
     keyring: Keyring
     archive: Archive
+    books: Books
     holds: Holds
     spool: Spool
     client: HttpClient

@@ -57,6 +57,13 @@ def exact_usd(nanos: int) -> str:
     return f"{sign}{dollars}.{rest:09d}"
 
 
+def exact_picos(picos: int) -> str:
+    """Write pico-USD as dollars with all the places that they need: ``2500000`` gives ``0.0000025``."""
+    sign = "-" if picos < 0 else ""
+    dollars, rest = divmod(abs(picos), NANOS_PER_USD * PICOS_PER_NANO)
+    return f"{sign}{dollars}.{f'{rest:012d}'.rstrip('0') or '0'}"
+
+
 def short_usd(nanos: int) -> str:
     """Write nano-USD for people, cut (never rounded up): 2 places from $1 and for whole cents, 4 below."""
     sign = "-" if nanos < 0 else ""

@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from catalog.listing import rate_usd
-from fastanchor.lib.money import cents_to_nanos, exact_usd, short_usd
+from fastanchor.lib.money import cents_to_nanos, exact_picos, exact_usd, short_usd
 
 register = template.Library()
 
@@ -28,6 +28,13 @@ def usd(nanos: int) -> SafeString:
 def usd_exact(nanos: int) -> SafeString:
     """Write nano-USD with all nine places, the last three dimmed."""
     return _dimmed(plain_usd(nanos))
+
+
+@register.filter
+def usd_picos(picos: int) -> SafeString:
+    """Write pico-USD with all the places that they need."""
+    text = exact_picos(picos)
+    return format_html('<span class="money">{}</span>', f"-${text[1:]}" if picos < 0 else f"${text}")
 
 
 @register.filter

@@ -285,6 +285,8 @@ class NativeMessagesStream(MeteredStream):
         self._model_id = model_id
         self._reported: ReportedUsage | None = None
         self._open: set[int] = set()
+        # The event that reports the usage waits for the bill.
+        self._report = b""
 
     def feed(self, event: bytes) -> bytes:
         """Translate the data of one event; see ``StreamTranslator.feed``."""
@@ -309,7 +311,12 @@ class NativeMessagesStream(MeteredStream):
             raise BadAnswer("an event of no kind")
         if b"\n" in event:
             event = _ENCODER.encode(msgspec.json.decode(event))
-        return b"event: %b\ndata: %b\n\n" % (kind.encode(), event)
+        return self._in_turn(kind, b"event: %b\ndata: %b\n\n" % (kind.encode(), event))
+
+    def _in_turn(self, kind: str, told: bytes) -> bytes:
+        if kind == "message_delta":
+            self._report, told = told, self._report
+        return told
 
     def _note_delta(self, delta: _Delta | None) -> None:
         if delta is None:
@@ -363,18 +370,15 @@ class NativeMessagesStream(MeteredStream):
 
     def closing(self, usage: Usage) -> bytes:
         """End a finished stream; see ``StreamTranslator.closing``."""
-        return b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+        return self._report + b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
     def cut(self, usage: Usage) -> bytes:
         """End a stream that must stop here with stop reason ``max_tokens``."""
         stops = [_event("content_block_stop", {"index": index}) for index in sorted(self._open)]
-        delta = {"stop_reason": "max_tokens", "stop_sequence": None}
-        end = (
-            []
-            if self.finish_reason
-            else [_event("message_delta", {"delta": delta, "usage": usage_object(usage)})]
-        )
-        return b"".join([*stops, *end]) + self.closing(usage)
+        if not self.finish_reason:
+            delta = {"stop_reason": "max_tokens", "stop_sequence": None}
+            self._report = _event("message_delta", {"delta": delta, "usage": usage_object(usage)})
+        return b"".join(stops) + self.closing(usage)
 
     def failure(self, error: GatewayError) -> bytes:
         """Tell that the stream broke."""

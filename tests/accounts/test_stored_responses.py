@@ -21,7 +21,6 @@ from pytest_django import Settings
 
 from accounts import organizations, stored_responses
 from accounts.archive import (
-    MAX_SILENT,
     READERS,
     Archive,
     ArchiveFull,
@@ -34,6 +33,7 @@ from accounts.models import Organization, StoredResponse, User
 from accounts.stored_responses import TooLate, cancel, delete, expire, find, finish, renew, save
 from accounts.tasks import expire_responses
 from fastanchor.celery import app
+from fastanchor.lib.lanes import MAX_SILENT
 
 SECRET = "the launch code is 0000"
 RING = f"one:{'0a' * 32}"
@@ -306,7 +306,7 @@ async def test_a_hanging_store_occupies_a_few_threads_and_no_more() -> None:
 
 
 async def test_whoever_reads_without_end_keeps_nobody_else_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("accounts.archive.MAX_OF_ONE", 5)
+    monkeypatch.setattr("fastanchor.lib.lanes.MAX_OF_ONE", 5)
 
     async def slow(*_: object) -> None:
         await asyncio.sleep(0.01)
@@ -325,7 +325,7 @@ async def test_whoever_reads_without_end_keeps_nobody_else_waiting(monkeypatch: 
 
 
 async def test_while_the_store_keeps_silent_hardly_anyone_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("accounts.archive.REST_S", 0.3)
+    monkeypatch.setattr("fastanchor.lib.lanes.REST_S", 0.3)
     is_silent = True
 
     async def load(*_: object) -> None:
@@ -349,7 +349,7 @@ async def test_while_the_store_keeps_silent_hardly_anyone_waits(monkeypatch: pyt
 
 
 async def test_what_waits_for_the_store_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("accounts.archive.MAX_WAITING_BYTES", 100)
+    monkeypatch.setattr("fastanchor.lib.lanes.MAX_WAITING_BYTES", 100)
     kept = Kept("resp_1", "org_1", "key_1", "m", "completed", 0, b"x" * 60)
     archive = _archive(_nothing)
 

@@ -21,6 +21,9 @@ from tests.live.product import LiveProduct
 pytestmark = pytest.mark.timeout(180)
 
 CALM_PATHS = {
+    "/v1/credits",
+    "/v1/generations/{request_id}",
+    "/v1/key",
     "/v1/messages/count_tokens",
     "/v1/models",
     "/v1/models/{model_id}",

@@ -8,6 +8,7 @@ import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import redis
 from django.conf import settings
@@ -19,6 +20,7 @@ from billing import holds
 from billing.spool import Record, Spool, SpoolReader
 from catalog.snapshot import Catalog, Channel, Model, Price, Rates, Route, Snapshot, Tier
 from fastanchor.lib.valkey import TurnPipeline
+from gateway.books import BookLoaders, Books
 from gateway.call import Request
 from gateway.formats.chat import Chat
 from gateway.health import Health
@@ -162,6 +164,7 @@ class House:
             catalog=Catalog(self._catalog),
             keyring=Keyring(self._caller, [b"p" * 16]),
             archive=self.shelf.archive(),
+            books=Books(BookLoaders(AsyncMock(), AsyncMock(), AsyncMock())),
             holds=holds.Holds(self.pipeline, self._open),
             spool=Spool.create(folder),
             client=HttpClient(connect_s=10),

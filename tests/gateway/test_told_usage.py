@@ -86,4 +86,5 @@ async def test_a_report_that_is_believed_passes_as_it_came(house: House, upstrea
     told = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "theirs": 1}
     upstream.script = upstream.says(whole(completion(usage=told)))
 
-    assert (await asked(house, "openai", CHAT))["usage"] == told
+    shown = (await asked(house, "openai", CHAT))["usage"]
+    assert shown == told | {"cost": 0.000000015, "cost_nano_usd": 15}

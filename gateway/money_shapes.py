@@ -1,0 +1,160 @@
+"""What the OpenAPI document says of receipts, credit and keys."""
+
+from __future__ import annotations
+
+from ninja import Schema
+
+
+class PriceShape(Schema):
+    """The price version of a request, and which of its rates applied."""
+
+    id: str
+    valid_from: str | None
+    currency: str
+    above_input_tokens: int
+    during: str
+    rule: str
+
+
+class LineShape(Schema):
+    """So many tokens or units of one class times their rate."""
+
+    kind: str
+    unit: str
+    count: int
+    rate: str
+    rate_pico_usd: int
+    cost: str
+    cost_pico_usd: int
+
+
+class AdjustmentShape(Schema):
+    """What stands between the lines and the cost."""
+
+    reason: str
+    cost: str
+    cost_pico_usd: int
+
+
+class Generation(Schema):
+    """The receipt of one request: lines and adjustment add up to ``cost``, which rounded once is ``charged``."""
+
+    id: str
+    object: str
+    model: str
+    provider: str
+    key_id: str
+    price: PriceShape
+    lines: list[LineShape]
+    adjustment: AdjustmentShape | None
+    cost: str
+    cost_pico_usd: int
+    charged: str
+    charged_nano_usd: int
+    hold: str
+    hold_nano_usd: int
+    total_cost: float
+    is_charged: bool
+    is_estimated: bool
+    why: str
+    outcome: str
+    status: int
+    finish_reason: str
+    error_code: str | None
+    is_stream: bool
+    attempts: int
+    started_at: str
+    first_token_ms: int | None
+    finished_at: str
+    duration_ms: int
+    input_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+
+
+class GenerationAnswer(Schema):
+    """A receipt."""
+
+    data: Generation
+
+
+class Credits(Schema):
+    """What an organization has; ``held`` is null while it cannot be told."""
+
+    currency: str
+    total: str
+    total_nano_usd: int
+    held: str | None
+    held_nano_usd: int | None
+    available: str
+    available_nano_usd: int
+    promotional: str
+    promotional_nano_usd: int
+    promotional_expires_at: str | None
+    total_credits: float
+    total_usage: float
+
+
+class CreditAnswer(Schema):
+    """The credit of an organization."""
+
+    data: Credits
+
+
+class Budget(Schema):
+    """A budget, what is spent of it, and what remains beside what running requests hold; null without one."""
+
+    limit: str | None
+    limit_nano_usd: int | None
+    spent: str
+    spent_nano_usd: int
+    remaining: str | None
+    remaining_nano_usd: int | None
+
+
+class MonthBudget(Budget):
+    """A budget that begins anew with each month (UTC)."""
+
+    resets_at: str
+
+
+class Budgets(Schema):
+    """Both budgets of a key."""
+
+    total: Budget
+    month: MonthBudget
+
+
+class Limits(Schema):
+    """The limits that bind: the lower of the plan's and the key's own."""
+
+    requests_per_minute: int
+    tokens_per_minute: int
+    concurrency: int
+
+
+class Key(Schema):
+    """An API key as it may know itself; no models mean that all are allowed."""
+
+    id: str
+    label: str
+    organization_id: str
+    plan: str
+    is_free: bool
+    expires_at: str | None
+    allowed_models: list[str]
+    limits: Limits
+    budgets: Budgets
+    held: str | None
+    held_nano_usd: int | None
+    usage: float
+    usage_monthly: float
+    limit: float | None
+    limit_remaining: float | None
+    is_free_tier: bool
+
+
+class KeyAnswer(Schema):
+    """The key that asks."""
+
+    data: Key
