@@ -6,7 +6,8 @@ checksum finds typing errors and lets secret scanners be sure; it protects nothi
 
 from __future__ import annotations
 
-import hmac
+import functools
+import hashlib
 import re
 import zlib
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ _SHAPE = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{_RANDOM_DIGITS + _CHECK_DIGITS}}}")
 _SHOWN_FIRST = 12
 _SHOWN_LAST = 4
 _PEPPER_BYTES = 16
+_BLOCK_BYTES = 64
+_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 
 
 def new_token() -> str:
@@ -42,7 +45,21 @@ def digests(token: str, peppers: Sequence[bytes]) -> list[bytes]:
 
 def digest(token: str, pepper: bytes) -> bytes:
     """Return the HMAC-SHA-256 of a token: 32 bytes, all that is ever stored of it."""
-    return hmac.digest(pepper, token.encode(), "sha256")
+    inner, outer = _begun(pepper)
+    inner, outer = inner.copy(), outer.copy()
+    inner.update(token.encode())
+    outer.update(inner.digest())
+    return outer.digest()
+
+
+# The two hashes of RFC 2104 after their first block, which is the same for every token: half the work of a digest that
+# each request needs.
+@functools.lru_cache(maxsize=8)
+def _begun(pepper: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
+    key = (hashlib.sha256(pepper).digest() if len(pepper) > _BLOCK_BYTES else pepper).ljust(
+        _BLOCK_BYTES, b"\0"
+    )
+    return hashlib.sha256(key.translate(_INNER)), hashlib.sha256(key.translate(_OUTER))
 
 
 def shown_parts(token: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from fastanchor.lib.long_waits import LongWaits
 from gateway.call import Request
 from gateway.endpoints import ENDPOINTS
 from gateway.errors import BodyTimeout, GatewayError, MethodNotAllowed, RequestTooLarge
@@ -18,8 +19,6 @@ from gateway.pipeline import serve
 from gateway.reply import Reply
 from gateway.runtime import Gateway
 
-# A server tells of a hang-up only to those who listen; most calls end before it pays to.
-WATCH_AFTER_S = 0.25
 _READ_HEADERS = frozenset(
     {
         b"anthropic-beta",
@@ -59,7 +58,7 @@ async def handle(gateway: Gateway, scope: Scope, receive: Receive, send: Send) -
     except GatewayError as error:
         await _refuse(error, Request(headers, b"", format_), receive, send)
         return
-    await _send_reply(serve(gateway, Request(headers, body, format_)), receive, send)
+    await _send_reply(serve(gateway, Request(headers, body, format_)), gateway.waits, receive, send)
 
 
 async def _body(gateway: Gateway, scope: Scope, headers: dict[str, str], receive: Receive) -> bytes:
@@ -68,31 +67,40 @@ async def _body(gateway: Gateway, scope: Scope, headers: dict[str, str], receive
     length = headers.get("content-length", "")
     if length.isdigit() and int(length) > gateway.max_body_bytes:
         raise _too_large(gateway)
-    parts: list[bytes] = []
-    size = 0
-    until = asyncio.get_running_loop().time() + gateway.deadlines.body_s
-    while True:
-        message = await _next_part(receive, until + size / SLOWEST_BODY)
-        part = message.get("body", b"")
-        size += len(part)
-        if size > gateway.max_body_bytes:
-            raise _too_large(gateway)
-        parts.append(part)
-        if not message.get("more_body"):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-async def _next_part(receive: Receive, until: float) -> Message:
     try:
-        async with asyncio.timeout_at(until):
-            message = await receive()
+        async with asyncio.timeout(None) as deadline:
+            return await _parts(gateway, receive, deadline)
     except TimeoutError:
         raise BodyTimeout(
             "The body did not arrive in time. Send it at once.", headers=(("connection", "close"),)
         ) from None
-    if message["type"] == "http.disconnect":
-        raise CallerGone
-    return message
+
+
+async def _parts(gateway: Gateway, receive: Receive, deadline: asyncio.Timeout) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    until = asyncio.get_running_loop().time() + gateway.deadlines.body_s
+
+    def hurry() -> None:
+        deadline.reschedule(until + size / SLOWEST_BODY)
+
+    gateway.waits.begin(hurry)
+    try:
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise CallerGone
+            part = message.get("body", b"")
+            parts.append(part)
+            size += len(part)
+            if size > gateway.max_body_bytes:
+                raise _too_large(gateway)
+            if not message.get("more_body"):
+                return part if len(parts) == 1 else b"".join(parts)
+            if deadline.when() is not None:
+                hurry()
+    finally:
+        gateway.waits.end(hurry)
 
 
 def _too_large(gateway: Gateway) -> GatewayError:
@@ -120,10 +128,14 @@ async def _discard(receive: Receive) -> None:
                 pass
 
 
-async def _send_reply(reply: Reply, receive: Receive, send: Send) -> None:
-    loop = asyncio.get_running_loop()
+async def _send_reply(reply: Reply, waits: LongWaits, receive: Receive, send: Send) -> None:
     watchers: list[asyncio.Task[None]] = []
-    timer = loop.call_later(WATCH_AFTER_S, lambda: watchers.append(loop.create_task(_watch(reply, receive))))
+
+    # A server tells of a hang-up only to those who listen; most calls end before it pays to.
+    def listen() -> None:
+        watchers.append(asyncio.get_running_loop().create_task(_watch(reply, receive)))
+
+    waits.begin(listen)
     try:
         await reply.begun()
         if reply.is_left:
@@ -142,13 +154,13 @@ async def _send_reply(reply: Reply, receive: Receive, send: Send) -> None:
         pass
     finally:
         reply.leave()
-        timer.cancel()
+        waits.end(listen)
         for watcher in watchers:
             watcher.cancel()
 
 
 async def _start(reply: Reply, send: Send) -> None:
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+    headers = [(name.encode(), value.encode()) for name, value in reply.headers]
     if not reply.is_stream:
         headers.append((b"content-length", str(reply.waiting_bytes).encode()))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})

@@ -12,6 +12,7 @@ from accounts.keyring import Keyring
 from billing.holds import Holds
 from billing.spool import Spool
 from catalog.snapshot import Catalog
+from fastanchor.lib.long_waits import LongWaits
 from gateway.books import Books
 from gateway.health import Health
 from gateway.memory import Memory
@@ -68,6 +69,7 @@ class Gateway:
     running: set[asyncio.Task[None]] = field(default_factory=set)
     # Replies whose stream is open, for ``gateway.upkeep``.
     streams: set[Reply] = field(default_factory=set)
+    waits: LongWaits = field(default_factory=LongWaits)
     # What this process works on in the background, by the id of the response; see ``gateway.background``.
     background: dict[str, Reply] = field(default_factory=dict)
 

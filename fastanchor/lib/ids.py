@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import secrets
 import time
@@ -12,6 +13,8 @@ _RANDOM_DIGITS = 14
 _PAIRS = [high + low for high in BASE62 for low in BASE62]
 # Ids need to be unique, not secret: the operating system seeds this once per process.
 _random = random.Random(secrets.randbits(256))  # noqa: S311
+# A digit for each byte; eight digits stand for five bytes and the others for four, which costs an id 0.1 of its bits.
+_DIGIT_OF_BYTE = bytes(ord(BASE62[byte % 62]) for byte in range(256))
 
 
 def base62(number: int, width: int) -> str:
@@ -31,5 +34,12 @@ def random_base62(width: int) -> str:
 
 def new_id(prefix: str) -> str:
     """Return ``prefix_`` + 8 digits of milliseconds + 14 random ones (83 bits), so ids sort by time."""
-    moment = base62(time.time_ns() // 1_000_000, _TIME_DIGITS)
-    return f"{prefix}_{moment}{base62(_random.getrandbits(84), _RANDOM_DIGITS)}"
+    higher, lower = divmod(time.time_ns() // 1_000_000, len(_PAIRS))
+    by_chance = _random.randbytes(_RANDOM_DIGITS).translate(_DIGIT_OF_BYTE).decode()
+    return f"{prefix}_{_higher_digits(higher)}{_PAIRS[lower]}{by_chance}"
+
+
+# They stay the same for 3.8 seconds.
+@functools.lru_cache(maxsize=4)
+def _higher_digits(number: int) -> str:
+    return base62(number, _TIME_DIGITS - 2)

@@ -148,7 +148,7 @@ def _attempts(gateway: Gateway, call: Call) -> Iterator[Route]:
     for route in islice(cycle(call.candidates), MAX_ATTEMPTS * max(1, len(call.candidates))):
         if call.attempts >= MAX_ATTEMPTS:
             return
-        if any(route is each for each in call.candidates) and gateway.health.may_try(route.channel.id):
+        if route in call.candidates and gateway.health.may_try(route.channel.id):
             yield route
 
 

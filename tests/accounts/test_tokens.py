@@ -69,6 +69,13 @@ def test_no_text_makes_the_check_fail_with_an_error(text: str) -> None:
     assert not tokens.is_well_formed(text)
 
 
+@pytest.mark.parametrize("size", [16, 63, 64, 65, 200])
+def test_a_digest_is_hmac_sha_256_whatever_the_size_of_the_pepper(size: int) -> None:
+    pepper = bytes(range(size))
+
+    assert tokens.digest("fa_live_x", pepper) == hmac.digest(pepper, b"fa_live_x", "sha256")
+
+
 def test_digests_are_hmac_sha_256_in_the_order_of_the_peppers() -> None:
     expected = [hmac.new(pepper, b"fa_live_x", hashlib.sha256).digest() for pepper in (NEW, OLD)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from fastanchor.lib.long_waits import LongWaits
 from gateway.app import _send_reply, handle
 from gateway.errors import InternalError
 from gateway.formats.chat import Chat
@@ -44,7 +45,7 @@ async def test_a_stream_that_is_complete_ends_cleanly() -> None:
     reply.send(b"data: a\n\n")
     reply.end()
 
-    await _send_reply(reply, wire.receive, wire.send)
+    await _send_reply(reply, LongWaits(), wire.receive, wire.send)
 
     assert wire.ends_cleanly
 
@@ -53,7 +54,7 @@ async def test_a_stream_that_broke_before_its_first_byte_does_not_end_cleanly() 
     wire, reply = Wire(), stream()
     reply.fail(InternalError("broken"), [])
 
-    await _send_reply(reply, wire.receive, wire.send)
+    await _send_reply(reply, LongWaits(), wire.receive, wire.send)
 
     assert [message["type"] for message in wire.sent] == ["http.response.start"]
 
@@ -61,7 +62,7 @@ async def test_a_stream_that_broke_before_its_first_byte_does_not_end_cleanly() 
 async def test_a_stream_given_up_for_its_slow_reader_does_not_end_cleanly() -> None:
     wire, reply = Wire(), stream()
     reply.send(b"data: a\n\n")
-    sending = asyncio.create_task(_send_reply(reply, wire.receive, wire.send))
+    sending = asyncio.create_task(_send_reply(reply, LongWaits(), wire.receive, wire.send))
     await asyncio.sleep(0)
     wire.is_free.clear()
     reply.send(b"data: b\n\n")
