@@ -370,7 +370,14 @@ class NativeMessagesStream(MeteredStream):
 
     def closing(self, usage: Usage) -> bytes:
         """End a finished stream; see ``StreamTranslator.closing``."""
-        return self._report + b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+        return self._billed(usage) + b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
+    def _billed(self, usage: Usage) -> bytes:
+        if not self._report or usage == self.usage:
+            return self._report
+        # What is not believed is not billed, and not shown either.
+        told: dict[str, Any] = msgspec.json.decode(self._report.partition(b"data: ")[2])
+        return _event("message_delta", told | {"usage": usage_object(usage)})
 
     def cut(self, usage: Usage) -> bytes:
         """End a stream that must stop here with stop reason ``max_tokens``."""

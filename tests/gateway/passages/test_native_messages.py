@@ -297,6 +297,24 @@ def test_a_cut_stream_closes_its_block_and_a_broken_one_says_so() -> None:
     assert translator.output_tokens == 1
 
 
+@pytest.mark.parametrize("is_believed", [True, False])
+def test_what_is_shown_at_the_end_of_a_stream_is_what_is_billed(*, is_believed: bool) -> None:
+    delta = {"stop_reason": "end_turn", "stop_sequence": None}
+    told = {"input_tokens": 90_000_000, "output_tokens": 5}
+    translator = stream()
+    begun = translator.feed(json.dumps({"type": "message_start", "message": _message()}).encode())
+    begun += translator.feed(json.dumps({"type": "message_delta", "delta": delta, "usage": told}).encode())
+    assert translator.usage is not None
+    billed = translator.usage if is_believed else Usage(7, 0, 0, 3, 0)
+
+    _, last, end = events_of(begun + translator.closing(billed))
+
+    shown = (last["usage"]["input_tokens"], last["usage"]["output_tokens"])
+    assert shown == ((90_000_000, 5) if is_believed else (7, 3))
+    assert last["delta"] == delta
+    assert end["type"] == "message_stop"
+
+
 @pytest.mark.parametrize("speaks", [NativeMessages(), Anthropic()])
 def test_a_whole_document_comes_in_one_event(speaks: NativeMessages | Anthropic) -> None:
     found = {"type": "document", "source": {"type": "base64", "data": "A" * 5_000_000}}
