@@ -71,6 +71,9 @@ class PassThrough(openai_wire.OpenAiErrors):
             has_output=True,
             finish_reason="stop",
             upstream_id="",
+            again=lambda billed: _ENCODER.encode(
+                raw | {"usage": msgspec.Raw(_ENCODER.encode(self.shown(billed)))}
+            ),
         )
 
     def usage(self, reported: _Usage | None, count: int, attempt: Attempt) -> Usage | None:
@@ -80,6 +83,10 @@ class PassThrough(openai_wire.OpenAiErrors):
         return sane(
             Usage(max(reported.prompt_tokens, reported.input_tokens), 0, 0, reported.output_tokens, 0)
         )
+
+    def shown(self, billed: Usage) -> dict[str, Any]:
+        """Return what an answer tells of a usage that its upstream did not report so."""
+        return {"prompt_tokens": billed.input_tokens, "total_tokens": billed.input_tokens}
 
     def fair_tokens(self, count: int, attempt: Attempt) -> int:
         """Return the output tokens that are billed for an answer of ``count`` parts without a report."""
@@ -122,6 +129,16 @@ class PicturePassThrough(PassThrough):
                 images=count,
             )
         )
+
+    def shown(self, billed: Usage) -> dict[str, Any]:
+        """See ``PassThrough.shown``."""
+        pictures = billed.image_input_tokens
+        return {
+            "input_tokens": billed.input_tokens,
+            "input_tokens_details": {"text_tokens": billed.input_tokens - pictures, "image_tokens": pictures},
+            "output_tokens": billed.output_tokens,
+            "total_tokens": billed.input_tokens + billed.output_tokens,
+        }
 
     def fair_tokens(self, count: int, attempt: Attempt) -> int:
         """See ``PassThrough.fair_tokens``."""

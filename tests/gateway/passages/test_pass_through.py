@@ -84,6 +84,9 @@ def test_embeddings_go_out_as_asked_and_come_back_under_our_name(given: Any) -> 
     assert CreateEmbeddingResponse.model_validate_json(answer.body, strict=True).model == "ours"
     assert json.loads(answer.body)["data"] == upstream["data"]
     assert answer.usage == Usage(5, 0, 0, 0, 0)
+    assert json.loads(answer.telling(answer.usage))["usage"] == upstream["usage"]
+    billed = CreateEmbeddingResponse.model_validate_json(answer.telling(Usage(3, 0, 0, 0, 0)), strict=True)
+    assert (billed.usage.prompt_tokens, billed.usage.total_tokens) == (3, 3)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +154,11 @@ def test_pictures_hold_for_each_and_are_billed_by_what_was_counted() -> None:
     assert json.loads(passage.prepare(one).body)["n"] == 2
     assert answer.usage == Usage(20, 0, 0, 2_112, 0, image_input_tokens=8, images=2)
     assert len(ImagesResponse.model_validate_json(answer.body).data or ()) == 2
+    assert json.loads(answer.telling(answer.usage))["usage"] == counted
+    billed = ImagesResponse.model_validate_json(answer.telling(Usage(9, 0, 0, 50, 0, image_input_tokens=4)))
+    assert billed.usage is not None
+    assert (billed.usage.input_tokens, billed.usage.output_tokens, billed.usage.total_tokens) == (9, 50, 59)
+    assert billed.usage.input_tokens_details.image_tokens == 4
 
 
 @pytest.mark.parametrize("usage", [None, {}])
