@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from accounts.keyring import Caller
-from billing.holds import Hold, Limits, Minute
+from billing.holds import Hold
+from billing.refusals import Limits, Minute
 from catalog.pricing import Usage, cost_picos
 from catalog.snapshot import Channel, Model, Price, Rates, Route, Tier
 from fastanchor.lib.money import round_picos
