@@ -351,6 +351,15 @@ def known_held(client: redis.Redis, organization_id: str, subjects: Sequence[str
     return [max(0, int(one or 0)) for one in held]
 
 
+def known_refusals(
+    client: redis.Redis, organization_id: str, budgets: Sequence[tuple[str, Window]]
+) -> list[str]:
+    """Return the period and the amount (``20261130:5000``) in which each budget refused last; empty for never."""
+    fields = [f"{subject}:{window}:refused" for subject, window in budgets]
+    marks = cast("list[bytes | None]", client.hmget(keys_of(organization_id)[3], fields))
+    return [(mark or b"").decode() for mark in marks]
+
+
 def known_holds(client: redis.Redis, organization_id: str) -> dict[str, int]:
     """Return the amount of each hold that Valkey knows of one organization, for the audit."""
     entries = cast("dict[bytes, bytes]", client.hgetall(keys_of(organization_id)[1]))

@@ -98,6 +98,11 @@ local hold = cost(output)
 if left < hold or left <= 0 then
   local can = 0
   if rate > 0 then can = math.max(0, math.floor((left * 1000 - input) / rate)) end
+  if budget > 0 then
+    -- For who writes mails: a budget that refuses may never be spent to its last nano.
+    local subject, window, nano = ARGV[17 + 3 * budget], ARGV[18 + 3 * budget], ARGV[19 + 3 * budget]
+    redis.call('HSET', KEYS[4], subject .. ':' .. window .. ':refused', periods[window] .. ':' .. nano)
+  end
   return answer(5, left, hold, can, output, budget)
 end
 
