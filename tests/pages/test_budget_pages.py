@@ -12,6 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts import budgets, keys
 from accounts.models import ApiKey, Membership, Organization, Role, User
+from billing import tasks
 from billing.settlement import settle_batch
 from fastanchor.lib.money import NANOS_PER_USD
 from tests.billing.cast import usage
@@ -179,3 +180,21 @@ def test_many_members_come_in_pages_and_are_read_in_few_queries(
     assert "member18@example.org" in first
     assert "member19@example.org" not in first
     assert "member29@example.org" in second
+
+
+def test_staff_see_what_was_spent_and_who_was_told(
+    client: Client, organization: Organization, key: ApiKey
+) -> None:
+    Organization.objects.filter(pk=organization.pk).update(budget_day_nano=2 * NANOS_PER_USD)
+    spend(organization, 2, key=key)
+    tasks.mail_about_budgets()
+    client.force_login(User.objects.create_superuser("staff@example.com"))
+
+    spent = words(client.get(reverse("admin:billing_spend_changelist")).content.decode())
+    told = words(client.get(reverse("admin:billing_budgetalert_changelist")).content.decode())
+    shown = client.get(reverse("admin:accounts_organization_change", args=[organization.pk])).content.decode()
+
+    assert spent.count("2.000000000") == 4
+    assert f"{organization.pk} {organization.name} day" in told
+    assert 'name="budget_day_nano" value="2000000000"' in shown
+    assert "memberships-0-budget_week_nano" in shown
