@@ -61,5 +61,25 @@ def test_after_a_flush_what_runs_and_what_ended_counts_for_the_member_again(
         writer.close()
 
 
+def test_what_a_dead_gateway_left_counts_for_the_member_again(
+    spool_root: Path, valkey: redis.Redis, lasting_organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Spool.create(spool_root)
+    writer.append(msgspec.structs.replace(intent(usage(lasting_organization)), member="user_7"))
+    writer.close()
+    shipper = Shipper(spool_root, valkey)
+    monkeypatch.setattr("billing.shipper.settle_batch", _away)
+    shipper.step()
+    with pytest.raises(OperationalError):
+        shipper.step()
+
+    valkey.flushdb()
+    monkeypatch.setattr(shipper, "_epoch_checked_at", float("-inf"))
+    shipper._watch_epoch()
+
+    # What it will cost: its last estimate.
+    assert holds.known_held(valkey, lasting_organization.pk, ["key_alice", "user_7"]) == [400, 400]
+
+
 def _away(*_: object, **__: object) -> list[Settlement]:
     raise OperationalError
