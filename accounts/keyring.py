@@ -38,7 +38,7 @@ REST_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who may call, with the limits in force; money in nano-USD, -1 for no budget; 0 for no own limit."""
+    """Who may call, with the limits in force; 0 for no own limit."""
 
     key_id: str
     organization_id: str
@@ -48,8 +48,10 @@ class Caller:
     concurrency: int
     key_requests_per_minute: int = 0
     key_tokens_per_minute: int = 0
-    budget_total_nano: int = -1
-    budget_month_nano: int = -1
+    # Subject (the key, the member who made it, or the organization), window, nano-USD; and so on.
+    budgets: tuple[str | int, ...] = ()
+    # The member, where it has a budget.
+    member: str = ""
     allowed_models: frozenset[str] = frozenset()
     expires_at: int = 0
     revoked: bool = False

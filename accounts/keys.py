@@ -9,17 +9,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from accounts import announcements, tokens
+from accounts import announcements, budgets, tokens
 from accounts.keyring import Caller
 from accounts.models import ApiKey, Organization, User
-from fastanchor.lib.money import NANOS_PER_USD, short_usd
 
 logger = logging.getLogger(__name__)
 
@@ -27,16 +26,12 @@ MAX_LIVE_KEYS = 100
 MAX_NAME = 80
 MAX_MODELS = 200
 MAX_MODEL_ID = 200
-# Far above any budget, far below what the column holds.
-MAX_BUDGET_NANO = 1_000_000_000 * NANOS_PER_USD
 
 
-class Limits(TypedDict, total=False):
+class Limits(budgets.Budgets, total=False):
     """What a key may be limited to; ``None`` (or no models) means not limited. Money in nano-USD."""
 
     expires_at: datetime | None
-    budget_total_nano: int | None
-    budget_month_nano: int | None
     allowed_models: Iterable[str]
     requests_per_minute: int | None
     tokens_per_minute: int | None
@@ -165,8 +160,8 @@ def checked_limits(organization: Organization, **limits: Unpack[Limits]) -> Limi
     checked = limits.copy()
     if "expires_at" in checked:
         _check_expiry(checked["expires_at"])
-    _check_budget("budget_total_nano", checked.get("budget_total_nano"))
-    _check_budget("budget_month_nano", checked.get("budget_month_nano"))
+    for field in budgets.NAMES:
+        _check_budget(field, checked.get(field))
     _check_rate("requests_per_minute", checked.get("requests_per_minute"), organization)
     _check_rate("tokens_per_minute", checked.get("tokens_per_minute"), organization)
     if "allowed_models" in checked:
@@ -183,6 +178,7 @@ def limit_of(organization: Organization, name: str) -> int:
 
 def _caller(key: ApiKey) -> Caller:
     organization = key.organization
+    flat, member = budgets.in_force(key)
     return Caller(
         key_id=key.pk,
         organization_id=organization.pk,
@@ -192,8 +188,8 @@ def _caller(key: ApiKey) -> Caller:
         concurrency=limit_of(organization, "concurrency"),
         key_requests_per_minute=key.requests_per_minute or 0,
         key_tokens_per_minute=key.tokens_per_minute or 0,
-        budget_total_nano=-1 if key.budget_total_nano is None else key.budget_total_nano,
-        budget_month_nano=-1 if key.budget_month_nano is None else key.budget_month_nano,
+        budgets=flat,
+        member=member,
         allowed_models=frozenset(key.allowed_models),
         expires_at=int(key.expires_at.timestamp()) if key.expires_at else 0,
         revoked=key.revoked_at is not None,
@@ -222,10 +218,12 @@ def _check_expiry(expires_at: datetime | None) -> None:
         raise InvalidValue("The expiry must be in the future.", field="expires_at")
 
 
-def _check_budget(field: str, nano: int | None) -> None:
-    if nano is not None and not 0 <= nano <= MAX_BUDGET_NANO:
-        text = f"At least {short_usd(0)} and at most {short_usd(MAX_BUDGET_NANO)}."
-        raise InvalidValue(text, field=field)
+def _check_budget(field: str, nano: object) -> None:
+    assert nano is None or isinstance(nano, int)
+    try:
+        budgets.check(field, nano)
+    except budgets.OutOfRange as exc:
+        raise InvalidValue(str(exc), field=field) from exc
 
 
 def _check_rate(field: str, rate: int | None, organization: Organization) -> None:

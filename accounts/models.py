@@ -11,6 +11,7 @@ from django.db.models.functions import Upper
 from django.utils import timezone
 
 from fastanchor.lib.ids import new_id
+from fastanchor.lib.windows import Window
 
 EMAIL_LENGTH = 254
 
@@ -82,7 +83,50 @@ class Plan(models.Model):
         return self.name
 
 
-class Organization(models.Model):
+class Budgeted(models.Model):
+    """What has budgets: the most it may spend in each window; nothing for no budget."""
+
+    budget_day_nano = models.BigIntegerField(
+        "daily budget", null=True, blank=True, help_text="Most per day (UTC), in nano-USD."
+    )
+    budget_week_nano = models.BigIntegerField(
+        "weekly budget", null=True, blank=True, help_text="Most per week from Monday (UTC), in nano-USD."
+    )
+    budget_month_nano = models.BigIntegerField(
+        "monthly budget", null=True, blank=True, help_text="Most per month (UTC), in nano-USD."
+    )
+    budget_total_nano = models.BigIntegerField(
+        "lifetime budget", null=True, blank=True, help_text="Most ever, in nano-USD."
+    )
+
+    class Meta:
+        abstract = True
+        # A condition that is unknown, because there is no budget, is met.
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(
+                    budget_day_nano__gte=0,
+                    budget_week_nano__gte=0,
+                    budget_month_nano__gte=0,
+                    budget_total_nano__gte=0,
+                ),
+                name="%(class)s_budgets_not_negative",
+            )
+        ]
+
+    @property
+    def budgets(self) -> dict[Window, int]:
+        """The budgets that are set, in nano-USD."""
+        of = {
+            Window.DAY: self.budget_day_nano,
+            Window.WEEK: self.budget_week_nano,
+            Window.MONTH: self.budget_month_nano,
+            Window.LIFETIME: self.budget_total_nano,
+        }
+        return {window: nano for window, nano in of.items() if nano is not None}
+
+
+class Organization(Budgeted):
     """The customer: owns members, keys, wallet and plan."""
 
     id = models.CharField(primary_key=True, max_length=40, default=new_organization_id, editable=False)
@@ -113,7 +157,7 @@ class Role(models.TextChoices):
     MEMBER = "member", "Member"
 
 
-class Membership(models.Model):
+class Membership(Budgeted):
     """A person in an organization."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
@@ -121,14 +165,18 @@ class Membership(models.Model):
     role = models.CharField(max_length=20, choices=Role, default=Role.MEMBER)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["user", "organization"], name="membership_once")]
+    class Meta(Budgeted.Meta):
+        abstract = False
+        constraints = [
+            *Budgeted.Meta.constraints,
+            models.UniqueConstraint(fields=["user", "organization"], name="membership_once"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.user} in {self.organization}"
 
 
-class ApiKey(models.Model):
+class ApiKey(Budgeted):
     """A secret by which programs call us; only its keyed digest is stored."""
 
     id = models.CharField(primary_key=True, max_length=40, default=new_key_id, editable=False)
@@ -142,27 +190,12 @@ class ApiKey(models.Model):
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
-    budget_total_nano = models.BigIntegerField(
-        null=True, blank=True, help_text="Most it may ever spend, in nano-USD."
-    )
-    budget_month_nano = models.BigIntegerField(
-        null=True, blank=True, help_text="Most per month (UTC), in nano-USD."
-    )
     allowed_models = models.JSONField(default=list, blank=True, help_text="Model ids; empty allows all.")
     requests_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Below the plan's.")
     tokens_per_minute = models.PositiveBigIntegerField(null=True, blank=True, help_text="Below the plan's.")
 
-    class Meta:
-        constraints = [
-            models.CheckConstraint(
-                condition=models.Q(budget_total_nano__isnull=True) | models.Q(budget_total_nano__gte=0),
-                name="key_budget_total_positive",
-            ),
-            models.CheckConstraint(
-                condition=models.Q(budget_month_nano__isnull=True) | models.Q(budget_month_nano__gte=0),
-                name="key_budget_month_positive",
-            ),
-        ]
+    class Meta(Budgeted.Meta):
+        abstract = False
         indexes = [models.Index(fields=["organization", "-created_at"], name="key_by_organization")]
 
     def __str__(self) -> str:

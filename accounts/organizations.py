@@ -90,6 +90,12 @@ def billing_email(organization: Organization) -> str:
     return first.user.email
 
 
+def owner_emails(organization: Organization) -> list[str]:
+    """Return the addresses of all owners, the first one's first."""
+    owners = organization.memberships.filter(role=Role.OWNER).order_by("created_at", "pk")
+    return list(owners.values_list("user__email", flat=True))
+
+
 def _personal(user: User) -> Organization | None:
     return (
         Organization.objects.filter(is_personal=True, memberships__user=user, memberships__role=Role.OWNER)

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from billing import usage
-from billing.models import CreditLot, DeadLetter, Journal, Posting, UsageRecord, Wallet
+from billing.models import BudgetAlert, CreditLot, DeadLetter, Journal, Posting, Spend, UsageRecord, Wallet
 from fastanchor.lib.money import exact_usd
 
 # Counting more rows than anyone pages through would read the whole table.
@@ -178,3 +178,33 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 
     list_display = ("id", "request_id", "organization_id", "error", "created_at", "resolved_at", "resolution")
     ordering = ("-id",)
+
+
+@admin.register(Spend)
+class SpendAdmin(ReadOnlyAdmin):
+    """What keys, members and organizations have spent by day and month; newest first in each."""
+
+    list_display = ("subject", "organization", "period", "cost")
+    list_select_related = ("organization",)
+    search_fields = ("subject__exact", "organization__id__exact")
+    ordering = ("-id",)
+
+    @admin.display(description="Spent (USD)")
+    def cost(self, spend: Spend) -> str:
+        """Write the sum with all its places."""
+        return exact_usd(spend.cost_nano)
+
+
+@admin.register(BudgetAlert)
+class BudgetAlertAdmin(ReadOnlyAdmin):
+    """Mails about budgets."""
+
+    list_display = ("subject", "organization", "window", "period", "percent", "budget", "told_at")
+    list_select_related = ("organization",)
+    search_fields = ("subject__exact", "organization__id__exact")
+    ordering = ("-id",)
+
+    @admin.display(description="Budget (USD)")
+    def budget(self, alert: BudgetAlert) -> str:
+        """Write the budget that the mail told of."""
+        return exact_usd(alert.budget_nano)

@@ -64,7 +64,7 @@ def send(client: redis.Redis, calls: Sequence[Call]) -> None:
 
 def _balance_call(epoch: holds.Epoch, one: Settlement) -> Call:
     return lambda client: holds.publish(
-        client, epoch=epoch, wallet=one.wallet, settled=one.ended, key_spend=one.key_spend
+        client, epoch=epoch, wallet=one.wallet, settled=one.ended, spending=one.spending
     )
 
 

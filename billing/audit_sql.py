@@ -62,12 +62,21 @@ FULL JOIN used USING (organization_id)
 WHERE coalesce(credited.nano, 0) - coalesce(used.cost, 0) <> coalesce(wallet.balance_nano, 0)
 """
 
-_KEY_SPEND = """
-SELECT format('%s in %s: %s nano-USD spent, usage records of %s', key_id, month, coalesce(spend.cost_nano, 0),
+# For whom a request counts; what users who are gone have spent is left as it stands. Days are kept from the first one
+# that is known: what came before has its months only.
+_SPEND = """
+SELECT format('%s in %s: %s nano-USD spent, usage records of %s', subject, period, coalesce(spend.cost_nano, 0),
               coalesce(used.cost, 0)) AS culprit
-FROM billing_keyspend spend
-FULL JOIN (SELECT key_id, to_char(started_at AT TIME ZONE 'UTC', 'YYYYMM') AS month, sum(cost_nano) AS cost
-           FROM billing_usagerecord GROUP BY 1, 2) AS used USING (key_id, month)
+FROM (SELECT * FROM billing_spend WHERE left(subject, 5) <> 'user_'
+      OR EXISTS (SELECT FROM accounts_apikey key WHERE 'user_' || key.created_by_id = subject)) AS spend
+FULL JOIN (SELECT record.organization_id, subject, period, sum(cost_nano) AS cost
+           FROM billing_usagerecord record LEFT JOIN accounts_apikey key ON key.id = record.key_id
+           CROSS JOIN LATERAL (VALUES (key_id), (record.organization_id), ('user_' || key.created_by_id)) AS of (subject)
+           CROSS JOIN LATERAL (VALUES (to_char(started_at AT TIME ZONE 'UTC', 'YYYYMM')::integer),
+                                      (to_char(started_at AT TIME ZONE 'UTC', 'YYYYMMDD')::integer)) AS during (period)
+           WHERE subject IS NOT NULL
+             AND (period < 1000000 OR period >= (SELECT min(period) FROM billing_spend WHERE period >= 1000000))
+           GROUP BY 1, 2, 3) AS used USING (organization_id, subject, period)
 WHERE coalesce(spend.cost_nano, 0) <> coalesce(used.cost, 0)
 """
 
@@ -120,8 +129,8 @@ CHECKS: dict[str, tuple[str, tuple[str, ...]]] = {
     "I1": ("Every journal, and so the whole ledger, sums to zero.", (_UNBALANCED, _TRIAL_BALANCE)),
     "I2": ("Every wallet and its lots equal the postings of its accounts.", (_WALLETS, _LOTS)),
     "I3": (
-        "Credit minus usage is the balance; keys have spent what they used.",
-        (_CREDITED_MINUS_USED, _KEY_SPEND),
+        "Credit minus usage is the balance; keys, members and organizations have spent what they used.",
+        (_CREDITED_MINUS_USED, _SPEND),
     ),
     "I4": ("No wallet is below its floor beyond what upstreams reported above their holds.", (_OVERDRAWN,)),
     "I5": (

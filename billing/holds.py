@@ -1,7 +1,7 @@
 """Holds: money reserved for running requests, decided in Valkey and rebuilt from PostgreSQL and the spools.
 
 Per organization Valkey keeps four keys with one hash tag: the wallet (balance at a version, sum held, minute buckets),
-the holds, their leases, and the spending of API keys. The balance is always PostgreSQL's own number, published with a
+the holds, their leases, and the spending of API keys, members and the organization itself. The balance is always PostgreSQL's own number, published with a
 version; a hold becomes the actual cost when its request ends and is dropped when that cost is in the published
 balance. So ``balance - held`` never shows more than there is, whatever the order of callers.
 
@@ -24,7 +24,9 @@ from typing import Any, cast
 import msgspec
 import redis
 
+from billing.refusals import Limits, limits, refusal
 from fastanchor.lib.valkey import Script, TurnPipeline, ValkeyUnavailable
+from fastanchor.lib.windows import Window, period
 
 LEASE_MS = 60_000
 MAX_OPENINGS = 3
@@ -53,60 +55,6 @@ class HoldsUnavailable(Exception):
         self.retry_after_s = retry_after_s
 
 
-class Minute(msgspec.Struct, frozen=True):
-    """How much of one minute limit is left: the limit, what remains, milliseconds until it is full again."""
-
-    limit: int
-    remaining: int
-    reset_ms: int
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """Both minute limits as the caller sees them."""
-
-    requests: Minute
-    tokens: Minute
-
-
-class Refused(Exception):
-    """The request may not run; ``limits`` is what the caller's minute looks like."""
-
-    def __init__(self, limits: Limits) -> None:
-        super().__init__()
-        self.limits = limits
-
-
-class RateLimited(Refused):
-    """Too many requests, tokens or running requests (``dimension``); free again after ``retry_after_ms``."""
-
-    def __init__(self, limits: Limits, *, dimension: str, limit: int, retry_after_ms: int) -> None:
-        super().__init__(limits)
-        self.dimension = dimension
-        self.limit = limit
-        self.retry_after_ms = retry_after_ms
-
-
-class InsufficientCredit(Refused):
-    """The wallet (or the key's budget, see ``scope``) does not reach; money in nano-USD."""
-
-    def __init__(
-        self,
-        limits: Limits,
-        *,
-        scope: str,
-        left_nano: int,
-        needed_nano: int,
-        affordable_tokens: int,
-        asked_tokens: int,
-    ) -> None:
-        super().__init__(limits)
-        self.scope = scope
-        self.left_nano = left_nano
-        self.needed_nano = needed_nano
-        self.affordable_tokens = affordable_tokens
-        self.asked_tokens = asked_tokens
-
-
 class Ask(msgspec.Struct, frozen=True):
     """What a request asks for; rates in pico-USD a token, ``mode`` explicit, stream or whole."""
 
@@ -118,8 +66,8 @@ class Ask(msgspec.Struct, frozen=True):
     key_requests_per_minute: int
     key_tokens_per_minute: int
     concurrency: int
-    budget_total_nano: int
-    budget_month_nano: int
+    # What ``keyring.Caller.budgets`` says.
+    budgets: tuple[str | int, ...]
     input_tokens: int
     input_cost_picos: int
     output_rate_picos: int
@@ -149,13 +97,22 @@ class PublishedWallet:
 
 
 @dataclass(frozen=True, slots=True)
-class KeySpent:
-    """PostgreSQL's truth about the spending of one key; ``month`` is YYYYMM in UTC."""
+class Spent:
+    """PostgreSQL's truth about what a key, a member or an organization has spent in the present periods."""
 
-    key_id: str
-    month: str
-    total_nano: int
+    subject: str
+    day_nano: int
+    week_nano: int
     month_nano: int
+    lifetime_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What some subjects have spent, at a moment."""
+
+    at: datetime
+    subjects: Sequence[Spent] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +124,8 @@ class RegisteredHold:
     key_id: str
     amount_nano: int
     is_running: bool
+    # The member that it counts for, too.
+    member: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,41 +138,13 @@ class Epoch:
 
 @functools.lru_cache(maxsize=10_000)
 def keys_of(organization_id: str) -> list[str]:
-    """Return the names of an organization's keys in Valkey: wallet, holds, leases, keys."""
+    """Return the names of an organization's keys in Valkey: wallet, holds, leases, spending."""
     tag = f"fa:{{{organization_id}}}:"
     return [tag + "wallet", tag + "holds", tag + "leases", tag + "keys"]
 
 
-def this_month() -> str:
-    """Return the month of key budgets, YYYYMM in UTC."""
-    return datetime.now(UTC).strftime("%Y%m")
-
-
-def _limits(answer: Sequence[Any]) -> Limits:
-    return Limits(
-        requests=Minute(limit=int(answer[5]), remaining=int(answer[6]), reset_ms=int(answer[7])),
-        tokens=Minute(limit=int(answer[8]), remaining=int(answer[9]), reset_ms=int(answer[10])),
-    )
-
-
-_DIMENSIONS = {2: "requests", 3: "tokens", 4: "concurrency"}
-_SCOPES = {5: "wallet", 6: "key", 7: "key_month"}
-
-
-def _refusal(answer: Sequence[Any]) -> Refused:
-    status, limits = int(answer[0]), _limits(answer)
-    if status in _DIMENSIONS:
-        return RateLimited(
-            limits, dimension=_DIMENSIONS[status], limit=int(answer[2]), retry_after_ms=int(answer[1])
-        )
-    return InsufficientCredit(
-        limits,
-        scope=_SCOPES[status],
-        left_nano=int(answer[1]),
-        needed_nano=int(answer[2]),
-        affordable_tokens=int(answer[3]),
-        asked_tokens=int(answer[4]),
-    )
+def _periods(at: datetime) -> tuple[str, ...]:
+    return tuple(period(window, at) for window in Window)
 
 
 # Opens the wallet of an organization in Valkey from PostgreSQL and returns the epoch it was opened in.
@@ -223,27 +154,32 @@ Opener = Callable[[str], Awaitable[str]]
 class Holds:
     """The gateway's side: place, extend, settle, renew; one Lua call each, gathered per event-loop turn."""
 
-    def __init__(self, pipeline: TurnPipeline, open_organization: Opener) -> None:
+    def __init__(
+        self, pipeline: TurnPipeline, open_organization: Opener, *, clock: Callable[[], float] = time.time
+    ) -> None:
         self._pipeline = pipeline
         self._open = open_organization
         self._epoch = ""
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._running: dict[str, Hold] = {}
-        self._month = this_month()
-        self._month_checked_at = time.monotonic()
+        self._clock = clock
+        self._day = -1
+        self._periods: tuple[str, ...] = ()
 
-    def _current_month(self) -> str:
-        now = time.monotonic()
-        if now - self._month_checked_at > 1:
-            self._month, self._month_checked_at = this_month(), now
-        return self._month
+    def _budgets(self, ask: Ask) -> tuple[str | int, ...]:
+        """Return what the scripts are told of a request's budgets."""
+        now = self._clock()
+        # Days of UTC are of one length in the time of Unix.
+        if int(now) // 86_400 != self._day:
+            self._day, self._periods = int(now) // 86_400, _periods(datetime.fromtimestamp(now, UTC))
+        return self._periods + ask.budgets
 
     async def place(self, ask: Ask) -> Hold:
         """Reserve money and a place in the limits; raises ``RateLimited``, ``InsufficientCredit``, ``HoldsUnavailable``."""
         answer = await self._admit_known(ask)
         if answer[0] != 0:
-            raise _refusal(answer)
-        hold = Hold(ask, int(answer[1]), int(answer[2]), int(answer[3]), _limits(answer))
+            raise refusal(answer, ask.budgets, at=self._clock())
+        hold = Hold(ask, int(answer[1]), int(answer[2]), int(answer[3]), limits(answer))
         self._running[ask.request_id] = hold
         return hold
 
@@ -259,12 +195,14 @@ class Holds:
         raise HoldsUnavailable
 
     async def _admit(self, ask: Ask) -> Sequence[Any]:
-        arguments = (
+        arguments: tuple[str | int, ...] = (
             self._epoch, ask.request_id, ask.key_id, ask.requests_per_minute, ask.tokens_per_minute,
             ask.key_requests_per_minute, ask.key_tokens_per_minute, ask.concurrency, ask.input_tokens,
             ask.input_cost_picos, ask.output_rate_picos, ask.output_tokens, ask.least_output_tokens, ask.mode,
-            ask.budget_total_nano, ask.budget_month_nano, self._current_month(), LEASE_MS,
+            LEASE_MS,
         )  # fmt: skip
+        if ask.budgets:
+            arguments += self._budgets(ask)
         try:
             answer: Sequence[Any] = await self._pipeline.call(_ADMIT, keys_of(ask.organization_id), arguments)
         except ValkeyUnavailable as exc:
@@ -288,12 +226,13 @@ class Holds:
         self._epoch = await self._open(organization_id)
 
     async def extend(self, hold: Hold, tokens: int) -> int:
-        """Reserve up to ``tokens`` more of output and return how many were granted; 0 means that credit ran out."""
+        """Reserve up to ``tokens`` more of output and return how many were granted; 0 means that money ran out."""
         ask = hold.ask
-        arguments = (
-            self._epoch, ask.request_id, ask.key_id, tokens, ask.output_rate_picos, ask.budget_total_nano,
-            ask.budget_month_nano, self._current_month(), LEASE_MS,
+        arguments: tuple[str | int, ...] = (
+            self._epoch, ask.request_id, tokens, ask.output_rate_picos, LEASE_MS,
         )  # fmt: skip
+        if ask.budgets:
+            arguments += self._budgets(ask)
         try:
             granted, added = await self._pipeline.call(_EXTEND, keys_of(ask.organization_id), arguments)
         except ValkeyUnavailable as exc:
@@ -349,23 +288,25 @@ def publish(
     epoch: Epoch,
     wallet: PublishedWallet,
     settled: Sequence[str] = (),
-    key_spend: Iterable[KeySpent] = (),
+    spending: Spending | None = None,
     may_open: bool = False,
 ) -> None:
     """Bring one wallet's balance to Valkey and drop the holds that are in it; safe in any order and twice."""
     arguments: list[str | int] = [
         epoch.name, wallet.version, min(wallet.balance_nano, _EXACT_NANOS), int(may_open), len(settled), *settled,
     ]  # fmt: skip
-    for spent in key_spend:
-        arguments += [spent.key_id, spent.month, spent.total_nano, spent.month_nano]
+    if spending is not None and spending.subjects:
+        arguments += _periods(spending.at)
+        for one in spending.subjects:
+            arguments += [one.subject, one.day_nano, one.week_nano, one.month_nano, one.lifetime_nano]
     _PUBLISH(client, keys_of(wallet.organization_id), arguments)
 
 
 def open_wallet(
-    client: redis.Redis, *, epoch: Epoch, wallet: PublishedWallet, key_spend: Iterable[KeySpent] = ()
+    client: redis.Redis, *, epoch: Epoch, wallet: PublishedWallet, spending: Spending | None = None
 ) -> None:
     """Make a wallet known to Valkey; only once every shipper had time to register its holds."""
-    publish(client, epoch=epoch, wallet=wallet, key_spend=key_spend, may_open=True)
+    publish(client, epoch=epoch, wallet=wallet, spending=spending, may_open=True)
 
 
 def register(client: redis.Redis, *, epoch: Epoch, holds: Iterable[RegisteredHold]) -> None:
@@ -377,7 +318,8 @@ def register(client: redis.Redis, *, epoch: Epoch, holds: Iterable[RegisteredHol
         for start in range(0, len(group), 500):
             arguments: list[str | int] = [epoch.name, LEASE_MS]
             for hold in group[start : start + 500]:
-                arguments += [hold.request_id, hold.key_id, hold.amount_nano, int(hold.is_running)]
+                owners = f"{hold.key_id},{hold.member}" if hold.member else hold.key_id
+                arguments += [hold.request_id, owners, hold.amount_nano, int(hold.is_running)]
             _REGISTER(client, keys_of(organization_id), arguments)
 
 
@@ -402,10 +344,20 @@ def known_wallet(client: redis.Redis, organization_id: str) -> KnownWallet | Non
     return KnownWallet(balance_nano=int(balance), held_nano=int(held or 0), running=running)
 
 
-def known_key_held(client: redis.Redis, organization_id: str, key_id: str) -> int:
-    """Return what running requests of one key hold, and what they cost that is not settled yet, in nano-USD."""
-    held = cast("bytes | None", client.hget(keys_of(organization_id)[3], f"{key_id}:held"))
-    return max(0, int(held or 0))
+def known_held(client: redis.Redis, organization_id: str, subjects: Sequence[str]) -> list[int]:
+    """Return what running requests of keys and members hold, and what they cost that is not settled yet, in nano-USD."""
+    fields = [f"{subject}:held" for subject in subjects]
+    held = cast("list[bytes | None]", client.hmget(keys_of(organization_id)[3], fields))
+    return [max(0, int(one or 0)) for one in held]
+
+
+def known_refusals(
+    client: redis.Redis, organization_id: str, budgets: Sequence[tuple[str, Window]]
+) -> list[str]:
+    """Return the period and the amount (``20261130:5000``) in which each budget refused last; empty for never."""
+    fields = [f"{subject}:{window}:refused" for subject, window in budgets]
+    marks = cast("list[bytes | None]", client.hmget(keys_of(organization_id)[3], fields))
+    return [(mark or b"").decode() for mark in marks]
 
 
 def known_holds(client: redis.Redis, organization_id: str) -> dict[str, int]:

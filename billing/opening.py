@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
-from django.db.models import Q
 from msgspec import MsgspecError
 from redis.exceptions import RedisError
 
-from accounts.models import ApiKey, Organization
-from billing import holds, settlement, spool, wallets
+from accounts import budgets
+from accounts.models import Organization
+from billing import holds, spending, spool, wallets
 from fastanchor.lib.valkey import sync_client
 
 
@@ -18,7 +18,7 @@ class WalletUnavailable(holds.HoldsUnavailable):
 
 
 def open_organization(organization_id: str) -> str:
-    """Make a wallet and its keys' budgets known to Valkey and return the epoch in which that is so.
+    """Make a wallet, and what counts against its organization's budgets, known to Valkey and return the epoch in which that is so.
 
     Raises ``WalletUnavailable`` until the shippers have registered what the spools know.
     """
@@ -37,21 +37,18 @@ def _open(organization_id: str) -> str:
     # The grace is for shippers of other hosts; our own may be away for longer.
     if not spool.is_registered(settings.SPOOL_DIR, epoch.name):
         raise WalletUnavailable
-    wallet, key_spend = _truth(organization_id)
-    holds.open_wallet(client, epoch=epoch, wallet=wallet, key_spend=key_spend)
+    wallet, spent = _truth(organization_id)
+    holds.open_wallet(client, epoch=epoch, wallet=wallet, spending=spent)
     # Should Valkey have lost its memory just now, what was written above stands there without the running holds.
     if holds.ensure_epoch(client).name != epoch.name:
         raise WalletUnavailable
     return epoch.name
 
 
-def _truth(organization_id: str) -> tuple[holds.PublishedWallet, list[holds.KeySpent]]:
+def _truth(organization_id: str) -> tuple[holds.PublishedWallet, holds.Spending]:
     organization = Organization.objects.get(pk=organization_id)
-    # Under the wallet's lock no settlement can come between its balance and the spending of its keys.
+    # Under the wallet's lock no settlement can come between its balance and what was spent.
     with transaction.atomic():
         wallet = wallets.lock(organization)
-        has_budget = Q(budget_total_nano__isnull=False) | Q(budget_month_nano__isnull=False)
-        key_ids = ApiKey.objects.filter(has_budget, organization=organization, revoked_at=None).values_list(
-            "pk", flat=True
-        )
-        return wallets.published(wallet), settlement.key_spent(list(key_ids))
+        subjects = [subject for subject, _ in budgets.subjects(organization)]
+        return wallets.published(wallet), spending.of_subjects(organization_id, subjects)

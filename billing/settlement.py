@@ -7,17 +7,20 @@ wallet is locked first, in the order of their ids, so that no two settlements wa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import Q, Sum
 
-from billing import holds, wallets
-from billing.models import KeySpend, Outcome, Wallet
+from billing import holds, spending, wallets
+from billing.models import Outcome, Wallet
 from billing.spool import Checkpoint, Intent, Usage
 from fastanchor.lib.money import PICOS_PER_NANO
+
+# How far the clocks of hosts may be apart.
+_CLOCKS_DIFFER_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Settlement:
     wallet: holds.PublishedWallet
     ended: list[str] = field(default_factory=list)
     inserted: list[str] = field(default_factory=list)
-    key_spend: list[holds.KeySpent] = field(default_factory=list)
+    spending: holds.Spending | None = None
 
 
 class _Row(NamedTuple):
@@ -36,7 +39,7 @@ class _Row(NamedTuple):
     request_id: str
     organization_id: str
     key_id: str
-    month: str
+    day: int
     cost_nano: int
 
 
@@ -51,8 +54,8 @@ def settle_batch(usages: Sequence[Usage], *, released: Mapping[str, str] | None 
         locked = _lock({usage.organization_id for usage in usages}, set(released.values()))
         rows = _insert(usages)
         _move_balances(rows, locked)
-        _add_key_spend(rows)
-        spent = _key_spent({usage.key_id for usage in usages})
+        spending.add([spending.Cost(row.organization_id, row.key_id, row.day, row.cost_nano) for row in rows])
+        spent = _spent(usages)
     return _settlements(usages, released, rows, locked, spent)
 
 
@@ -123,7 +126,8 @@ INSERT INTO billing_usagerecord ({", ".join(_TARGETS.get(name, (name, name))[0] 
 SELECT {", ".join(_TARGETS.get(name, (name, name))[1] for name in _COLUMNS)}, now()
 FROM unnest({", ".join(f"%s::{kind}[]" for kind in _COLUMNS.values())}) AS usage ({", ".join(_COLUMNS)})
 ON CONFLICT DO NOTHING
-RETURNING request_id, organization_id, key_id, to_char(started_at AT TIME ZONE 'UTC', 'YYYYMM'), cost_nano
+RETURNING request_id, organization_id, key_id, to_char(started_at AT TIME ZONE 'UTC', 'YYYYMMDD')::integer,
+    cost_nano
 """  # noqa: S608 - the names stand above
 _UPSTREAM_TEXTS = frozenset({"finish_reason", "error_code", "upstream_id"})
 
@@ -164,47 +168,17 @@ def _move_balances(rows: Sequence[_Row], locked: Mapping[str, Wallet]) -> None:
         wallet.version += 1
 
 
-def _add_key_spend(rows: Sequence[_Row]) -> None:
-    costs: Counter[tuple[str, str]] = Counter()
-    for row in rows:
-        costs[row.key_id, row.month] += row.cost_nano
-    if not costs:
-        return
-    in_order = sorted(costs)
-    columns: list[Any] = [
-        [key for key, _ in in_order],
-        [month for _, month in in_order],
-        [costs[place] for place in in_order],
-    ]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO billing_keyspend AS spend (key_id, month, cost_nano)
-            SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[])
-            ON CONFLICT (key_id, month) DO UPDATE SET cost_nano = spend.cost_nano + EXCLUDED.cost_nano
-            """,
-            columns,
-        )
+def _spent(usages: Sequence[Usage]) -> dict[str, holds.Spending]:
+    """Return what the keys of a batch, their members and organizations have spent, seen from the latest request.
 
-
-def _key_spent(key_ids: Collection[str]) -> dict[str, holds.KeySpent]:
-    """Return the settled spending of each key: in all, and in this month."""
-    month = holds.this_month()
-    sums = (
-        KeySpend.objects.filter(key_id__in=key_ids)
-        .values("key_id")
-        .annotate(total=Sum("cost_nano"), this_month=Sum("cost_nano", filter=Q(month=month), default=0))
+    A gateway's clock may be ahead of ours: at midnight its request already belongs to the new day.
+    """
+    now = datetime.now(UTC)
+    latest = max((usage.started_at_ms for usage in usages), default=0)
+    ahead_s = min(max(0, latest / 1_000 - now.timestamp()), _CLOCKS_DIFFER_S)
+    return spending.of_keys(
+        {(usage.organization_id, usage.key_id) for usage in usages}, now + timedelta(seconds=ahead_s)
     )
-    found = {
-        row["key_id"]: holds.KeySpent(row["key_id"], month, int(row["total"]), int(row["this_month"]))
-        for row in sums
-    }
-    return {key_id: found.get(key_id, holds.KeySpent(key_id, month, 0, 0)) for key_id in key_ids}
-
-
-def key_spent(key_ids: Collection[str]) -> list[holds.KeySpent]:
-    """Return the settled spending of each key, zeros for one that has none, in nano-USD."""
-    return list(_key_spent(key_ids).values())
 
 
 def _settlements(
@@ -212,15 +186,13 @@ def _settlements(
     released: Mapping[str, str],
     rows: Sequence[_Row],
     locked: Mapping[str, Wallet],
-    spent: Mapping[str, holds.KeySpent],
+    spent: Mapping[str, holds.Spending],
 ) -> list[Settlement]:
-    found = {pk: Settlement(wallets.published(wallet)) for pk, wallet in locked.items()}
-    keys: set[tuple[str, str]] = set()
+    found = {
+        pk: Settlement(wallets.published(wallet), spending=spent.get(pk)) for pk, wallet in locked.items()
+    }
     for usage in usages:
         found[usage.organization_id].ended.append(usage.request_id)
-        keys.add((usage.organization_id, usage.key_id))
-    for organization_id, key_id in sorted(keys):
-        found[organization_id].key_spend.append(spent[key_id])
     for row in rows:
         found[row.organization_id].inserted.append(row.request_id)
     for request_id, organization_id in released.items():

@@ -27,7 +27,7 @@ from accounts import keys
 from billing import announcements, dead_letters, holds
 from billing.settlement import Settlement, settle_batch
 from billing.spool import Usage, mark_registered, spools
-from billing.track import Batch, Track, ended_hold
+from billing.track import Batch, Track
 
 logger = logging.getLogger(__name__)
 
@@ -213,7 +213,7 @@ class Shipper:
         logger.info("shipper.holds_registered", extra={"epoch": epoch.name, "holds": count})
 
     def _unsettled_holds(self) -> Iterator[holds.RegisteredHold]:
-        yield from map(ended_hold, self._batch.usages)
+        yield from self._batch.ended_holds()
         for name, track in self._tracks.items():
             with _skipping_unreadable(name):
                 yield from track.unread()

@@ -50,6 +50,8 @@ class Intent(msgspec.Struct, tag="I", array_like=True, frozen=True, gc=False):
     hold_nano: int
     # What the request would cost if it ended now: the estimated input.
     cost_nano: int
+    # Appended with a default, as below: the member that the hold counts for, where it has a budget.
+    member: str = ""
 
 
 class Checkpoint(msgspec.Struct, tag="C", array_like=True, frozen=True, gc=False):

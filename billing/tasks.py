@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from billing import (
     auto_topups,
+    budget_alerts,
     checkout,
     events,
     low_balance,
@@ -119,3 +120,10 @@ def mail_about_money() -> None:
     off = off_notices.send_due()
     low_balance.rearm()
     logger.info("tasks.mailed", extra={"off": off, "low": low_balance.send_due()})
+
+
+@shared_task
+def mail_about_budgets() -> None:
+    """Tell owners, and members of their own, of budgets that are spent to a part."""
+    budget_alerts.rearm()
+    logger.info("tasks.budgets_mailed", extra={"mails": budget_alerts.send_due()})

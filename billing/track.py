@@ -28,14 +28,30 @@ class OpenRequest:
 
 @dataclass(slots=True)
 class Batch:
-    """What ended in some spools and is to be settled: usage, and requests that left none (with their organizations)."""
+    """What ended in some spools and is to be settled: usage, and requests that left none (with their organizations).
+
+    ``members`` are those that the holds of some requests count for, too.
+    """
 
     usages: list[Usage] = field(default_factory=list)
     released: dict[str, str] = field(default_factory=dict)
+    members: dict[str, str] = field(default_factory=dict)
 
     def is_empty(self) -> bool:
         """Tell whether there is nothing to settle."""
         return not self.usages and not self.released
+
+    def ended_holds(self) -> Iterator[RegisteredHold]:
+        """Yield the holds of requests that have ended and are not settled: their costs."""
+        for usage in self.usages:
+            yield RegisteredHold(
+                usage.organization_id,
+                usage.request_id,
+                usage.key_id,
+                usage.cost_nano,
+                is_running=False,
+                member=self.members.get(usage.request_id, ""),
+            )
 
 
 class Track:
@@ -76,10 +92,15 @@ class Track:
             if ended is not None:
                 batch.released[record.request_id] = ended.intent.organization_id
         else:
-            self.open.pop(record.request_id, None)
+            ended = self.open.pop(record.request_id, None)
             batch.usages.append(record)
+            if ended is not None and ended.intent.member:
+                batch.members[record.request_id] = ended.intent.member
 
     def _interrupt_open(self, batch: Batch, at_ms: int) -> None:
+        batch.members |= {
+            request: one.intent.member for request, one in self.open.items() if one.intent.member
+        }
         batch.usages += [interrupted(one.intent, one.checkpoint, at_ms=at_ms) for one in self.open.values()]
         self.open.clear()
         self.is_over = True
@@ -109,16 +130,14 @@ class Track:
             for record, end in entries:
                 if end > self.read_to:
                     ahead._follow(record, batch)
-            yield from map(ended_hold, batch.usages)
+            yield from batch.ended_holds()
         for one in ahead.open.values():
             intent = one.intent
             yield RegisteredHold(
-                intent.organization_id, intent.request_id, intent.key_id, one.hold_nano, is_running=True
+                intent.organization_id,
+                intent.request_id,
+                intent.key_id,
+                one.hold_nano,
+                is_running=True,
+                member=intent.member,
             )
-
-
-def ended_hold(usage: Usage) -> RegisteredHold:
-    """Return the hold of a request that has ended and is not settled: its cost."""
-    return RegisteredHold(
-        usage.organization_id, usage.request_id, usage.key_id, usage.cost_nano, is_running=False
-    )

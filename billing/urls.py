@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from billing import card_views, downloads, setting_views, views
+from billing import budget_views, card_views, downloads, setting_views, views
 
 app_name = "billing"
 urlpatterns = [
@@ -20,6 +20,10 @@ urlpatterns = [
     path("cards/<int:card_id>/remove/", card_views.remove_card, name="remove-card"),
     path("auto-top-up/", setting_views.set_auto_top_up, name="set-auto-top-up"),
     path("low-balance/", setting_views.set_low_balance, name="set-low-balance"),
+    path("budgets/", budget_views.budget_page, name="budgets"),
+    path("budgets/organization/", budget_views.set_organization_budgets, name="set-organization-budgets"),
+    path("budgets/members/<int:membership_id>/", budget_views.set_member_budgets, name="set-member-budgets"),
+    path("budgets/keys/<str:key_id>/", budget_views.key_budgets, name="key-budgets"),
     path("transactions/", views.transaction_list, name="transactions"),
     path("transactions.csv", downloads.export, name="export"),
     path("statements/", views.statement_list, name="statements"),

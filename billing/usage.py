@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import ExtractHour
 
-from accounts.models import ApiKey, Organization
-from billing.models import KeySpend, UsageRecord
+from accounts.models import Organization
+from billing import spending
+from billing.models import UsageRecord
 from billing.spool import Usage as Entry
 
 MAX_ROWS = 1000
@@ -105,10 +106,9 @@ def find(*, organization: Organization, request_id: str) -> UsageRecord:
 
 
 def used_nano(organization: Organization) -> int:
-    """Return all that the keys of an organization have ever used, in nano-USD."""
-    keys = ApiKey.objects.filter(organization=organization).values("pk")
-    spent = KeySpend.objects.filter(key_id__in=keys).aggregate(total=Sum("cost_nano", default=0))
-    return int(spent["total"])
+    """Return all that an organization has ever used, in nano-USD."""
+    [spent] = spending.of_subjects(organization.pk, [organization.pk]).subjects
+    return spent.lifetime_nano
 
 
 def entry_of(record: UsageRecord) -> Entry:

@@ -6,11 +6,12 @@ import logging
 
 from redis.exceptions import RedisError
 
+from accounts import budgets
 from accounts.models import ApiKey, Organization
-from billing import holds, settlement, usage, wallets
+from billing import holds, spending, usage, wallets
 from catalog import publish
 from fastanchor.lib.valkey import sync_client
-from gateway.books import Booked, Credit, KeyStanding
+from gateway.books import Booked, Credit, KeyStanding, Standing
 
 logger = logging.getLogger(__name__)
 
@@ -40,17 +41,29 @@ def credit(organization_id: str) -> Credit:
 
 
 def key(organization_id: str, key_id: str) -> KeyStanding:
-    """Return what a key has spent by settled usage, and what is held for it."""
+    """Return what a key, its maker and its organization have spent by settled usage, and what is held for them."""
+    found = ApiKey.objects.only("name", "created_by_id").get(pk=key_id)
+    maker = None if found.created_by_id is None else budgets.member_subject(found.created_by_id)
+    subjects = [organization_id, key_id, *([maker] if maker else [])]
     # Holds first, as in ``wallets.balance_of``.
-    held = _held(organization_id, key_id)
-    (spent,) = settlement.key_spent([key_id])
-    name = ApiKey.objects.values_list("name", flat=True).get(pk=key_id)
-    return KeyStanding(name, spent.total_nano, spent.month_nano, held)
+    held = _held(organization_id, subjects)
+    spent = spending.of_subjects(organization_id, subjects).subjects
+    standings = {one.subject: Standing(one, held.get(one.subject)) for one in spent}
+    return KeyStanding(
+        name=found.name,
+        key=standings[key_id],
+        member=standings[maker] if maker else None,
+        organization=standings[organization_id],
+    )
 
 
-def _held(organization_id: str, key_id: str) -> int | None:
+def _held(organization_id: str, subjects: list[str]) -> dict[str, int]:
+    """Return what is held for the organization, which comes first, and for the others; nothing while it is unknown."""
     try:
-        return holds.known_key_held(sync_client(), organization_id, key_id)
+        client = sync_client()
+        wallet = holds.known_wallet(client, organization_id)
+        others = holds.known_held(client, organization_id, subjects[1:])
     except RedisError as exc:
         logger.warning("books.holds_unknown", extra={"error": type(exc).__name__})
-        return None
+        return {}
+    return dict(zip(subjects, [wallet.held_nano if wallet else 0, *others], strict=True))

@@ -269,6 +269,7 @@ CELERY_BEAT_SCHEDULE = {
     },
     "resume-auto-top-ups": {"task": "billing.tasks.resume_auto_top_ups", "schedule": 60.0},
     "mail-about-money": {"task": "billing.tasks.mail_about_money", "schedule": 60.0},
+    "mail-about-budgets": {"task": "billing.tasks.mail_about_budgets", "schedule": 60.0},
     "reannounce-balances": {"task": "billing.tasks.reannounce_balances", "schedule": 60.0},
 }
 

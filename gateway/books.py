@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
+from billing.holds import Spent
 from billing.spool import Usage
 from catalog.snapshot import Price
 from fastanchor.lib.lanes import Lane
@@ -45,13 +46,21 @@ class Credit:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What one subject of budgets has spent and holds; ``held_nano`` is ``None`` while Valkey is away."""
+
+    spent: Spent
+    held_nano: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class KeyStanding:
-    """What one key has spent and holds; ``held_nano`` is ``None`` while Valkey is away."""
+    """What one key, the member who made it (if one did) and its organization have spent and hold."""
 
     name: str
-    spent_nano: int
-    spent_month_nano: int
-    held_nano: int | None
+    key: Standing
+    member: Standing | None
+    organization: Standing
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class InvalidApiKey(GatewayError):
 
 
 class InsufficientQuota(GatewayError):
-    """The wallet or a key's budget does not reach."""
+    """The wallet or a budget does not reach."""
 
     status, code, type = 402, "insufficient_quota", "insufficient_quota"
 

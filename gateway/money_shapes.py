@@ -102,7 +102,7 @@ class CreditAnswer(Schema):
 
 
 class Budget(Schema):
-    """A budget, what is spent of it, and what remains beside what running requests hold; null without one."""
+    """A budget, what is spent of it, what remains beside what running requests hold, and when it starts anew (UTC)."""
 
     limit: str | None
     limit_nano_usd: int | None
@@ -110,19 +110,16 @@ class Budget(Schema):
     spent_nano_usd: int
     remaining: str | None
     remaining_nano_usd: int | None
-
-
-class MonthBudget(Budget):
-    """A budget that begins anew with each month (UTC)."""
-
-    resets_at: str
+    resets_at: str | None
 
 
 class Budgets(Schema):
-    """Both budgets of a key."""
+    """The budgets of a key, a member or an organization; limit and remaining are null where there is none."""
 
-    total: Budget
-    month: MonthBudget
+    day: Budget
+    week: Budget
+    month: Budget
+    lifetime: Budget
 
 
 class Limits(Schema):
@@ -145,9 +142,13 @@ class Key(Schema):
     allowed_models: list[str]
     limits: Limits
     budgets: Budgets
+    member_budgets: Budgets | None
+    organization_budgets: Budgets
     held: str | None
     held_nano_usd: int | None
     usage: float
+    usage_daily: float
+    usage_weekly: float
     usage_monthly: float
     limit: float | None
     limit_remaining: float | None

@@ -11,7 +11,8 @@ from accounts.keyring import Caller
 from accounts.plans import FREE
 from catalog.breakdown import Line
 from fastanchor.lib.money import PICOS_PER_NANO, exact_picos, exact_usd
-from gateway.books import Credit, KeyStanding
+from fastanchor.lib.windows import Window, next_start
+from gateway.books import Credit, KeyStanding, Standing
 from gateway.receipts import Receipt
 
 _UNITS = frozenset({"image", "search", "character", "second"})
@@ -89,8 +90,9 @@ def shown_credit(credit: Credit) -> dict[str, Any]:
 
 def shown_key(caller: Caller, standing: KeyStanding, *, at: float) -> dict[str, Any]:
     """Write what a key may do and what remains of its budgets."""
-    held = standing.held_nano or 0
-    total = _budget(caller.budget_total_nano, standing.spent_nano, held)
+    spent, now = standing.key.spent, datetime.fromtimestamp(at, UTC)
+    budgets = _budgets(caller, standing.key, now)
+    lifetime = budgets[Window.LIFETIME]
     return {
         "id": caller.key_id,
         "label": standing.name,
@@ -104,28 +106,43 @@ def shown_key(caller: Caller, standing: KeyStanding, *, at: float) -> dict[str, 
             "tokens_per_minute": _least(caller.tokens_per_minute, caller.key_tokens_per_minute),
             "concurrency": caller.concurrency,
         },
-        "budgets": {
-            "total": total,
-            "month": _budget(caller.budget_month_nano, standing.spent_month_nano, held)
-            | {"resets_at": _next_month(at)},
-        },
-        **_nanos("held", standing.held_nano),
-        "usage": _number(standing.spent_nano),
-        "usage_monthly": _number(standing.spent_month_nano),
-        "limit": _number(total["limit_nano_usd"]),
-        "limit_remaining": _number(total["remaining_nano_usd"]),
+        "budgets": budgets,
+        "member_budgets": _budgets(caller, standing.member, now) if standing.member else None,
+        "organization_budgets": _budgets(caller, standing.organization, now),
+        **_nanos("held", standing.key.held_nano),
+        "usage": _number(spent.lifetime_nano),
+        "usage_daily": _number(spent.day_nano),
+        "usage_weekly": _number(spent.week_nano),
+        "usage_monthly": _number(spent.month_nano),
+        "limit": _number(lifetime["limit_nano_usd"]),
+        "limit_remaining": _number(lifetime["remaining_nano_usd"]),
         "is_free_tier": caller.plan == FREE,
     }
 
 
-def _budget(limit: int, spent: int, held: int) -> dict[str, Any]:
-    """Write a budget as admission reads it: what running requests hold is not free for others."""
-    remains = None if limit < 0 else max(0, limit - spent - held)
+def _budgets(caller: Caller, standing: Standing, now: datetime) -> dict[str, dict[str, Any]]:
+    """Write the budgets of the key, the member or the organization, as admission reads them."""
+    spent, flat = standing.spent, caller.budgets
+    limits = {flat[i + 1]: int(flat[i + 2]) for i in range(0, len(flat), 3) if flat[i] == spent.subject}
     return {
-        **_nanos("limit", None if limit < 0 else limit),
-        **_nanos("spent", spent),
-        **_nanos("remaining", remains),
+        window: _budget(limits.get(window), getattr(spent, f"{window}_nano"), standing.held_nano or 0)
+        | {"resets_at": _start(window, now)}
+        for window in Window
     }
+
+
+def _budget(limit: int | None, spent: int, held: int) -> dict[str, Any]:
+    """Write a budget; what running requests hold is not free for others."""
+    return {
+        **_nanos("limit", limit),
+        **_nanos("spent", spent),
+        **_nanos("remaining", None if limit is None else max(0, limit - spent - held)),
+    }
+
+
+def _start(window: Window, now: datetime) -> str | None:
+    start = next_start(window, now)
+    return None if start is None else _moment(int(start.timestamp()) * 1_000)
 
 
 def _least(limit: int, own: int) -> int:
@@ -148,9 +165,3 @@ def _number(nanos: int | None) -> Raw | None:
 def _moment(milliseconds: int) -> str:
     at = datetime.fromtimestamp(milliseconds / 1_000, UTC)
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _next_month(at: float) -> str:
-    now = datetime.fromtimestamp(at, UTC)
-    year, month = (now.year + 1, 1) if now.month == 12 else (now.year, now.month + 1)
-    return _moment(int(datetime(year, month, 1, tzinfo=UTC).timestamp()) * 1_000)

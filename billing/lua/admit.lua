@@ -1,37 +1,32 @@
 -- Decides one request: limits, budgets and the hold, together or not at all.
--- KEYS: wallet, holds, leases, keys (all of one organization).
+-- KEYS: wallet, holds, leases, spending (all of one organization).
 -- ARGV: 1 epoch, 2 request, 3 key, 4 org rpm, 5 org tpm, 6 key rpm, 7 key tpm, 8 concurrency,
 --       9 input tokens, 10 input cost (pico-USD), 11 output rate (pico-USD a token, all choices),
---       12 output tokens wanted, 13 least output tokens, 14 mode (explicit, stream, whole),
---       15 total budget (-1 none), 16 month budget (-1 none), 17 month, 18 lease (ms).
--- Returns {1} when Valkey does not know the wallet, else {status, four numbers by status, limit, remaining and reset
--- (ms) of requests, the same of tokens}. Status: 0 admitted (hold, output tokens, left), 2 requests, 3 tokens,
--- 4 concurrency (retry after ms, limit), 5 wallet, 6 total budget, 7 month budget (left, needed, affordable output,
--- output asked for).
+--       12 output tokens wanted, 13 least output tokens, 14 mode (explicit, stream, whole), 15 lease (ms);
+--       then, only where there are budgets: 16 day, 17 week, 18 month, 19 all time, and per budget: subject (the key,
+--       a member or the organization), window, nano-USD.
+-- Returns {1} when Valkey does not know the wallet or what a subject has spent, else {status, four numbers by status,
+-- limit, remaining and reset (ms) of requests, the same of tokens, budget}. Status: 0 admitted (hold, output tokens,
+-- left), 2 requests, 3 tokens, 4 concurrency (retry after ms, limit), 5 money (left, needed, affordable output, output
+-- asked for), with the number of the budget that does not reach; 0 is the wallet.
 local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
 local wallet = redis.call('HMGET', KEYS[1], 'epoch', 'balance', 'held', 'rpm', 'tpm')
 if wallet[1] ~= ARGV[1] or not wallet[2] then return {1} end
-
 local key = ARGV[3]
-local spent = redis.call('HMGET', KEYS[4], key .. ':held', key .. ':total', key .. ':month', key .. ':m', key .. ':rpm', key .. ':tpm')
-local budget_total, budget_month = tonumber(ARGV[15]), tonumber(ARGV[16])
-if (budget_total >= 0 or budget_month >= 0) and not spent[2] then return {1} end
 
 -- Holds whose gateway died come back when their lease ends.
 local dead = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now_ms, 'LIMIT', 0, 50)
 local held = tonumber(wallet[3] or '0')
-local key_held = tonumber(spent[1] or '0')
 for _, request in ipairs(dead) do
   local entry = redis.call('HGET', KEYS[2], request)
   redis.call('ZREM', KEYS[3], request)
   if entry then
-    local amount, owner = string.match(entry, '^(%d+):(.*)$')
+    local amount, owners = string.match(entry, '^(%d+):(.*)$')
     redis.call('HDEL', KEYS[2], request)
     redis.call('HINCRBY', KEYS[1], 'held', '-' .. amount)
-    redis.call('HINCRBY', KEYS[4], owner .. ':held', '-' .. amount)
+    for owner in string.gmatch(owners, '[^,]+') do redis.call('HINCRBY', KEYS[4], owner .. ':held', '-' .. amount) end
     held = held - tonumber(amount)
-    if owner == key then key_held = key_held - tonumber(amount) end
   end
 end
 
@@ -47,11 +42,12 @@ local tokens = tonumber(ARGV[9])
 -- An organization's limit of 0 shuts it; a key's limit of 0 means that it has none of its own.
 local rpm = bucket(wallet[4], math.max(tonumber(ARGV[4]), 0.0001), 1)
 local tpm = bucket(wallet[5], math.max(tonumber(ARGV[5]), 0.0001), tokens)
-local key_rpm = ARGV[6] ~= '0' and bucket(spent[5], tonumber(ARGV[6]), 1) or nil
-local key_tpm = ARGV[7] ~= '0' and bucket(spent[6], tonumber(ARGV[7]), tokens) or nil
+local key_rpm, key_tpm
+if ARGV[6] ~= '0' then key_rpm = bucket(redis.call('HGET', KEYS[4], key .. ':rpm'), tonumber(ARGV[6]), 1) end
+if ARGV[7] ~= '0' then key_tpm = bucket(redis.call('HGET', KEYS[4], key .. ':tpm'), tonumber(ARGV[7]), tokens) end
 
 local function whole(number) return string.format('%.0f', number) end
-local function answer(status, a, b, c, d)
+local function answer(status, a, b, c, d, e)
   local requests, minute = rpm, tpm
   if key_rpm and key_rpm.remaining < requests.remaining then requests = key_rpm end
   if key_tpm and key_tpm.remaining < minute.remaining then minute = key_tpm end
@@ -60,7 +56,7 @@ local function answer(status, a, b, c, d)
   if status == 0 then
     return {status, whole(a), whole(b), whole(c), whole(d), request_limit, requests.remaining, math.ceil(requests.reset), token_limit, minute.remaining, math.ceil(minute.reset)}
   end
-  return {status, whole(a), whole(b), whole(c), whole(d), request_limit, requests.before, math.ceil(requests.wait), token_limit, minute.before, math.ceil(minute.wait)}
+  return {status, whole(a), whole(b), whole(c), whole(d), request_limit, requests.before, math.ceil(requests.wait), token_limit, minute.before, math.ceil(minute.wait), e}
 end
 
 -- A bucket deeper than this is never full enough: two microseconds of float dust are not a refusal.
@@ -71,14 +67,21 @@ if tpm.excess > dust then return answer(3, math.ceil(tpm.excess), tonumber(ARGV[
 if key_tpm and key_tpm.excess > dust then return answer(3, math.ceil(key_tpm.excess), tonumber(ARGV[7]), 0, 0) end
 if redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[8]) then return answer(4, 1000, tonumber(ARGV[8]), 0, 0) end
 
--- Money: what is left to hold is the least of the wallet and the key's budgets.
-local available = tonumber(wallet[2]) - held
-local left, reason = available, 5
-local function narrow(budget, used, why)
-  if budget >= 0 and budget - used - key_held < left then left, reason = budget - used - key_held, why end
+-- Money: what is left to hold is the least of the wallet and the budgets.
+local left, budget, owners = tonumber(wallet[2]) - held, 0, key
+local periods = {day = ARGV[16], week = ARGV[17], month = ARGV[18], lifetime = ARGV[19]}
+for i = 20, #ARGV, 3 do
+  local subject, window = ARGV[i], ARGV[i + 1]
+  local spent = redis.call('HMGET', KEYS[4], subject .. ':held', subject .. ':' .. window, subject .. ':' .. window .. ':period')
+  if not spent[3] then return {1} end
+  local subject_held, kind = tonumber(spent[1] or '0'), string.match(subject, '^%a+')
+  if kind == 'org' then subject_held = held end
+  if kind == 'user' then owners = key .. ',' .. subject end
+  -- What is known of an earlier period is not spent in this one.
+  local rest = tonumber(ARGV[i + 2]) - subject_held
+  if spent[3] == periods[window] then rest = rest - tonumber(spent[2]) end
+  if rest < left then left, budget = rest, (i - 17) / 3 end
 end
-narrow(budget_total, tonumber(spent[2] or '0'), 6)
-narrow(budget_month, spent[4] == ARGV[17] and tonumber(spent[3] or '0') or 0, 7)
 
 local input, rate = tonumber(ARGV[10]), tonumber(ARGV[11])
 local wanted, least = tonumber(ARGV[12]), tonumber(ARGV[13])
@@ -95,14 +98,19 @@ local hold = cost(output)
 if left < hold or left <= 0 then
   local can = 0
   if rate > 0 then can = math.max(0, math.floor((left * 1000 - input) / rate)) end
-  return answer(reason, left, hold, can, output)
+  if budget > 0 then
+    -- For who writes mails: a budget that refuses may never be spent to its last nano.
+    local subject, window, nano = ARGV[17 + 3 * budget], ARGV[18 + 3 * budget], ARGV[19 + 3 * budget]
+    redis.call('HSET', KEYS[4], subject .. ':' .. window .. ':refused', periods[window] .. ':' .. nano)
+  end
+  return answer(5, left, hold, can, output, budget)
 end
 
 redis.call('HINCRBY', KEYS[1], 'held', whole(hold))
 redis.call('HSET', KEYS[1], 'rpm', rpm.arrival, 'tpm', tpm.arrival)
-redis.call('HINCRBY', KEYS[4], key .. ':held', whole(hold))
+for owner in string.gmatch(owners, '[^,]+') do redis.call('HINCRBY', KEYS[4], owner .. ':held', whole(hold)) end
 if key_rpm then redis.call('HSET', KEYS[4], key .. ':rpm', key_rpm.arrival) end
 if key_tpm then redis.call('HSET', KEYS[4], key .. ':tpm', key_tpm.arrival) end
-redis.call('HSET', KEYS[2], ARGV[2], whole(hold) .. ':' .. key)
-redis.call('ZADD', KEYS[3], now_ms + tonumber(ARGV[18]), ARGV[2])
+redis.call('HSET', KEYS[2], ARGV[2], whole(hold) .. ':' .. owners)
+redis.call('ZADD', KEYS[3], now_ms + tonumber(ARGV[15]), ARGV[2])
 return answer(0, hold, output, left - hold, 0)

@@ -1,6 +1,7 @@
--- Brings PostgreSQL's truth to Valkey: the balance at a version, spending of keys, holds that are now in the balance.
--- KEYS: wallet, holds, leases, keys. ARGV: 1 epoch, 2 version, 3 balance (nano-USD), 4 may open (1 or 0),
--- 5 number of settled requests, requests..., then per key: key, month, total, month's total (nano-USD).
+-- Brings PostgreSQL's truth to Valkey: the balance at a version, what was spent, holds that are now in the balance.
+-- KEYS: wallet, holds, leases, spending. ARGV: 1 epoch, 2 version, 3 balance (nano-USD), 4 may open (1 or 0),
+-- 5 number of settled requests, requests..., 6 + that number day, week, month, all time, and
+-- per subject (key, member or organization): subject, then what it has spent in these four periods (nano-USD).
 -- An older version never replaces a newer one, so the order of callers does not matter. Returns 1 when applied.
 local wallet = redis.call('HMGET', KEYS[1], 'epoch', 'balance', 'version')
 if wallet[1] ~= ARGV[1] then
@@ -18,16 +19,22 @@ for i = 6, 5 + settled do
   local entry = redis.call('HGET', KEYS[2], ARGV[i])
   redis.call('ZREM', KEYS[3], ARGV[i])
   if entry then
-    local amount, owner = string.match(entry, '^(%d+):(.*)$')
+    local amount, owners = string.match(entry, '^(%d+):(.*)$')
     redis.call('HDEL', KEYS[2], ARGV[i])
     redis.call('HINCRBY', KEYS[1], 'held', '-' .. amount)
-    redis.call('HINCRBY', KEYS[4], owner .. ':held', '-' .. amount)
+    for owner in string.gmatch(owners, '[^,]+') do redis.call('HINCRBY', KEYS[4], owner .. ':held', '-' .. amount) end
   end
 end
-for i = 6 + settled, #ARGV, 4 do
-  local key = ARGV[i]
-  if version >= tonumber(redis.call('HGET', KEYS[4], key .. ':v') or '-1') then
-    redis.call('HSET', KEYS[4], key .. ':v', ARGV[2], key .. ':m', ARGV[i + 1], key .. ':total', ARGV[i + 2], key .. ':month', ARGV[i + 3])
+local windows = {'day', 'week', 'month', 'lifetime'}
+for i = 10 + settled, #ARGV, 5 do
+  local subject = ARGV[i]
+  if version >= tonumber(redis.call('HGET', KEYS[4], subject .. ':v') or '-1') then
+    local fields = {subject .. ':v', ARGV[2]}
+    for n, window in ipairs(windows) do
+      local name = subject .. ':' .. window
+      for _, value in ipairs({name, ARGV[i + n], name .. ':period', ARGV[5 + settled + n]}) do fields[#fields + 1] = value end
+    end
+    redis.call('HSET', KEYS[4], unpack(fields))
   end
 end
 return 1

@@ -1,5 +1,5 @@
 -- Holds money that is about to leave a wallet by another way than usage, so that no request is admitted on it.
--- KEYS: wallet, holds, leases, keys. ARGV: 1 epoch, 2 name, 3 amount (nano-USD), 4 lease (ms).
+-- KEYS: wallet, holds, leases, spending. ARGV: 1 epoch, 2 name, 3 amount (nano-USD), 4 lease (ms).
 -- Returns 0 when less is left, else 1; also when the wallet is unknown here, for nobody is admitted on it then.
 local wallet = redis.call('HMGET', KEYS[1], 'epoch', 'balance', 'held')
 if wallet[1] ~= ARGV[1] or not wallet[2] then return 1 end

@@ -1,6 +1,6 @@
 -- Ends a running request: its hold shrinks (or grows) to the actual cost, which stays held until it is in PostgreSQL;
 -- the token buckets learn the actual number. Without a cost the hold is gone at once.
--- KEYS: wallet, holds, leases, keys. ARGV: 1 epoch, 2 request, 3 key, 4 cost (nano-USD), 5 tokens beyond the estimate
+-- KEYS: wallet, holds, leases, spending. ARGV: 1 epoch, 2 request, 3 key, 4 cost (nano-USD), 5 tokens beyond the estimate
 -- (may be negative), 6 org tpm, 7 key tpm (0 none).
 local wallet = redis.call('HMGET', KEYS[1], 'epoch', 'tpm')
 if wallet[1] ~= ARGV[1] then return 0 end
@@ -15,9 +15,9 @@ correct(KEYS[4], ARGV[3] .. ':tpm', tonumber(ARGV[7]))
 redis.call('ZREM', KEYS[3], ARGV[2])
 local entry = redis.call('HGET', KEYS[2], ARGV[2])
 if not entry then return 0 end
-local amount, owner = string.match(entry, '^(%d+):(.*)$')
+local amount, owners = string.match(entry, '^(%d+):(.*)$')
 local change = string.format('%.0f', tonumber(ARGV[4]) - tonumber(amount))
 redis.call('HINCRBY', KEYS[1], 'held', change)
-redis.call('HINCRBY', KEYS[4], owner .. ':held', change)
-if ARGV[4] == '0' then redis.call('HDEL', KEYS[2], ARGV[2]) else redis.call('HSET', KEYS[2], ARGV[2], ARGV[4] .. ':' .. owner) end
+for owner in string.gmatch(owners, '[^,]+') do redis.call('HINCRBY', KEYS[4], owner .. ':held', change) end
+if ARGV[4] == '0' then redis.call('HDEL', KEYS[2], ARGV[2]) else redis.call('HSET', KEYS[2], ARGV[2], ARGV[4] .. ':' .. owners) end
 return 1

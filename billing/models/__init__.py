@@ -33,9 +33,10 @@ from billing.models.payments import (
 )
 from billing.models.reconciliation import ItemState, ReconciliationItem, ReconciliationKind, ReconciliationRun
 from billing.models.usage import (
+    BudgetAlert,
     DeadLetter,
-    KeySpend,
     Outcome,
+    Spend,
     UsageRecord,
 )
 from billing.models.wallets import (
@@ -52,6 +53,7 @@ __all__ = [
     "Account",
     "AccountCode",
     "AutoTopUp",
+    "BudgetAlert",
     "CreditLot",
     "CreditLotQuerySet",
     "DeadLetter",
@@ -59,7 +61,6 @@ __all__ = [
     "ItemState",
     "Journal",
     "JournalKind",
-    "KeySpend",
     "LotKind",
     "LowBalanceAlert",
     "MeterPush",
@@ -71,6 +72,7 @@ __all__ = [
     "ReconciliationRun",
     "Refund",
     "RefundStatus",
+    "Spend",
     "StripeCustomer",
     "StripeEvent",
     "TopUp",

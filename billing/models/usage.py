@@ -1,4 +1,4 @@
-"""What was used: one record a request, spending by key, and what could not be settled."""
+"""What was used: one record a request, spending by period, mails about it, and what could not be settled."""
 
 from __future__ import annotations
 
@@ -7,23 +7,53 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Organization
+from fastanchor.lib.windows import Window
 
 
-class KeySpend(models.Model):
-    """What one API key has spent in one month (UTC) by settled usage."""
+class Spend(models.Model):
+    """What a key, a member or an organization has spent in one day and in one month (UTC) by settled usage."""
 
-    key_id = models.CharField(max_length=40)
-    month = models.CharField(max_length=6, help_text="YYYYMM of the requests' start.")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, db_index=False, related_name="spending"
+    )
+    subject = models.CharField(
+        max_length=40, help_text="A key's id, the organization's, or user_ and the number of a member."
+    )
+    period = models.PositiveIntegerField(help_text="YYYYMMDD or YYYYMM of the requests' start.")
     cost_nano = models.BigIntegerField(default=0)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["key_id", "month"], name="key_spend_once_a_month"),
-            models.CheckConstraint(condition=Q(cost_nano__gte=0), name="key_spend_not_negative"),
+            models.UniqueConstraint(fields=["organization", "subject", "period"], name="spend_once_a_period"),
+            models.CheckConstraint(condition=Q(cost_nano__gte=0), name="spend_not_negative"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.key_id} in {self.month}"
+        return f"{self.subject} in {self.period}"
+
+
+class BudgetAlert(models.Model):
+    """A mail about a budget that is spent to a part: one for each subject, window, period and part."""
+
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, db_index=False, related_name="budget_alerts"
+    )
+    subject = models.CharField(max_length=40)
+    window = models.CharField(max_length=10, choices=[(window.value, window.value) for window in Window])
+    period = models.CharField(max_length=8)
+    percent = models.PositiveSmallIntegerField()
+    budget_nano = models.BigIntegerField(help_text="The budget of which the mail told.")
+    told_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "subject", "window", "period", "percent"], name="budget_alert_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.percent} % of the {self.window}'s budget of {self.subject} in {self.period}"
 
 
 class Outcome(models.TextChoices):

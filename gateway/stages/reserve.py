@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import msgspec
 
-from billing.holds import Ask, HoldsUnavailable, InsufficientCredit, Limits, RateLimited
+from billing.holds import Ask, HoldsUnavailable
+from billing.refusals import Budget, InsufficientCredit, Limits, RateLimited
 from billing.spool import Intent, SpoolFull
 from catalog.pricing import Usage, cost_picos, dearest, units_picos
 from fastanchor.lib.money import exact_usd, round_picos
+from fastanchor.lib.windows import said
 from gateway.asked import NO_UNITS
 from gateway.call import Call
 from gateway.errors import GatewayError, InsufficientQuota, RateLimit, ServiceUnavailable
@@ -70,6 +72,7 @@ def write_intent(gateway: Gateway, call: Call) -> None:
             is_stream=call.is_stream,
             hold_nano=call.hold.amount_nano,
             cost_nano=min(call.hold.amount_nano, estimated_cost(call, 0)),
+            member=call.caller.member,
         )
     )
 
@@ -121,8 +124,7 @@ def _ask(call: Call) -> Ask:
         key_requests_per_minute=caller.key_requests_per_minute,
         key_tokens_per_minute=caller.key_tokens_per_minute,
         concurrency=caller.concurrency,
-        budget_total_nano=caller.budget_total_nano,
-        budget_month_nano=caller.budget_month_nano,
+        budgets=caller.budgets,
         input_tokens=call.estimate.fair,
         input_cost_picos=call.estimate.most * rates.input
         + -(-prompt.predicted_bytes // 2) * choices * rates.output
@@ -194,14 +196,27 @@ def _too_many(refusal: RateLimited, call: Call) -> GatewayError:
 
 
 _WHOSE = {
-    "wallet": ("credit", "Top up in the dashboard"),
-    "key": ("budget of this API key", "Raise the key's budget in the dashboard"),
-    "key_month": ("monthly budget of this API key", "Raise the key's budget in the dashboard"),
+    "key": "this API key",
+    "user": "the member who made this API key",
+    "org": "this organization",
 }
 
 
+def _short_of(budget: Budget | None) -> tuple[str, str]:
+    """Say what does not reach, and what helps."""
+    if budget is None:
+        return "credit", "Top up in the dashboard"
+    anew = said(budget.window, budget.asked_at)
+    remedy = "Raise the budget in the dashboard"
+    whose = _WHOSE[budget.subject.partition("_")[0]]
+    return (
+        f"{budget.window.adjective} budget of {whose}",
+        f"It starts anew {anew}. {remedy}" if anew else remedy,
+    )
+
+
 def _too_little(refusal: InsufficientCredit, call: Call) -> GatewayError:
-    what, remedy = _WHOSE[refusal.scope]
+    what, remedy = _short_of(refusal.budget)
     left, needed = exact_usd(max(0, refusal.left_nano)), exact_usd(refusal.needed_nano)
     if not refusal.needed_nano:
         message = f"The {what} is used up, and without any not even a free request is served. {remedy}."

@@ -17,7 +17,7 @@ from django.conf import settings as project
 from django.db import connection, transaction
 from pytest_django import Settings
 
-from accounts import announcements, keys, organizations, people, tokens
+from accounts import announcements, budgets, keys, organizations, people, tokens
 from accounts.keyring import Caller, InvalidKey, Keyring
 from accounts.models import ApiKey, Organization
 from fastanchor.lib.changes import Watch
@@ -130,6 +130,23 @@ def test_another_plan_is_in_force_elsewhere_within_a_second(
     organizations.change_plan(organization=organization, plan_code="payg", by=None)
 
     assert within_a_second(lambda: elsewhere.opens(secret).requests_per_minute == 500)
+
+
+def test_a_changed_budget_is_in_force_elsewhere_within_a_second(
+    organization: Organization, elsewhere: Elsewhere
+) -> None:
+    owner = organization.members.get()
+    key, secret = keys.create(organization=organization, name="k", created_by=owner)
+    assert elsewhere.opens(secret).budgets == ()
+
+    budgets.set_organization(organization=organization, by=owner, budget_day_nano=5)
+    assert within_a_second(lambda: elsewhere.opens(secret).budgets == (organization.pk, "day", 5))
+    budgets.set_member(membership=organization.memberships.get(), by=owner, budget_week_nano=4)
+    assert within_a_second(lambda: elsewhere.opens(secret).member == f"user_{owner.pk}")
+    keys.update_limits(key=key, by=owner, budget_total_nano=3)
+
+    of_all = (key.pk, "lifetime", 3, f"user_{owner.pk}", "week", 4, organization.pk, "day", 5)
+    assert within_a_second(lambda: elsewhere.opens(secret).budgets == of_all)
 
 
 def test_nothing_is_announced_before_the_commit_or_after_a_rollback(organization: Organization) -> None:

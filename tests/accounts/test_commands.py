@@ -21,7 +21,8 @@ def test_a_key_is_created_with_its_limits_and_printed_as_json(organization: Orga
     created = json.loads(
         run(
             "apikey_create", "--organization", organization.pk, "--name", "ci", "--rpm", 4, "--tpm", 900,
-            "--budget-cents", 250, "--month-budget-cents", 100, "--expires-days", 2, "--models", "gpt-4o,gpt-4.1",
+            "--budget-cents", 250, "--month-budget-cents", 100, "--week-budget-cents", 50, "--day-budget-cents", 0,
+            "--expires-days", 2, "--models", "gpt-4o,gpt-4.1",
             "--json",
         )
     )  # fmt: skip
@@ -30,7 +31,8 @@ def test_a_key_is_created_with_its_limits_and_printed_as_json(organization: Orga
     assert caller is not None
     assert (created["id"], created["organization"]) == (caller.key_id, organization.pk)
     assert (caller.key_requests_per_minute, caller.key_tokens_per_minute) == (4, 900)
-    assert (caller.budget_total_nano, caller.budget_month_nano) == (2_500_000_000, 1_000_000_000)
+    assert caller.budgets[1::3] == ("day", "week", "month", "lifetime")
+    assert caller.budgets[2::3] == (0, 500_000_000, 1_000_000_000, 2_500_000_000)
     assert caller.allowed_models == {"gpt-4o", "gpt-4.1"}
     assert caller.expires_at
 

@@ -36,7 +36,7 @@ def test_a_new_key_opens_its_organization_and_its_secret_is_nowhere_stored(
 
 def test_a_caller_carries_every_limit_of_the_key(organization: Organization) -> None:
     expires_at = timezone.now() + timedelta(days=3)
-    _, secret = keys.create(
+    key, secret = keys.create(
         organization=organization,
         name="k",
         expires_at=expires_at,
@@ -49,7 +49,7 @@ def test_a_caller_carries_every_limit_of_the_key(organization: Organization) -> 
 
     caller = found(secret)
 
-    assert (caller.budget_total_nano, caller.budget_month_nano) == (7, 0)
+    assert caller.budgets == (key.pk, "month", 0, key.pk, "lifetime", 7)
     assert caller.allowed_models == {"gpt-4o"}
     assert (caller.key_requests_per_minute, caller.key_tokens_per_minute) == (5, 99)
     assert caller.expires_at == int(expires_at.timestamp())
@@ -62,7 +62,7 @@ def test_a_key_without_limits_has_those_of_the_plan_and_no_budget(organization: 
 
     assert (caller.requests_per_minute, caller.tokens_per_minute, caller.concurrency) == (5, 10_000, 4)
     assert (caller.key_requests_per_minute, caller.key_tokens_per_minute) == (0, 0)
-    assert (caller.budget_total_nano, caller.budget_month_nano) == (-1, -1)
+    assert (caller.budgets, caller.member) == ((), "")
     assert (caller.allowed_models, caller.expires_at, caller.revoked) == (frozenset(), 0, False)
 
 
@@ -85,6 +85,8 @@ def test_what_an_organization_has_of_its_own_goes_before_the_plan(organization: 
         ("requests_per_minute", 0, keys.InvalidValue),
         ("budget_total_nano", -1, keys.InvalidValue),
         ("budget_month_nano", 10**18 + 1, keys.InvalidValue),
+        ("budget_week_nano", -1, keys.InvalidValue),
+        ("budget_day_nano", -1, keys.InvalidValue),
         ("expires_at", datetime(2020, 1, 1, tzinfo=UTC), keys.InvalidValue),
         ("allowed_models", ["m" * 201], keys.InvalidValue),
         ("name", "   ", keys.InvalidValue),
@@ -147,11 +149,8 @@ def test_limits_that_are_not_named_stay(organization: Organization, ada: User) -
     keys.update_limits(key=key, by=ada, requests_per_minute=None, tokens_per_minute=50)
 
     caller = found(secret)
-    assert (caller.budget_total_nano, caller.key_requests_per_minute, caller.key_tokens_per_minute) == (
-        7,
-        0,
-        50,
-    )
+    assert caller.budgets == (key.pk, "lifetime", 7)
+    assert (caller.key_requests_per_minute, caller.key_tokens_per_minute) == (0, 50)
     with pytest.raises(keys.LimitAbovePlan):
         keys.update_limits(key=key, by=ada, requests_per_minute=6)
 

@@ -45,13 +45,15 @@ def test_the_form_s_days_and_dollars_become_the_key_s_limits(
         expires_in_days="10",
         budget_total="1234.56",
         budget_month="0.10",
+        budget_week="0.09",
+        budget_day="0",
         requests_per_minute="5",
         tokens_per_minute="100",
         allowed_models="gpt-4o, gpt-4.1\nqwen-3.7-max",
     )
 
     key = ApiKey.objects.get()
-    assert (key.budget_total_nano, key.budget_month_nano) == (1_234_560_000_000, 100_000_000)
+    assert list(key.budgets.values()) == [0, 90_000_000, 100_000_000, 1_234_560_000_000]
     assert (key.requests_per_minute, key.tokens_per_minute) == (5, 100)
     assert key.allowed_models == ["gpt-4.1", "gpt-4o", "qwen-3.7-max"]
     assert key.expires_at is not None

@@ -65,7 +65,18 @@ DRIFTS = {
     "UPDATE billing_wallet SET unposted_nano = unposted_nano + 1": ("I2", "org_"),
     "UPDATE billing_creditlot SET remaining_nano = remaining_nano - 1 WHERE kind = 'paid'": ("I2", "org_"),
     "DELETE FROM billing_usagerecord WHERE request_id = 'req_3'": ("I3", "org_"),
-    "UPDATE billing_keyspend SET cost_nano = cost_nano + 1": ("I3", "key_alice in 202611: 3001"),
+    "UPDATE billing_spend SET cost_nano = cost_nano + 1 WHERE period = 202611 AND subject = 'key_alice'": (
+        "I3",
+        "key_alice in 202611: 3001 nano-USD spent, usage records of 3000",
+    ),
+    "UPDATE billing_spend SET cost_nano = cost_nano - 1 WHERE period = 20261118 AND subject = organization_id": (
+        "I3",
+        "in 20261118: 2999 nano-USD spent, usage records of 3000",
+    ),
+    "DELETE FROM billing_spend WHERE period = 202611 AND subject = organization_id": (
+        "I3",
+        "in 202611: 0 nano-USD spent, usage records of 3000",
+    ),
     "UPDATE billing_wallet SET balance_nano = -1": ("I4", "org_"),
     "UPDATE billing_usagerecord SET cost_picos = cost_picos + 501 WHERE request_id = 'req_2'": (
         "I5",

@@ -17,12 +17,11 @@ from billing.holds import (
     Ask,
     Holds,
     HoldsUnavailable,
-    InsufficientCredit,
-    KeySpent,
     PublishedWallet,
-    RateLimited,
     RegisteredHold,
+    Spending,
 )
+from billing.refusals import InsufficientCredit, RateLimited
 from fastanchor.lib.valkey import TurnPipeline
 
 ORGANIZATION = "org_test"
@@ -40,8 +39,7 @@ def ask(number: int = 1, **changes: Any) -> Ask:
         key_requests_per_minute=0,
         key_tokens_per_minute=0,
         concurrency=10_000,
-        budget_total_nano=-1,
-        budget_month_nano=-1,
+        budgets=(),
         input_tokens=10,
         input_cost_picos=0,
         output_rate_picos=RATE,
@@ -76,7 +74,7 @@ class Bank:
 
     def publish(
         self, *, settled: tuple[str, ...] = (), may_open: bool = False, epoch: holds.Epoch | None = None,
-        key_spend: tuple[KeySpent, ...] = (),
+        spending: Spending | None = None,
     ) -> None:  # fmt: skip
         holds.publish(
             self.valkey,
@@ -84,7 +82,7 @@ class Bank:
             wallet=PublishedWallet(ORGANIZATION, self.version, self.balance_nano),
             settled=settled,
             may_open=may_open,
-            key_spend=key_spend or (KeySpent("key_a", holds.this_month(), 0, 0),),
+            spending=spending,
         )
 
     def known(self) -> tuple[int, int, int]:
@@ -129,7 +127,7 @@ async def test_a_refusal_names_what_is_left_and_what_is_needed(bank: Bank, book:
 
     assert (refusal.value.left_nano, refusal.value.needed_nano) == (300, 301)
     assert (refusal.value.affordable_tokens, refusal.value.asked_tokens) == (300, 301)
-    assert refusal.value.scope == "wallet"
+    assert refusal.value.budget is None
 
 
 async def test_a_settled_hold_becomes_its_cost_and_then_part_of_the_balance(bank: Bank, book: Holds) -> None:
@@ -254,30 +252,6 @@ async def test_running_requests_are_counted_and_freed(bank: Bank, book: Holds) -
 
     await settled(book, first, cost_nano=1)
     await book.place(ask(4, concurrency=2, output_tokens=1))
-
-
-@pytest.mark.parametrize(("total", "month", "scope"), [(250, -1, "key"), (-1, 250, "key_month")])
-async def test_a_budget_of_a_key_holds_against_a_crowd(
-    bank: Bank, book: Holds, total: int, month: int, scope: str
-) -> None:
-    budget = {"budget_total_nano": total, "budget_month_nano": month}
-
-    results = await asyncio.gather(*(book.place(ask(n, **budget)) for n in range(20)), return_exceptions=True)
-
-    refused = [result for result in results if isinstance(result, InsufficientCredit)]
-    assert len(refused) == 18
-    assert {refusal.scope for refusal in refused} == {scope}
-    await book.place(ask(99, key_id="key_b"))
-
-
-async def test_last_months_spending_does_not_count_in_this_month(bank: Bank, book: Holds) -> None:
-    await book.place(ask(1, output_tokens=1))
-    bank.version = 2
-    bank.publish(key_spend=(KeySpent("key_a", "200001", 500, 500),))
-
-    await book.place(ask(2, budget_month_nano=250))
-    with pytest.raises(InsufficientCredit):
-        await book.place(ask(3, budget_total_nano=250))
 
 
 async def test_the_hold_of_a_dead_gateway_comes_back_with_its_lease(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.utils import timezone
 
+from accounts import keys
 from accounts.models import Organization
+from billing import audit, spending
 from billing.models import LowBalanceAlert, TopUp, UsageRecord
 from billing.settlement import settle_batch
 from tests.billing.cast import UNITS, usage
@@ -46,3 +51,32 @@ def test_automatic_top_ups_can_be_taken_back_and_added_again(organization: Organ
     assert not columns & {"card_id", "failure_code"}
     assert TopUp.objects.get() == bought
     assert not LowBalanceAlert.objects.exists()
+
+
+def test_what_keys_have_spent_is_kept_when_spending_is_taken_back_and_counted_again(
+    organization: Organization,
+) -> None:
+    owner = organization.members.get()
+    key, _ = keys.create(organization=organization, name="k", created_by=owner)
+    now, long_ago = timezone.now(), timezone.now() - timedelta(days=60)
+    settle_batch(
+        [
+            usage(organization, key_id=key.pk, started_at_ms=int(at.timestamp() * 1_000))
+            for at in (now, now, long_ago)
+        ]
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    before = spending.of_subjects(organization.pk, [key.pk, organization.pk, f"user_{owner.pk}"], now)
+
+    call_command("migrate", "billing", "0007", verbosity=0)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT key_id, month, cost_nano FROM billing_keyspend ORDER BY month")
+        kept = cursor.fetchall()
+    call_command("migrate", "billing", verbosity=0)
+
+    assert kept == [(key.pk, f"{long_ago:%Y%m}", 1_000), (key.pk, f"{now:%Y%m}", 2_000)]
+    after = spending.of_subjects(organization.pk, [key.pk, organization.pk, f"user_{owner.pk}"], now)
+    assert after == before
+    assert {(one.day_nano, one.lifetime_nano) for one in after.subjects} == {(2_000, 3_000)}
+    assert all(check.ok for check in audit.stored_checks() if check.name == "I3")

@@ -55,7 +55,7 @@ def test_keys_with_a_budget_are_opened_with_what_they_have_spent(
     opening.open_organization(organization.pk)
 
     def total(key_id: str) -> bytes | None:
-        return cast("bytes | None", valkey.hget(f"fa:{{{organization.pk}}}:keys", f"{key_id}:total"))
+        return cast("bytes | None", valkey.hget(f"fa:{{{organization.pk}}}:keys", f"{key_id}:lifetime"))
 
     assert [total(key_id) for key_id in (spent, fresh, unlimited, revoked)] == [b"1000", b"0", None, None]
 
@@ -137,7 +137,7 @@ def test_a_wallet_opened_while_valkey_lost_its_memory_is_not_offered(
 ) -> None:
     read = opening._truth
 
-    def lose_memory(organization_id: str) -> tuple[holds.PublishedWallet, list[holds.KeySpent]]:
+    def lose_memory(organization_id: str) -> tuple[holds.PublishedWallet, holds.Spending]:
         valkey.flushdb()
         return read(organization_id)
 

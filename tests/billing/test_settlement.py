@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.db import DataError, IntegrityError, connection
 from hypothesis import given, settings, strategies as st
 
+from accounts import keys
 from accounts.models import Organization
-from billing import holds, partitions, settlement, usage as usages, wallets
-from billing.models import KeySpend, Outcome, UsageRecord, Wallet
+from billing import holds, partitions, settlement, spending, usage as usages, wallets
+from billing.models import Outcome, Spend, UsageRecord, Wallet
 from billing.settlement import Settlement, settle_batch
 from billing.spool import Checkpoint, Intent, Usage
 from tests.billing.cast import STARTED_AT_MS, UNITS, make_organization, usage
@@ -85,10 +86,18 @@ def test_settling_moves_the_balance_and_the_spending_of_the_key(organization: Or
 
     wallet = Wallet.objects.get(organization=organization)
     assert (wallet.balance_nano, wallet.unposted_nano, wallet.version) == (-1_000, 1_000, 1)
-    assert KeySpend.objects.get().cost_nano == 1_000
+    assert set(Spend.objects.values_list("subject", "period", "cost_nano")) == {
+        (subject, period, 1_000)
+        for subject in ("key_alice", organization.pk)
+        for period in (202611, 20261118)
+    }
     [settled] = settlements
     assert settled.wallet == holds.PublishedWallet(organization.pk, 1, -1_000)
-    assert settled.key_spend[0].total_nano == 1_000
+    assert settled.spending is not None
+    assert {one.subject: one.lifetime_nano for one in settled.spending.subjects} == {
+        "key_alice": 1_000,
+        organization.pk: 1_000,
+    }
     assert sorted(settled.inserted) == sorted(settled.ended)
 
 
@@ -102,7 +111,7 @@ def test_a_batch_that_comes_twice_counts_once_and_ends_its_holds_again(organizat
     assert again.inserted == ["req_3"]
     assert sorted(again.ended) == ["req_1", "req_2", "req_3"]
     assert again.wallet == holds.PublishedWallet(organization.pk, 2, -3_000)
-    assert KeySpend.objects.get().cost_nano == 3_000
+    assert set(Spend.objects.values_list("cost_nano", flat=True)) == {3_000}
 
 
 def test_a_request_twice_in_one_batch_counts_once(organization: Organization) -> None:
@@ -126,9 +135,66 @@ def test_spending_is_kept_by_the_month_a_request_started_in(organization: Organi
     july = int(datetime(2026, 7, 31, 23, 59, 59, 999_000, UTC).timestamp() * 1000)
     settle_batch([usage(organization, started_at_ms=july), usage(organization, started_at_ms=july + 1)])
 
-    assert dict(KeySpend.objects.values_list("month", "cost_nano")) == {"202607": 1_000, "202608": 1_000}
-    [spent] = settlement.key_spent(["key_alice"])
-    assert spent.total_nano == 2_000
+    by_period = Spend.objects.filter(subject="key_alice").values_list("period", "cost_nano")
+    assert dict(by_period) == {202607: 1_000, 202608: 1_000, 20260731: 1_000, 20260801: 1_000}
+    at = datetime(2026, 8, 1, tzinfo=UTC)
+    [spent] = spending.of_subjects(organization.pk, ["key_alice"], at).subjects
+    assert spent == holds.Spent("key_alice", 1_000, 2_000, 1_000, 2_000)
+
+
+def test_a_key_counts_for_the_member_who_created_it_and_for_the_organization(
+    organization: Organization,
+) -> None:
+    owner = organization.members.get()
+    mine, _ = keys.create(organization=organization, name="mine", created_by=owner)
+    nobodys, _ = keys.create(organization=organization, name="nobody's")
+
+    [settled] = settle_batch(
+        [
+            usage(organization, key_id=mine.pk),
+            usage(organization, key_id=mine.pk),
+            usage(organization, key_id=nobodys.pk),
+        ]
+    )
+
+    assert settled.spending is not None
+    assert {one.subject: one.lifetime_nano for one in settled.spending.subjects} == {
+        organization.pk: 3_000,
+        mine.pk: 2_000,
+        nobodys.pk: 1_000,
+        f"user_{owner.pk}": 2_000,
+    }
+
+
+def test_an_iso_week_runs_over_the_turn_of_the_year(organization: Organization) -> None:
+    # Monday, 28 December 2026, to Sunday, 3 January 2027, is the 53rd week of 2026.
+    days = [datetime(2026, 12, day, 12, tzinfo=UTC) for day in (27, 28, 31)]
+    days += [datetime(2027, 1, day, 12, tzinfo=UTC) for day in (1, 3, 4)]
+    settle_batch([usage(organization, started_at_ms=int(day.timestamp() * 1000)) for day in days])
+
+    def week(day: datetime) -> int:
+        [spent] = spending.of_subjects(organization.pk, [organization.pk], day).subjects
+        return spent.week_nano
+
+    assert [week(day) for day in days] == [1_000, 4_000, 4_000, 4_000, 4_000, 1_000]
+
+
+def test_what_is_told_at_midnight_is_seen_from_the_gateway_s_day(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tomorrow = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+    class Behind(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+            return tomorrow - timedelta(seconds=1)
+
+    monkeypatch.setattr(settlement, "datetime", Behind)
+    [settled] = settle_batch([usage(organization, started_at_ms=int(tomorrow.timestamp() * 1000) + 5)])
+
+    assert settled.spending is not None
+    assert settled.spending.at == tomorrow + timedelta(milliseconds=5)
+    assert {one.day_nano for one in settled.spending.subjects} == {1_000}
 
 
 @pytest.mark.parametrize(
@@ -185,7 +251,7 @@ def test_parallel_settlements_of_overlapping_batches_count_each_request_once(
 
     assert UsageRecord.objects.count() == 60
     assert list(Wallet.objects.values_list("balance_nano", flat=True)) == [-20_000] * 3
-    assert KeySpend.objects.get().cost_nano == 60_000
+    assert set(Spend.objects.values_list("cost_nano", flat=True)) == {20_000}
     # What Valkey is told of one version is always the same, and in the end the truth.
     assert len({one.wallet for one in told}) == len(
         {(one.wallet.organization_id, one.wallet.version) for one in told}

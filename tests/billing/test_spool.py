@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from accounts.models import Organization
-from billing.spool import Position, Spool, SpoolFull, SpoolReader, Usage, Void, spools
+from billing.spool import Intent, Position, Spool, SpoolFull, SpoolReader, Usage, Void, spools
 from tests.billing.cast import UNITS, usage
 
 SMALL = 4096
@@ -184,6 +184,18 @@ def test_usage_of_an_older_gateway_is_read_with_nothing_but_text(tmp_path: Path)
 
     assert len(fields) == 1 + len(Usage.__struct_fields__)
     assert [entry.record for entry in reader.read(5)] == [record]
+
+
+def test_an_intent_of_an_older_gateway_counts_for_no_member(tmp_path: Path) -> None:
+    record = Intent("req_1", "org_1", "key_1", "m", "p", "c", "1", 7, True, 5_000, 400, "user_7")  # noqa: FBT003
+    spool = Spool.create(tmp_path)
+    spool.append(record)
+    spool.append(msgspec.to_builtins(record)[:-1])
+
+    (reader,) = spools(tmp_path)
+
+    older = msgspec.structs.replace(record, member="")
+    assert [entry.record for entry in reader.read(5)] == [record, older]
 
 
 def test_usage_of_a_newer_gateway_is_read_as_far_as_it_is_known(tmp_path: Path) -> None:

@@ -175,14 +175,20 @@ def test_a_key_knows_its_limits_and_what_remains_of_its_budgets(
     assert told["allowed_models"] == ["gpt-4o"]
     assert told["limits"]["requests_per_minute"] == 7
     assert told["limits"]["tokens_per_minute"] > 7
-    assert told["budgets"]["total"] == {
+    assert told["budgets"]["lifetime"] == {
         "limit": "1.000000000",
         "limit_nano_usd": 10**9,
         "spent": f"0.{cost:09d}",
         "spent_nano_usd": cost,
         "remaining": f"0.{10**9 - cost:09d}",
         "remaining_nano_usd": 10**9 - cost,
+        "resets_at": None,
     }
     assert told["budgets"]["month"]["limit"] is None
     assert told["budgets"]["month"]["spent_nano_usd"] == cost
+    assert told["member_budgets"] is None
+    assert {one["spent_nano_usd"] for one in told["organization_budgets"].values()} == {cost}
+    assert {
+        told["organization_budgets"][window]["resets_at"][-14:] for window in ("day", "week", "month")
+    } == {"T00:00:00.000Z"}
     assert (told["limit"], told["limit_remaining"] * 10**9) == (1, 10**9 - cost)

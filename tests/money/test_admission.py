@@ -122,3 +122,49 @@ def test_a_low_balance_neither_locks_out_a_second_request_nor_can_be_overspent(p
 
     product.wait_settled(organization, rows=2)
     assert product.balance(organization) >= 0
+
+
+@pytest.mark.timeout(180)
+async def test_of_a_crowd_as_many_are_admitted_as_a_daily_budget_reaches_for(product: LiveProduct) -> None:
+    body = body_that_holds(NANOS_PER_CENT, "Slowly. [[sandbox tokens=1 first_ms=1500]]")
+    organization, key = product.new_customer(credit_cents=1_000)
+    budget(product, organization, "day", cents=10)
+
+    answers = await volley(product.base_urls, key, body, 200)
+
+    statuses = [status for status, _ in answers]
+    assert (statuses.count(200), statuses.count(402)) == (10, 190), set(statuses)
+    refusals = {json.loads(answer)["error"]["message"] for status, answer in answers if status == 402}
+    assert all("of the daily budget of this organization is available" in message for message in refusals)
+    assert all(
+        "It starts anew at 00:00 UTC. Raise the budget in the dashboard" in message for message in refusals
+    )
+    product.wait_settled(organization, rows=10)
+
+
+def test_a_stream_is_cut_where_a_budget_ends(product: LiveProduct) -> None:
+    organization, key = product.new_customer(credit_cents=1_000)
+    budget(product, organization, "week", cents=3)
+    prompt = "Go on for ever. [[sandbox tokens=100000 ignore_max=1]]"
+
+    with OpenAI(base_url=product.base_url, api_key=key, max_retries=0) as client:
+        stream = client.chat.completions.create(
+            model="gpt-4o", messages=[{"role": "user", "content": prompt}], stream=True
+        )
+        chunks = list(stream)
+
+    assert chunks[-1].choices[0].finish_reason == "length"
+    product.wait_settled(organization, rows=1)
+    (row,) = product.usage_rows(organization)
+    assert (row["outcome"], row["is_estimated"]) == ("cut", True)
+    affordable = (3 * NANOS_PER_CENT - estimated_input(prompt) * INPUT_NANO) // OUTPUT_NANO
+    assert affordable - 8 <= row["output_tokens"] <= affordable
+    assert row["cost_nano"] <= 3 * NANOS_PER_CENT
+    spent = product.rows("SELECT cost_nano FROM billing_spend WHERE organization_id = %s", organization)
+    assert {each["cost_nano"] for each in spent} == {row["cost_nano"]}
+
+
+def budget(product: LiveProduct, organization: str, window: str, *, cents: int) -> None:
+    """Give an organization a budget before it is first asked for."""
+    query = f"UPDATE accounts_organization SET budget_{window}_nano = %s WHERE id = %s RETURNING id"
+    assert product.rows(query, cents * NANOS_PER_CENT, organization)

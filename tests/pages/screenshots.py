@@ -34,6 +34,7 @@ SIGNED_IN = {
     "dashboard": "/dashboard/",
     "keys": "/keys/",
     "billing": "/billing/",
+    "budgets": "/billing/budgets/",
     "cards": "/billing/cards/",
     "transactions": "/billing/transactions/",
     "statements": "/billing/statements/",

@@ -7,15 +7,16 @@ from django.test import Client
 from django.urls import get_resolver, reverse
 from django.urls.resolvers import URLPattern, URLResolver
 
-from accounts.models import User
+from accounts.models import ApiKey, Membership, User
 from billing.models import PaymentMethod, Refund, TopUp
 from tests.pages.pdf import text_of
 from tests.pages.stripe import Card
 
-OWN = ["overview", "cards", "transactions", "statements", "export"]
+OWN = ["overview", "budgets", "cards", "transactions", "statements", "export"]
 ONE = ["top-up", "refund", "receipt", "resume-top-up"]
 CARD = ["choose-card", "remove-card"]
-SENT = ["start-top-up", "add-card", "set-auto-top-up", "set-low-balance"]
+SENT = ["start-top-up", "add-card", "set-auto-top-up", "set-low-balance", "set-organization-budgets"]
+BUDGETS = ["set-member-budgets", "key-budgets"]
 
 
 def names() -> set[str]:
@@ -29,7 +30,7 @@ def names() -> set[str]:
 
 
 def test_every_address_is_tried_below() -> None:
-    assert names() == {*OWN, *ONE, *CARD, *SENT, "statement"}
+    assert names() == {*OWN, *ONE, *CARD, *SENT, *BUDGETS, "statement"}
 
 
 @pytest.mark.parametrize("name", ONE)
@@ -70,7 +71,24 @@ def test_lists_hold_nothing_of_another(card: Card, cleo: User, name: str) -> Non
 
     told = (top_up.pk, waiting.pk, "12.35", "56.78", str(top_up.journal_id), "ending in 4242")
     assert not any(text in foreign for text in told)
-    assert name == "statements" or any(text in own for text in told)
+    assert name in {"budgets", "statements"} or any(text in own for text in told)
+
+
+def test_budgets_of_another_are_not_there(browser: Client, ada: User, key: ApiKey, cleo: User) -> None:
+    stranger = Client()
+    stranger.force_login(cleo)
+    membership = Membership.objects.get(user=ada)
+    member = reverse("billing:set-member-budgets", args=[membership.pk])
+    of_key = reverse("billing:key-budgets", args=[key.pk])
+
+    assert browser.get(of_key).status_code == 200
+    assert stranger.get(of_key).status_code == 404
+    assert stranger.post(of_key, {"key-budget_day": "1"}).status_code == 404
+    assert stranger.post(member, {f"member-{membership.pk}-budget_day": "1"}).status_code == 404
+    assert "ada@example.com" not in stranger.get(reverse("billing:budgets")).content.decode()
+    for each in (membership, key):
+        each.refresh_from_db()
+        assert each.budgets == {}
 
 
 def test_a_statement_is_of_one_s_own_money(card: Card, cleo: User) -> None:
@@ -85,12 +103,13 @@ def test_a_statement_is_of_one_s_own_money(card: Card, cleo: User) -> None:
     assert "12.35" not in text_of(stranger.get(path).content)
 
 
-@pytest.mark.parametrize("name", [*OWN, *ONE, *CARD, *SENT, "statement"])
+@pytest.mark.parametrize("name", [*OWN, *ONE, *CARD, *SENT, *BUDGETS, "statement"])
 def test_who_is_not_logged_in_is_sent_to_the_login(client: Client, db: None, name: str) -> None:
-    arguments: list[object] = [7] if name in CARD else ["2026-11"] if name in {*ONE, "statement"} else []
-    path = reverse(f"billing:{name}", args=arguments)
+    arguments: dict[str, list[object]] = {each: [7] for each in (*CARD, "set-member-budgets")}
+    arguments |= {each: ["2026-11"] for each in (*ONE, "statement", "key-budgets")}
+    path = reverse(f"billing:{name}", args=arguments.get(name, []))
 
-    response = client.post(path) if name in {*CARD, *SENT} else client.get(path)
+    response = client.post(path) if name in {*CARD, *SENT, "set-member-budgets"} else client.get(path)
 
     assert response["Location"] == f"{reverse('account_login')}?next={path}"
 

@@ -26,9 +26,10 @@ class Command(BaseCommand):
         parser.add_argument("--rpm", type=int, help="Requests per minute, at most the plan's.")
         parser.add_argument("--tpm", type=int, help="Tokens per minute, at most the plan's.")
         parser.add_argument("--budget-cents", type=int, help="Most it may ever spend.")
-        parser.add_argument(
-            "--month-budget-cents", type=int, help="Most it may spend in a calendar month (UTC)."
-        )
+        for window, span in (("day", "day"), ("week", "week from Monday"), ("month", "calendar month")):
+            parser.add_argument(
+                f"--{window}-budget-cents", type=int, help=f"Most it may spend in a {span} (UTC)."
+            )
         parser.add_argument("--expires-days", type=int)
         parser.add_argument("--models", default="", help="Model ids, separated by commas; all when left out.")
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
@@ -58,6 +59,8 @@ def _limits(options: dict[str, Any]) -> keys.Limits:
     return keys.Limits(
         expires_at=None if days is None else timezone.now() + timedelta(days=days),
         budget_total_nano=_nanos(options["budget_cents"]),
+        budget_day_nano=_nanos(options["day_budget_cents"]),
+        budget_week_nano=_nanos(options["week_budget_cents"]),
         budget_month_nano=_nanos(options["month_budget_cents"]),
         requests_per_minute=options["rpm"],
         tokens_per_minute=options["tpm"],

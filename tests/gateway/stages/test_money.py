@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from accounts.keyring import Caller
-from billing.holds import Hold, Limits, Minute
+from billing.holds import Hold
+from billing.refusals import Limits, Minute
+from billing.spool import Intent
 from catalog.pricing import Usage, cost_picos
 from catalog.snapshot import Channel, Model, Price, Rates, Route, Tier
 from fastanchor.lib.money import round_picos
 from gateway.asked import Asked
 from gateway.call import Call, Outcome, Request
 from gateway.endpoints import ENDPOINTS
-from gateway.stages.reserve import _ask, estimated_usage
+from gateway.runtime import Gateway
+from gateway.stages.reserve import _ask, estimated_usage, write_intent
 from gateway.stages.route import estimate
 from gateway.stages.settle import _cost, _entry
 
@@ -97,3 +102,16 @@ def test_the_record_holds_every_class_that_was_billed() -> None:
     written = {name: getattr(entry, name) for name in Usage.__struct_fields__}
     assert written == msgspec.structs.asdict(usage)
     assert cost_picos(call.price, Usage(**written)) == entry.cost_picos
+
+
+def test_a_request_is_asked_for_with_the_budgets_in_force_and_its_intent_names_the_member() -> None:
+    call = _call("/v1/chat/completions", messages=[{"role": "user", "content": "hi"}])
+    budgets = ("user_7", "day", 5, "org_1", "month", 9)
+    call.caller = replace(call.caller, budgets=budgets, member="user_7")
+    written: list[Intent] = []
+    gateway = SimpleNamespace(spool=SimpleNamespace(append=written.append))
+
+    write_intent(cast("Gateway", gateway), call)
+
+    assert _ask(call).budgets == budgets
+    assert [(intent.request_id, intent.member) for intent in written] == [(call.request.id, "user_7")]

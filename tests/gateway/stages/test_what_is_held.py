@@ -12,7 +12,8 @@ from typing import Any, cast
 import pytest
 
 from accounts.keyring import Caller
-from billing.holds import Hold, Limits, Minute
+from billing.holds import Hold
+from billing.refusals import Limits, Minute
 from catalog.pricing import Usage, cost_picos
 from catalog.snapshot import Model, Price, Rates, Route, Tier
 from gateway.call import Call, Request
