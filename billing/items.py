@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import logging
 
+from django.db.models import Q
 from django.utils import timezone
 
 from billing.models import ItemState, Journal, ReconciliationItem
 
 logger = logging.getLogger(__name__)
 
+# Closes what has gone away by itself.
+SYSTEM = "system"
 
-def note(*, kind: str, subject: str, ours: str, theirs: str) -> ReconciliationItem:
-    """Note a difference; one that was noted before, and not changed since, is only seen again."""
+
+def note(
+    *, kind: str, subject: str, ours: str, theirs: str, missing_nano: int | None = None
+) -> ReconciliationItem:
+    """Note a difference, and what our books lack of Stripe's cash; one that was noted before is only seen again."""
     known = ReconciliationItem.objects.filter(kind=kind, subject=subject, ours=ours, theirs=theirs)
-    item = known.order_by("-pk").first()
+    # What once went away by itself and is here again has been explained by nobody.
+    item = known.filter(~Q(closed_by=SYSTEM)).order_by("-pk").first()
     if item is not None:
         item.seen_at = timezone.now()
         item.save(update_fields=["seen_at"])
@@ -23,7 +30,12 @@ def note(*, kind: str, subject: str, ours: str, theirs: str) -> ReconciliationIt
         kind=kind,
         subject=subject,
         state=ItemState.OPEN,
-        defaults={"ours": ours, "theirs": theirs, "seen_at": timezone.now()},
+        defaults={
+            "ours": ours,
+            "theirs": theirs,
+            "missing_nano": missing_nano,
+            "seen_at": timezone.now(),
+        },
     )
     if is_new:
         logger.error("billing.item_opened", extra={"kind": kind, "subject": subject})
@@ -44,4 +56,4 @@ def close(item: ReconciliationItem, *, by: str, note: str, journal: Journal | No
 def settle(*, kind: str, subject: str) -> None:
     """Close what was open about a subject that no longer differs; that nobody had to act is the explanation."""
     for item in ReconciliationItem.objects.filter(kind=kind, subject=subject, state=ItemState.OPEN):
-        close(item, by="system", note="No longer differs.")
+        close(item, by=SYSTEM, note="No longer differs.")
