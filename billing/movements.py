@@ -10,6 +10,8 @@ from billing.models import AccountCode, JournalKind, Refund
 from billing.stripe_api.payments import Movement
 from fastanchor.lib.money import cents_to_nanos
 
+# The ledger's; what moves in another is for staff to judge.
+CURRENCY = "usd"
 _PAYMENTS = frozenset({"charge", "payment"})
 _REFUNDS = frozenset({"refund", "payment_refund"})
 _FAILED_REFUNDS = frozenset({"refund_failure"})

@@ -99,7 +99,7 @@ def _fixed() -> dict[str, int]:
 
 def _compare(seen: _Cash, movement: Movement) -> None:
     told = f"{movement.kind} of {_cents_of(movement)}"
-    if movement.currency != "usd":
+    if movement.currency != movements.CURRENCY:
         seen.differ("cash_unknown", movement.id, "nothing", told, None)
         return
     movements.book_own(movement)
@@ -176,4 +176,6 @@ def _cents(nanos: int) -> str:
 
 
 def _cents_of(movement: Movement) -> str:
-    return f"{movement.amount_cents} {'cents' if movement.currency == 'usd' else movement.currency}"
+    return (
+        f"{movement.amount_cents} {'cents' if movement.currency == movements.CURRENCY else movement.currency}"
+    )
