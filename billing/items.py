@@ -7,12 +7,21 @@ import logging
 from django.db.models import Q
 from django.utils import timezone
 
+from billing.drafts import reasoned
 from billing.models import ItemState, Journal, ReconciliationItem
 
 logger = logging.getLogger(__name__)
 
 # Closes what has gone away by itself.
 SYSTEM = "system"
+
+
+class AlreadyClosed(Exception):
+    """Somebody has closed the ``item`` before."""
+
+    def __init__(self, item: ReconciliationItem) -> None:
+        super().__init__(item.pk)
+        self.item = item
 
 
 def note(
@@ -42,15 +51,31 @@ def note(
     return item
 
 
-def close(item: ReconciliationItem, *, by: str, note: str, journal: Journal | None = None) -> None:
-    """Close an open item with the reason, and the journal that put it right if one had to; safe twice."""
-    ReconciliationItem.objects.filter(pk=item.pk, state=ItemState.OPEN).update(
+def close(item: ReconciliationItem, *, by: str, note: str, journal: Journal | None = None) -> bool:
+    """Close an open item with the reason, and the journal that put it right if one had to; returns whether it was open."""
+    is_closed = ReconciliationItem.objects.filter(pk=item.pk, state=ItemState.OPEN).update(
         state=ItemState.FIXED if journal else ItemState.EXPLAINED,
         closed_at=timezone.now(),
         closed_by=by,
         note=note[:500],
         journal=journal,
     )
+    return bool(is_closed)
+
+
+def lock_open(item: ReconciliationItem) -> ReconciliationItem:
+    """Return an item as it is now, locked; raises ``AlreadyClosed``. Who needs a wallet's lock takes that first."""
+    locked = ReconciliationItem.objects.select_for_update(of=("self",)).get(pk=item.pk)
+    if locked.state != ItemState.OPEN:
+        raise AlreadyClosed(locked)
+    return locked
+
+
+def explain(item: ReconciliationItem, *, by: str, reason: str) -> None:
+    """Close an item for which nothing has to move; raises ``AlreadyClosed`` and ``NoReason``."""
+    if not close(item, by=by, note=reasoned(reason)):
+        item.refresh_from_db()
+        raise AlreadyClosed(item)
 
 
 def settle(*, kind: str, subject: str) -> None:

@@ -101,11 +101,16 @@ def _refund_refused(refund: Refund) -> None:
 def _top_up_of(seen: Payment) -> TopUp:
     rows = TopUp.objects.select_related("organization")
     known = rows.filter(stripe_intent=seen.id).first() or rows.filter(pk=seen.top_up_id).first()
-    if known is None or not _is_customer_of(known, seen):
+    if known is None or not (_is_credited(known, seen) or _is_customer_of(known, seen)):
         if seen.status == "succeeded":
             items.note(kind="orphan_payment", subject=seen.id, ours="no top-up", theirs=_amount(seen))
         raise NotOurs(seen.id)
     return known if known.stripe_intent in {None, seen.id} else _surplus(known, seen)
+
+
+def _is_credited(top_up: TopUp, seen: Payment) -> bool:
+    """Tell whether a payment was credited before, be it that staff has said for whom it was."""
+    return top_up.stripe_intent == seen.id and top_up.journal_id is not None
 
 
 def _is_customer_of(top_up: TopUp, seen: Payment) -> bool:
