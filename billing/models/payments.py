@@ -59,6 +59,7 @@ class PaymentMethod(models.Model):
     removed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = "saved card"
         constraints = [
             models.UniqueConstraint(
                 fields=["organization"],
@@ -162,6 +163,7 @@ class TopUp(models.Model):
                 name="top_up_pending",
             ),
         ]
+        verbose_name = "top-up"
         permissions = [("sync_topup", "Can sync with Stripe")]
 
     def __str__(self) -> str:
