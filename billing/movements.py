@@ -42,7 +42,7 @@ def key_of(movement: Movement) -> str | None:
 def book_own(movement: Movement) -> None:
     """Book a payout or one of Stripe's own prices, in USD; every other kind is passed over. Safe twice."""
     other = _OWN.get(movement.kind)
-    if other is None or not movement.amount_cents:
+    if other is None or movement.currency != CURRENCY or not movement.amount_cents:
         return
     amount = cents_to_nanos(movement.amount_cents)
     ledger.post(

@@ -17,8 +17,6 @@ logger = logging.getLogger(__name__)
 def follow(payout_id: str) -> None:
     """Book what a payout has moved; safe twice. Raises the errors of ``stripe_api.client``."""
     for movement in cash.payout_movements(payout_id):
-        if movement.currency != movements.CURRENCY:
-            continue
         movements.book_own(movement)
         book_fee(movement)
         if movement.kind == "payout_failure":

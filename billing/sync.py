@@ -11,7 +11,7 @@ from contextlib import suppress
 from django.db import transaction
 from django.utils import timezone
 
-from billing import backoff, disputes, items, ledger, lots, posting, refunds, topups, wallets
+from billing import backoff, disputes, items, ledger, lots, movements, posting, refunds, topups, wallets
 from billing.models import (
     PENDING,
     AccountCode,
@@ -203,8 +203,8 @@ def _follow(wallet: Wallet, top_up: TopUp, seen: Payment) -> None:
 
 
 def book_fee(movement: Movement) -> None:
-    """Book what Stripe kept of a movement, or gave back of it; safe twice."""
-    if not movement.fee_cents:
+    """Book what Stripe kept of a movement in USD, or gave back of it; safe twice."""
+    if not movement.fee_cents or movement.currency != movements.CURRENCY:
         return
     fee_nano = cents_to_nanos(movement.fee_cents)
     ledger.post(

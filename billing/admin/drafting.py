@@ -126,12 +126,7 @@ def show_form(request: HttpRequest, page: Page, form: forms.Form) -> HttpRespons
 
 def _show_legs(request: HttpRequest, page: Page, form: forms.Form, legs: Legs) -> HttpResponse:
     rows = [
-        {
-            "account": AccountCode(code).label,
-            "code": str(code),
-            "debit": usd(amount) if amount > 0 else "",
-            "credit": usd(-amount) if amount < 0 else "",
-        }
+        {"account": AccountCode(code).label, "code": str(code), "amount": usd(amount)}
         for code, amount in sorted(legs.items())
     ]
     gains = -sum(amount for code, amount in legs.items() if code in WALLET_CODES)

@@ -28,7 +28,7 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(
         max_length=300,
         widget=forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"}),
-        help_text="Stays with the journal, for whoever has to prove it later.",
+        help_text="Is kept for good, for whoever has to prove it later.",
     )
 
 

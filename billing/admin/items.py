@@ -22,7 +22,10 @@ from billing.models import ItemState, Journal, ReconciliationItem
 from billing.remedies import Decision, Remedy
 
 _MEANINGS = {
-    "cash_missing": "Stripe moved money, and no journal of ours books it.",
+    "cash_missing": (
+        "Stripe moved money, and no journal of ours books it. A payment of nobody has an item of its own, by which it can"
+        " be credited; then this one closes by itself."
+    ),
     "cash_differs": "Stripe moved money, and our journals book another amount.",
     "cash_unknown": "Stripe moved money in a way whose meaning we do not know.",
     "cash_unheard": "A journal of ours moved Stripe's cash, and Stripe has told of no such movement.",
@@ -90,7 +93,7 @@ class ReconciliationItemAdmin(ReadOnlyAdmin):
     """Differences; each is closed by a journal, or with a word where nothing has to move."""
 
     list_display = (
-        "id", "kind", "subject", "ours", "theirs", "missing", "state", "opened_at", "closed_by", "journal",
+        "kind", "subject", "ours", "theirs", "missing", "state", "opened_at", "closed_by", "journal",
     )  # fmt: skip
     list_filter = (OpenFilter, "kind", SubjectFilter, "opened_at")
     list_select_related = ("journal",)

@@ -28,7 +28,8 @@ class TopUpAdmin(ReadOnlyAdmin):
         "id__exact", "stripe_intent__exact", "stripe_session__exact", "organization__id__exact",
         "organization__name", "organization__members__email__exact",
     )  # fmt: skip
-    ordering = ("-created_at", "-pk")
+    # Ids begin with the time, so their order is that of the top-ups.
+    ordering = ("-pk",)
     actions = ("sync_now",)
     fields = (
         "id", "organization", "amount", "currency", "source", "status", "by", "stripe_session", "stripe_intent", "card",
@@ -84,7 +85,7 @@ class PaymentMethodAdmin(ReadOnlyAdmin):
         "organization__id__exact",
         "organization__name",
     )
-    ordering = ("-created_at", "-pk")
+    ordering = ("-pk",)
 
     @admin.display(description="Card")
     def card(self, method: PaymentMethod) -> str:
@@ -111,7 +112,7 @@ class RefundAdmin(ReadOnlyAdmin):
         "top_up__stripe_intent__exact",
         "top_up__organization__id__exact",
     )
-    ordering = ("-created_at", "-pk")
+    ordering = ("-pk",)
     fields = (
         "id",
         "organization",

@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from accounts.models import Organization
-from billing.models import LowBalanceAlert, TopUp, UsageRecord
+from billing.models import LowBalanceAlert, ReconciliationItem, TopUp, UsageRecord
 from billing.settlement import settle_batch
 from tests.billing.cast import UNITS, usage
 
@@ -46,3 +46,21 @@ def test_automatic_top_ups_can_be_taken_back_and_added_again(organization: Organ
     assert not columns & {"card_id", "failure_code"}
     assert TopUp.objects.get() == bought
     assert not LowBalanceAlert.objects.exists()
+
+
+def test_what_staff_has_settled_can_be_taken_back_and_added_again(organization: Organization) -> None:
+    item = ReconciliationItem.objects.create(
+        kind="cash_missing", subject="txn_1", ours="o", theirs="t", missing_nano=5
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+    call_command("migrate", "billing", "0007", verbosity=0)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM billing_reconciliationitem")
+        columns = {column.name for column in cursor.description}
+    call_command("migrate", "billing", verbosity=0)
+
+    item.refresh_from_db()
+    assert "missing_nano" not in columns
+    assert (item.subject, item.missing_nano, item.runs.count()) == ("txn_1", None, 0)
