@@ -28,7 +28,7 @@ _WORDS = {
     JournalKind.USAGE: "Usage",
     JournalKind.EXPIRY: "Promotional credit that expired unused",
     JournalKind.CORRECTION: "Correction",
-    JournalKind.WRITE_OFF: "Debt that we gave up",
+    JournalKind.WRITE_OFF: "Debt written off",
 }
 
 _AT_ONCE = 500

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
@@ -13,7 +14,15 @@ from billing.admin.base import ReadOnlyAdmin, Tool, quoted, rows_of, unquoted, u
 from billing.admin.drafting import Page, actor_of, answer
 from billing.admin.forms import AdjustmentForm, GiveForm
 from billing.drafts import Draft
-from billing.models import CreditLot, Journal, TopUp, Wallet
+from billing.models import CreditLot, Dispute, Journal, Refund, TopUp, Wallet
+
+_LISTS: tuple[tuple[str, type[Model]], ...] = (
+    ("Lots", CreditLot),
+    ("Journals", Journal),
+    ("Top-ups", TopUp),
+    ("Refunds", Refund),
+    ("Disputes", Dispute),
+)
 
 
 @admin.register(Wallet)
@@ -52,11 +61,7 @@ class WalletAdmin(ReadOnlyAdmin):
 
     def tools(self, request: HttpRequest, row: Wallet) -> list[Tool]:
         """Lead to what is in the wallet, and to what may be done with it."""
-        lists = [
-            Tool("Lots", rows_of(CreditLot, row.pk)),
-            Tool("Journals", rows_of(Journal, row.pk)),
-            Tool("Top-ups", rows_of(TopUp, row.pk)),
-        ]
+        lists = [Tool(label, rows_of(model, row.pk)) for label, model in _LISTS]
         if not request.user.has_perm("billing.adjust_wallet"):
             return lists
         names = (("Give credit", "give"), ("Take credit back", "take"))

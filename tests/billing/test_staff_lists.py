@@ -238,17 +238,17 @@ def test_a_list_is_searched_by_the_names_that_stripe_and_we_use(
     assert page.context["cl"].result_count == 1
 
 
-def test_a_wallets_page_leads_to_its_lots_journals_and_top_ups(
-    staff: Client, organization: Organization
-) -> None:
+def test_a_wallets_page_leads_to_everything_of_its_owner(staff: Client, organization: Organization) -> None:
     Wallet.objects.create(organization=organization)
     stranger = make_organization("ben@example.org")
-    for maker in (lot, top_up):
+    for maker in (lot, dispute):
         maker(organization, 1)
         maker(stranger, 2)
+    for disputed in TopUp.objects.all():
+        Refund.objects.create(top_up=disputed, amount_cents=1, actor="stripe")
     page = staff.get(page_of(Wallet.objects.get())).content.decode()
 
-    for model in (CreditLot, Journal, TopUp):
+    for model in (CreditLot, Dispute, Journal, Refund, TopUp):
         address = f"{list_of(model)}?q={organization.pk}"
         assert address in page
         assert staff.get(address).context["cl"].result_count == 1

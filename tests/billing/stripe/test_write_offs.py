@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import redis
 from django.utils import timezone
 
 from accounts.models import Organization
-from billing import disputes, drafts, ledger, statements, transactions, write_offs
+from billing import disputes, drafts, holds, ledger, opening, statements, transactions, write_offs
 from billing.models import AccountCode, Dispute, Journal, JournalKind, Posting, Wallet, WalletState
 from billing.months import Month
 from billing.sync import sync
@@ -62,12 +63,17 @@ def test_a_debt_that_is_given_up_is_our_loss_and_its_owner_can_go_on(
 
 
 def test_afterwards_new_credit_is_whole_and_a_little_debt_freezes_nobody(
-    buy: Buy, shop: Shop, ada: Organization
+    buy: Buy, shop: Shop, ada: Organization, valkey: redis.Redis
 ) -> None:
-    write_off(disputed(buy, shop, ada, 1_000, used=600))
+    dispute = disputed(buy, shop, ada, 1_000, used=600)
+    opening.open_organization(ada.pk)
+    frozen = holds.known_wallet(valkey, ada.pk)
+    write_off(dispute)
 
     again = buy(500)
     credited = balance_cents(ada)
+    assert frozen == holds.KnownWallet(-cents_to_nanos(600), 0, 0)
+    assert holds.known_wallet(valkey, ada.pk) == holds.KnownWallet(cents_to_nanos(500), 0, 0)
     spend(ada, 501)
     sync(again.stripe_intent or "")
 
@@ -144,6 +150,6 @@ def test_its_owner_reads_of_it_and_the_statement_adds_up(buy: Buy, shop: Shop, a
     statement = statements.make(organization=ada, month=month)
     lines = transactions.lines(organization=ada, start=month.start, end=month.end)
 
-    assert ("Debt that we gave up", cents_to_nanos(600)) in statement.movements
+    assert ("Debt written off", cents_to_nanos(600)) in statement.movements
     assert statement.closing_nano == 0
-    assert lines[0].words == "Debt that we gave up"
+    assert lines[0].words == "Debt written off"
