@@ -115,6 +115,15 @@ def test_another_currency_is_never_booked_as_dollars(shop: Shop, kind: str) -> N
     assert not Posting.objects.exists()
 
 
+def test_a_payout_in_another_currency_is_not_booked_by_its_event(shop: Shop) -> None:
+    shop.fake.order("movements", {"type": "transfer", "amount": 5_000, "currency": "eur"})
+    payout = shop.api.payouts.create({"amount": 500, "currency": "eur"})
+
+    events.take(EventSeen("evt_1", "payout.created", 0, "", "", "", payout_id=payout.id))
+
+    assert not Posting.objects.exists()
+
+
 def test_what_went_away_by_itself_and_is_here_again_is_open_again(shop: Shop) -> None:
     for _ in range(2):
         items.note(kind="cash_total", subject="stripe_clearing", ours="0 cents", theirs="5 cents")
