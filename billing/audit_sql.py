@@ -81,7 +81,8 @@ WHERE coalesce(spend.cost_nano, 0) <> coalesce(used.cost, 0)
 """
 
 # Below its floor a wallet may only be by what upstreams reported beyond their holds, by what came in late, after its
-# hold was given up with a dead letter, and by payments that Stripe has taken back.
+# hold was given up with a dead letter, and by payments that Stripe has taken back
+# or staff has booked as taken back.
 _OVERDRAWN = """
 SELECT format('%s: %s nano-USD, floor %s, beyond holds %s, taken back %s', wallet.organization_id,
               wallet.balance_nano, wallet.floor_nano, coalesce(used.overshoot, 0) + coalesce(late.cost, 0),
@@ -94,7 +95,7 @@ LEFT JOIN (SELECT record.organization_id, sum(record.cost_nano) AS cost FROM bil
 LEFT JOIN (SELECT account.organization_id, greatest(sum(posting.amount_nano), 0) AS nano
            FROM billing_posting posting JOIN billing_account account ON account.id = posting.account_id
            JOIN billing_journal journal ON journal.id = posting.journal_id
-           WHERE journal.kind IN ('refund', 'refund_failed', 'dispute') AND account.organization_id IS NOT NULL
+           WHERE journal.kind IN ('refund', 'refund_failed', 'dispute', 'correction') AND account.organization_id IS NOT NULL
            GROUP BY account.organization_id) AS taken USING (organization_id)
 WHERE wallet.balance_nano < wallet.floor_nano - coalesce(used.overshoot, 0) - coalesce(late.cost, 0)
                             - coalesce(taken.nano, 0)

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from django.db.models import Q, Sum
 from django.utils import timezone
 
 from billing import ledger, lots, wallets
-from billing.models import AccountCode, Dispute, Journal, JournalKind, TopUp, Wallet, WalletState
+from billing.models import AccountCode, Dispute, Journal, JournalKind, Posting, TopUp, Wallet, WalletState
 from billing.stripe_api.payments import DisputeSeen, Movement
 from fastanchor.lib.money import cents_to_nanos
 
-_ENDED = frozenset({"won", "lost", "warning_closed", "prevented"})
+LOST = "lost"
+_ENDED = frozenset({"won", LOST, "warning_closed", "prevented"})
 
 
 def apply(wallet: Wallet, top_up: TopUp, seen: DisputeSeen) -> None:
@@ -41,11 +43,14 @@ def apply(wallet: Wallet, top_up: TopUp, seen: DisputeSeen) -> None:
 
 
 def freeze_or_thaw(wallet: Wallet) -> None:
-    """Freeze a locked wallet that is below zero while a payment is held back from us; thaw it when it no longer is."""
+    """Freeze a locked wallet that is below zero while a payment is held back from us; thaw it when it no longer is.
+
+    What was written off is held back no longer.
+    """
     if wallet.state not in {WalletState.ACTIVE, WalletState.FROZEN_DISPUTE}:
         return
     held_back = Dispute.objects.filter(
-        top_up__organization_id=wallet.organization_id, withdrawn_cents__gt=0
+        top_up__organization_id=wallet.organization_id, withdrawn_cents__gt=0, write_off=None
     ).exists()
     is_frozen = held_back and wallet.balance_nano < 0
     wallets.turn(wallet, WalletState.FROZEN_DISPUTE if is_frozen else WalletState.ACTIVE)
@@ -56,21 +61,37 @@ def _move(wallet: Wallet, top_up: TopUp, seen: DisputeSeen, movement: Movement) 
     amount = cents_to_nanos(movement.amount_cents)
     if not amount or Journal.objects.filter(idempotency_key=key).exists():
         return
+    # What we gave up for this dispute is made good first: its credit was used, and need not come back to anybody.
+    recovered = min(max(amount, 0), _written_off(seen.id))
     ledger.post(
         key=key,
         kind=JournalKind.DISPUTE,
-        legs={**_wallet_legs(wallet, top_up, amount), AccountCode.STRIPE_CLEARING: amount},
+        legs={
+            **_wallet_legs(wallet, top_up, amount - recovered),
+            AccountCode.DISPUTE_LOSS: -recovered,
+            AccountCode.STRIPE_CLEARING: amount,
+        },
         organization=top_up.organization,
         reason="Payment disputed" if amount < 0 else "Dispute won",
         actor="stripe",
         source=("dispute", seen.id),
     )
-    wallets.change(wallet, balance_by=amount)
+    wallets.change(wallet, balance_by=amount - recovered)
+
+
+def _written_off(dispute_id: str) -> int:
+    """Return what was given up for a dispute and not made good yet, in nano-USD."""
+    journals = Q(journal__idempotency_key=f"write_off:{dispute_id}") | Q(
+        journal__idempotency_key__startswith=f"dispute:{dispute_id}:"
+    )
+    losses = Posting.objects.filter(journals, account__code=AccountCode.DISPUTE_LOSS)
+    total: int | None = losses.aggregate(total=Sum("amount_nano"))["total"]
+    return total or 0
 
 
 def _wallet_legs(wallet: Wallet, top_up: TopUp, amount_nano: int) -> dict[AccountCode, int]:
     assert top_up.journal is not None
-    if amount_nano > 0:
+    if amount_nano >= 0:
         lots.restore(wallet, top_up.journal.lot, amount_nano)
         return {AccountCode.WALLET_PAID: -amount_nano}
     taken = lots.take_back(wallet, top_up.journal.lot, -amount_nano)

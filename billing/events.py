@@ -12,7 +12,7 @@ from django.db.models import F
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from billing import cards, checkout
+from billing import cards, checkout, payouts
 from billing.models import StripeEvent
 from billing.stripe_api import events
 from billing.stripe_api.client import StripeFault, UnknownObject
@@ -52,6 +52,8 @@ def _act(event: EventSeen) -> None:
             sync(event.intent_id)
         elif event.session_id:
             checkout.follow_session(event.session_id)
+        if event.payout_id:
+            payouts.follow(event.payout_id)
         if event.customer_id:
             cards.follow_customer(event.customer_id)
     except (NotOurs, UnknownObject):

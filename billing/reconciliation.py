@@ -11,20 +11,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db.models import Sum
+from django.db.models import Q, Sum
 from django.utils import timezone
 
-from billing import items, ledger
+from billing import items, ledger, movements, runs
 from billing.models import (
     AccountCode,
     ItemState,
     Journal,
-    JournalKind,
     Posting,
     ReconciliationItem,
     ReconciliationKind,
     ReconciliationRun,
-    Refund,
 )
 from billing.stripe_api import cash
 from billing.stripe_api.client import UnknownObject
@@ -39,13 +37,6 @@ WINDOW = timedelta(days=35)
 # Stripe may book a movement a while after it has told of it.
 _LAG = timedelta(hours=1)
 
-_PAYMENTS = frozenset({"charge", "payment"})
-_REFUNDS = frozenset({"refund", "payment_refund"})
-_FAILED_REFUNDS = frozenset({"refund_failure"})
-_PAYOUTS = frozenset({"payout", "payout_cancel", "payout_failure"})
-# What Stripe asks for its services; with the payouts these are no customer's, so booking them needs nobody's word.
-_STRIPES_OWN = frozenset({"stripe_fee", "stripe_fx_fee", "tax_fee"})
-_KINDS = ("cash_missing", "cash_differs", "cash_unknown", "cash_unheard", "cash_total")
 _TOTAL = "stripe_clearing"
 
 
@@ -55,15 +46,18 @@ class _Cash:
 
     since: datetime
     compared: int = 0
+    begun: datetime = field(default_factory=timezone.now)
+    # What staff has booked about movements, by their ids.
+    fixed: dict[str, int] = field(default_factory=dict)
     # Keys of the journals that book what was seen.
     keys: set[str] = field(default_factory=set)
     movements: set[str] = field(default_factory=set)
     subjects: set[tuple[str, str]] = field(default_factory=set)
 
-    def differ(self, kind: str, subject: str, ours: str, theirs: str) -> None:
-        """Note a difference."""
+    def differ(self, kind: str, subject: str, ours: str, theirs: str, missing_nano: int | None) -> None:
+        """Note a difference, and what our books lack of Stripe's cash."""
         self.subjects.add((kind, subject))
-        items.note(kind=kind, subject=subject, ours=ours, theirs=theirs)
+        items.note(kind=kind, subject=subject, ours=ours, theirs=theirs, missing_nano=missing_nano)
 
 
 def reconcile_cash(*, since: datetime | None = None, now: datetime | None = None) -> ReconciliationRun:
@@ -72,19 +66,18 @@ def reconcile_cash(*, since: datetime | None = None, now: datetime | None = None
     Raises the errors of ``stripe_api.client``; then the run stays unfinished.
     """
     began = now or timezone.now()
-    seen = _Cash(since or began - WINDOW)
+    seen = _Cash(since or began - WINDOW, fixed=_fixed())
     run = ReconciliationRun.objects.create(kind=ReconciliationKind.CASH, since=seen.since, started_at=began)
     for movement in cash.movements(since=int((seen.since - _LAG).timestamp())):
         seen.compared += 1
         seen.movements.add(movement.id)
         _compare(seen, movement)
     for journal in _unheard(seen, run):
-        seen.differ("cash_unheard", journal.idempotency_key, _cents(_cash_nanos(journal)), "no movement")
+        booked = _cash_nanos(journal)
+        seen.differ("cash_unheard", journal.idempotency_key, _cents(booked), "no movement", -booked)
     _compare_total(seen)
     _close_settled(seen)
-    run.compared, run.finished_at = seen.compared, timezone.now()
-    run.save(update_fields=["compared", "finished_at"])
-    return run
+    return runs.finish(run, compared=seen.compared, begun=seen.begun)
 
 
 def open_items() -> Iterator[ReconciliationItem]:
@@ -96,35 +89,34 @@ def open_items() -> Iterator[ReconciliationItem]:
     )
 
 
+def _fixed() -> dict[str, int]:
+    """Return what staff has booked to settle items about movements, by their ids, in nano-USD."""
+    closed = ReconciliationItem.objects.filter(kind__in=runs.CASH_KINDS, journal__isnull=False)
+    booked = Q(journal__postings__account__code=AccountCode.STRIPE_CLEARING)
+    sums = closed.values("subject").annotate(nano=Sum("journal__postings__amount_nano", filter=booked))
+    return {row["subject"]: int(row["nano"] or 0) for row in sums.order_by("subject")}
+
+
 def _compare(seen: _Cash, movement: Movement) -> None:
-    if movement.kind in _PAYOUTS | _STRIPES_OWN:
-        _book_own(movement)
-    key = _key(movement)
-    if key is None:
-        seen.differ("cash_unknown", movement.id, "nothing", f"{movement.kind} of {_cents_of(movement)}")
+    told = f"{movement.kind} of {_cents_of(movement)}"
+    if movement.currency != movements.CURRENCY:
+        seen.differ("cash_unknown", movement.id, "nothing", told, None)
         return
-    journal = _journal(key, movement)
+    movements.book_own(movement)
+    key = movements.key_of(movement)
+    journal = _journal(key, movement) if key else None
     book_fee(movement)
-    seen.keys |= {key, f"stripe_fee:{movement.id}"}
-    if journal is None:
-        seen.differ("cash_missing", movement.id, "no journal", f"{movement.kind} of {_cents_of(movement)}")
-    elif _cash_nanos(journal) != cents_to_nanos(movement.amount_cents):
-        seen.differ("cash_differs", movement.id, _cents(_cash_nanos(journal)), _cents_of(movement))
-
-
-def _key(movement: Movement) -> str | None:
-    """Return the key of the journal that books a movement; ``None`` for a kind of movement that we do not know."""
-    if movement.kind in _PAYMENTS:
-        return f"topup:{movement.intent_id}"
-    if movement.kind in _REFUNDS | _FAILED_REFUNDS:
-        refund = Refund.objects.filter(stripe_id=movement.source_id).first()
-        name = refund.pk if refund else movement.source_id
-        return f"refund:{name}" if movement.kind in _REFUNDS else f"refund_failed:{name}"
-    if movement.kind in _PAYOUTS | _STRIPES_OWN:
-        return f"stripe:{movement.id}"
-    if movement.kind == "adjustment" and movement.intent_id:
-        return f"dispute:{movement.source_id}:{movement.id}"
-    return None
+    seen.keys |= {f"stripe_fee:{movement.id}", *([key] if key else [])}
+    booked = seen.fixed.get(movement.id, 0) + (_cash_nanos(journal) if journal else 0)
+    missing = cents_to_nanos(movement.amount_cents) - booked
+    if not missing:
+        return
+    if journal is not None or booked:
+        seen.differ("cash_differs", movement.id, _cents(booked), _cents_of(movement), missing)
+    elif key is not None:
+        seen.differ("cash_missing", movement.id, "no journal", told, missing)
+    else:
+        seen.differ("cash_unknown", movement.id, "nothing", told, missing)
 
 
 def _journal(key: str, movement: Movement) -> Journal | None:
@@ -137,27 +129,17 @@ def _journal(key: str, movement: Movement) -> Journal | None:
     except (NotOurs, UnknownObject):
         return None
     logger.warning("reconciliation.synced", extra={"intent": movement.intent_id, "movement": movement.id})
-    return Journal.objects.filter(idempotency_key=_key(movement)).first()
-
-
-def _book_own(movement: Movement) -> None:
-    amount = cents_to_nanos(movement.amount_cents)
-    other = AccountCode.BANK if movement.kind in _PAYOUTS else AccountCode.STRIPE_FEES
-    ledger.post(
-        key=f"stripe:{movement.id}",
-        kind=JournalKind.STRIPE,
-        legs={other: -amount, AccountCode.STRIPE_CLEARING: amount},
-        organization=None,
-        reason=movement.kind.replace("_", " ").capitalize(),
-        actor="stripe",
-        source=("balance_transaction", movement.id),
-    )
+    return Journal.objects.filter(idempotency_key=movements.key_of(movement)).first()
 
 
 def _unheard(seen: _Cash, run: ReconciliationRun) -> Iterator[Journal]:
-    """Return the journals that moved Stripe's cash, though Stripe has told of no such movement."""
+    """Return the journals that moved Stripe's cash, though Stripe has told of no such movement.
+
+    Those by which staff has settled an item are explained by it, and compared with its movement where it has one.
+    """
     booked = Journal.objects.filter(
         postings__account__code=AccountCode.STRIPE_CLEARING,
+        settled_items=None,
         created_at__gte=seen.since,
         created_at__lt=run.started_at - _LAG,
     )
@@ -171,15 +153,16 @@ def _compare_total(seen: _Cash) -> None:
     ours = postings.aggregate(total=Sum("amount_nano"))["total"] or 0
     theirs = cash.balance_cents()
     if ours != cents_to_nanos(theirs):
-        seen.differ("cash_total", _TOTAL, _cents(ours), f"{theirs} cents")
+        missing = cents_to_nanos(theirs) - ours
+        seen.differ("cash_total", _TOTAL, _cents(ours), f"{theirs} cents", missing)
 
 
 def _close_settled(seen: _Cash) -> None:
     """Close what was open, was looked at again and no longer differs; that nobody had to act is the explanation."""
     looked_at = seen.movements | seen.keys | {_TOTAL}
-    for item in ReconciliationItem.objects.filter(state=ItemState.OPEN, kind__in=_KINDS):
+    for item in ReconciliationItem.objects.filter(state=ItemState.OPEN, kind__in=runs.CASH_KINDS):
         if item.subject in looked_at and (item.kind, item.subject) not in seen.subjects:
-            items.close(item, by="system", note="No longer differs.")
+            items.close(item, by=items.SYSTEM, note="No longer differs.")
 
 
 def _cash_nanos(journal: Journal) -> int:
@@ -193,4 +176,6 @@ def _cents(nanos: int) -> str:
 
 
 def _cents_of(movement: Movement) -> str:
-    return f"{movement.amount_cents} {'cents' if movement.currency == 'usd' else movement.currency}"
+    return (
+        f"{movement.amount_cents} {'cents' if movement.currency == movements.CURRENCY else movement.currency}"
+    )

@@ -29,6 +29,7 @@ _ORDER = (
     JournalKind.ADJUSTMENT,
     JournalKind.EXPIRY,
     JournalKind.CORRECTION,
+    JournalKind.WRITE_OFF,
 )
 
 

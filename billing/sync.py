@@ -11,7 +11,7 @@ from contextlib import suppress
 from django.db import transaction
 from django.utils import timezone
 
-from billing import backoff, disputes, items, ledger, lots, posting, refunds, topups, wallets
+from billing import backoff, disputes, items, ledger, lots, movements, posting, refunds, topups, wallets
 from billing.models import (
     PENDING,
     AccountCode,
@@ -101,11 +101,16 @@ def _refund_refused(refund: Refund) -> None:
 def _top_up_of(seen: Payment) -> TopUp:
     rows = TopUp.objects.select_related("organization")
     known = rows.filter(stripe_intent=seen.id).first() or rows.filter(pk=seen.top_up_id).first()
-    if known is None or not _is_customer_of(known, seen):
+    if known is None or not (_is_credited(known, seen) or _is_customer_of(known, seen)):
         if seen.status == "succeeded":
             items.note(kind="orphan_payment", subject=seen.id, ours="no top-up", theirs=_amount(seen))
         raise NotOurs(seen.id)
     return known if known.stripe_intent in {None, seen.id} else _surplus(known, seen)
+
+
+def _is_credited(top_up: TopUp, seen: Payment) -> bool:
+    """Tell whether a payment was credited before, be it that staff has said for whom it was."""
+    return top_up.stripe_intent == seen.id and top_up.journal_id is not None
 
 
 def _is_customer_of(top_up: TopUp, seen: Payment) -> bool:
@@ -198,8 +203,8 @@ def _follow(wallet: Wallet, top_up: TopUp, seen: Payment) -> None:
 
 
 def book_fee(movement: Movement) -> None:
-    """Book what Stripe kept of a movement, or gave back of it; safe twice."""
-    if not movement.fee_cents:
+    """Book what Stripe kept of a movement in USD, or gave back of it; safe twice."""
+    if not movement.fee_cents or movement.currency != movements.CURRENCY:
         return
     fee_nano = cents_to_nanos(movement.fee_cents)
     ledger.post(

@@ -28,6 +28,7 @@ _WORDS = {
     JournalKind.USAGE: "Usage",
     JournalKind.EXPIRY: "Promotional credit that expired unused",
     JournalKind.CORRECTION: "Correction",
+    JournalKind.WRITE_OFF: "Debt written off",
 }
 
 _AT_ONCE = 500
@@ -98,6 +99,8 @@ def words_of(kind: JournalKind, amount_nano: int) -> str:
     """Name a movement for the people whose money it is."""
     if kind == JournalKind.DISPUTE:
         return "Payment disputed at its bank" if amount_nano < 0 else "Disputed payment, back in the balance"
+    if kind == JournalKind.ADJUSTMENT and amount_nano < 0:
+        return "Taken back by our support"
     return _WORDS[kind]
 
 

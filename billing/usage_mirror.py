@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 
-from billing import audit, items
+from billing import audit, items, runs
 from billing.models import (
     MeterPush,
     ReconciliationKind,
@@ -46,9 +46,7 @@ def reconcile_usage(*, today: date | None = None) -> ReconciliationRun:
     if is_configured():
         meter_id = meters.meter()
         compared += sum(_mirror(day, meter_id) for day in days)
-    run.compared, run.finished_at = compared, timezone.now()
-    run.save(update_fields=["compared", "finished_at"])
-    return run
+    return runs.finish(run, compared=compared, begun=run.started_at)
 
 
 def _compare_books() -> int:

@@ -28,6 +28,7 @@ class AutoTopUp(models.Model):
     updated_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
+        verbose_name = "automatic top-up"
         constraints = [
             models.CheckConstraint(
                 condition=Q(target_cents__gt=F("threshold_cents")), name="auto_top_up_target_above"

@@ -32,6 +32,8 @@ class AccountCode(models.TextChoices):
     """What our gifts and adjustments cost us."""
     BANK = "bank", "Bank"
     """Cash that Stripe has paid out to us."""
+    STRIPE_RESERVE = "stripe_reserve", "Stripe reserve"
+    """Cash that Stripe keeps back from us for a while."""
     STRIPE_FEES = "stripe_fees", "Stripe fees"
     """What Stripe keeps for its work."""
     DISPUTE_LOSS = "dispute_loss", "Dispute loss"
@@ -77,7 +79,7 @@ class JournalKind(models.TextChoices):
     GRANT = "grant", "Promotional credit"
     """Credit we gave, usually with an expiry."""
     ADJUSTMENT = "adjustment", "Adjustment"
-    """Credit staff gave to put something right."""
+    """Credit staff gave, or took, to put something right."""
     TOP_UP = "top_up", "Top-up"
     """Credit an organization bought."""
     REFUND = "refund", "Refund"
@@ -93,7 +95,9 @@ class JournalKind(models.TextChoices):
     EXPIRY = "expiry", "Expiry"
     """Promotional credit that was not used in time."""
     CORRECTION = "correction", "Correction"
-    """The reverse of an earlier journal."""
+    """What staff booked to settle an open item."""
+    WRITE_OFF = "write_off", "Write-off"
+    """A debt that we gave up, because a bank took back a payment whose credit was used."""
 
 
 class Journal(models.Model):

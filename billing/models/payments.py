@@ -59,6 +59,7 @@ class PaymentMethod(models.Model):
     removed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = "saved card"
         constraints = [
             models.UniqueConstraint(
                 fields=["organization"],
@@ -162,6 +163,8 @@ class TopUp(models.Model):
                 name="top_up_pending",
             ),
         ]
+        verbose_name = "top-up"
+        permissions = [("sync_topup", "Can sync with Stripe")]
 
     def __str__(self) -> str:
         return f"{self.id} of {self.amount_cents} cents"
@@ -212,8 +215,19 @@ class Dispute(models.Model):
     withdrawn_cents = models.PositiveBigIntegerField(
         default=0, help_text="What Stripe holds back, without its fee; 0 again when it was won."
     )
+    write_off = models.OneToOneField(
+        Journal,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="dispute",
+        help_text="By which we gave up what the payer owed us for it.",
+    )
     opened_at = models.DateTimeField()
     updated_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        permissions = [("write_off_dispute", "Can write off what a dispute has cost")]
 
     def __str__(self) -> str:
         return f"{self.stripe_id} ({self.status})"

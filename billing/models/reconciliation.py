@@ -18,19 +18,6 @@ class ReconciliationKind(models.TextChoices):
     """Usage records with journals, wallets and Stripe's meter."""
 
 
-class ReconciliationRun(models.Model):
-    """One comparison."""
-
-    kind = models.CharField(max_length=20, choices=ReconciliationKind)
-    since = models.DateTimeField()
-    started_at = models.DateTimeField(default=timezone.now)
-    finished_at = models.DateTimeField(null=True, blank=True)
-    compared = models.PositiveIntegerField(default=0, help_text="How many things were compared.")
-
-    def __str__(self) -> str:
-        return f"{self.kind} since {self.since:%Y-%m-%d}"
-
-
 class ItemState(models.TextChoices):
     """Whether somebody still has to look at it."""
 
@@ -51,13 +38,20 @@ class ReconciliationItem(models.Model):
     )
     ours = models.CharField(max_length=200)
     theirs = models.CharField(max_length=200)
+    missing_nano = models.BigIntegerField(
+        null=True,
+        blank=True,
+        help_text="What our books lack of the cash that Stripe holds for us, in nano-USD; empty where no cash differs.",
+    )
     state = models.CharField(max_length=20, choices=ItemState, default=ItemState.OPEN)
     opened_at = models.DateTimeField(default=timezone.now)
     seen_at = models.DateTimeField(default=timezone.now)
     closed_at = models.DateTimeField(null=True, blank=True)
     closed_by = models.CharField(max_length=80, blank=True)
     note = models.CharField(max_length=500, blank=True)
-    journal = models.ForeignKey(Journal, on_delete=models.PROTECT, null=True, blank=True)
+    journal = models.ForeignKey(
+        Journal, on_delete=models.PROTECT, null=True, blank=True, related_name="settled_items"
+    )
 
     class Meta:
         constraints = [
@@ -65,6 +59,21 @@ class ReconciliationItem(models.Model):
                 fields=["kind", "subject"], condition=Q(state="open"), name="reconciliation_item_open_once"
             )
         ]
+        permissions = [("close_reconciliationitem", "Can close open items, with a journal or without")]
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.subject}"
+
+
+class ReconciliationRun(models.Model):
+    """One comparison."""
+
+    kind = models.CharField(max_length=20, choices=ReconciliationKind)
+    since = models.DateTimeField()
+    started_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    compared = models.PositiveIntegerField(default=0, help_text="How many things were compared.")
+    findings = models.ManyToManyField(ReconciliationItem, related_name="runs", blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.kind} since {self.since:%Y-%m-%d}"

@@ -44,6 +44,7 @@ class Wallet(models.Model):
             models.CheckConstraint(condition=Q(unposted_nano__gte=0), name="wallet_unposted_not_negative"),
             models.CheckConstraint(condition=Q(floor_nano__lte=0), name="wallet_floor_not_positive"),
         ]
+        permissions = [("adjust_wallet", "Can give credit and take credit back")]
 
     def __str__(self) -> str:
         return f"Wallet of {self.organization_id}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import stripe
+
 from billing.stripe_api.client import client, translated
 from billing.stripe_api.payments import Movement, movement
 
@@ -15,6 +17,16 @@ def movements(*, since: int) -> Iterator[Movement]:
             {"created": {"gte": since}, "limit": 100, "expand": ["data.source"]}
         )
         yield from map(movement, listed.auto_paging_iter())
+
+
+def payout_movements(payout_id: str) -> list[Movement]:
+    """Return what a payout has moved: to the bank, and back where it failed; raises ``UnknownObject``."""
+    with translated():
+        payout = client().v1.payouts.retrieve(
+            payout_id, {"expand": ["balance_transaction", "failure_balance_transaction"]}
+        )
+    booked = (payout.balance_transaction, payout.failure_balance_transaction)
+    return [movement(each) for each in booked if isinstance(each, stripe.BalanceTransaction)]
 
 
 def balance_cents() -> int:

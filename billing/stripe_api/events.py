@@ -23,8 +23,9 @@ KINDS = (
     "checkout.session.async_payment_succeeded", "checkout.session.completed", "checkout.session.expired",
     "customer.deleted", "payment_intent.canceled", "payment_intent.payment_failed", "payment_intent.processing",
     "payment_intent.requires_action", "payment_intent.succeeded", "payment_method.attached",
-    "payment_method.automatically_updated", "payment_method.detached", "payment_method.updated", "refund.created",
-    "refund.failed", "refund.updated", "setup_intent.succeeded",
+    "payment_method.automatically_updated", "payment_method.detached", "payment_method.updated", "payout.canceled",
+    "payout.created", "payout.failed", "payout.paid", "refund.created", "refund.failed", "refund.updated",
+    "setup_intent.succeeded",
 )  # fmt: skip
 # Stripe takes no more kinds in one listing.
 _KINDS_AT_ONCE = 20
@@ -46,6 +47,7 @@ class EventSeen:
     session_id: str
     # The customer whose saved cards it is about.
     customer_id: str
+    payout_id: str = ""
 
 
 def verified(*, body: bytes, signature: str, secrets: Sequence[str]) -> EventSeen:
@@ -86,6 +88,7 @@ def _seen(event: stripe.Event) -> EventSeen:
         intent_id=own_id if kind == "payment_intent" else _text(about, "payment_intent"),
         session_id=own_id if kind == "checkout.session" else "",
         customer_id=_customer_of_cards(event),
+        payout_id=own_id if kind == "payout" else "",
     )
 
 

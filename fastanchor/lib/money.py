@@ -17,19 +17,29 @@ NANOS_PER_CENT = 10_000_000
 PICOS_PER_NANO = 1_000
 # The most that one command moves: a billion dollars, a ninth of what a column holds.
 MAX_CENTS = 100_000_000_000
-_DOLLARS = re.compile(r"\$? ?([0-9]{1,9}|[0-9]{1,3}(?:,[0-9]{3}){1,2})(?:\.([0-9]{1,2}))?")
+_DOLLARS = re.compile(r"\$? ?([0-9]{1,9}|[0-9]{1,3}(?:,[0-9]{3}){1,2})(?:\.([0-9]{1,9}))?")
 
 
 class NotDollars(ValueError):
-    """A text is no amount in dollars and whole cents."""
+    """A text is no amount in dollars, or a finer one than was asked for."""
 
 
 def parse_cents(text: str) -> int:
     """Read dollars as people write them, ``12``, ``12.5``, ``$1,234.56``, as whole cents; raises ``NotDollars``."""
+    return _parse(text, places=2)
+
+
+def parse_nanos(text: str) -> Nanos:
+    """Read dollars with up to nine decimals as nano-USD; raises ``NotDollars``."""
+    return Nanos(_parse(text, places=9))
+
+
+def _parse(text: str, *, places: int) -> int:
     found = _DOLLARS.fullmatch(text.strip())
-    if found is None:
+    decimals = (found[2] or "") if found else ""
+    if found is None or len(decimals) > places:
         raise NotDollars(text)
-    return int(found[1].replace(",", "")) * 100 + int((found[2] or "0").ljust(2, "0"))
+    return int(found[1].replace(",", "") + decimals.ljust(places, "0"))
 
 
 def cents_to_nanos(cents: int) -> Nanos:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import redis
+from django.test import Client
 
 from accounts import keys
-from accounts.models import Organization
+from accounts.models import Organization, User
 from fastanchor.lib.valkey import sync_client
 from tests.billing.cast import make_organization
 
@@ -48,3 +49,17 @@ def make_key() -> Callable[..., str]:
         return key.pk
 
     return make
+
+
+@pytest.fixture
+def root(db: None) -> User:
+    """A member of staff who may do everything."""
+    return User.objects.create_superuser("root@example.org")
+
+
+@pytest.fixture
+def staff(root: User) -> Client:
+    """The browser of a member of staff who may do everything."""
+    browser = Client()
+    browser.force_login(root)
+    return browser

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts import keys
 from accounts.models import Organization
 from billing import audit, spending
-from billing.models import LowBalanceAlert, TopUp, UsageRecord
+from billing.models import LowBalanceAlert, ReconciliationItem, TopUp, UsageRecord
 from billing.settlement import settle_batch
 from tests.billing.cast import UNITS, usage
 
@@ -80,3 +80,21 @@ def test_what_keys_have_spent_is_kept_when_spending_is_taken_back_and_counted_ag
     assert after == before
     assert {(one.day_nano, one.lifetime_nano) for one in after.subjects} == {(2_000, 3_000)}
     assert all(check.ok for check in audit.stored_checks() if check.name == "I3")
+
+
+def test_what_staff_has_settled_can_be_taken_back_and_added_again(organization: Organization) -> None:
+    item = ReconciliationItem.objects.create(
+        kind="cash_missing", subject="txn_1", ours="o", theirs="t", missing_nano=5
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+    call_command("migrate", "billing", "0008", verbosity=0)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM billing_reconciliationitem")
+        columns = {column.name for column in cursor.description}
+    call_command("migrate", "billing", verbosity=0)
+
+    item.refresh_from_db()
+    assert "missing_nano" not in columns
+    assert (item.subject, item.missing_nano, item.runs.count()) == ("txn_1", None, 0)

@@ -56,6 +56,8 @@ _TRIGGERED = (
     "payment_method.attached",
     "payment_method.detached",
     "payment_method.updated",
+    "payout.created",
+    "payout.updated",
     "price.created",
     "price.updated",
     "product.created",

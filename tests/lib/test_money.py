@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fastanchor.lib.money import NotDollars, parse_cents
+from fastanchor.lib.money import NotDollars, parse_cents, parse_nanos
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,17 @@ def test_dollars_become_the_cents_they_say(text: str, cents: int) -> None:
 def test_whatever_else_is_no_amount(text: str) -> None:
     with pytest.raises(NotDollars):
         parse_cents(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "nanos"),
+    [("0.000000001", 1), ("12.34", 12_340_000_000), ("$1,000", 1_000_000_000_000), ("0.5", 500_000_000)],
+)
+def test_dollars_become_the_nanos_they_say(text: str, nanos: int) -> None:
+    assert parse_nanos(text) == nanos
+
+
+@pytest.mark.parametrize("text", ["0.0000000001", "1e-9", "-1", ""])
+def test_nothing_finer_than_a_nano_is_an_amount(text: str) -> None:
+    with pytest.raises(NotDollars):
+        parse_nanos(text)

@@ -28,10 +28,10 @@ def book(
     details = [
         {"amount": fee, "application": None, "currency": money, "description": label, "type": "stripe_fee"}
     ]
+    usual: Obj = {"available_on": world.now() + 2 * _DAY, "status": "pending"}
     return world.add(
         "balance_transaction",
         amount=amount,
-        available_on=world.now() + 2 * _DAY,
         balance_type="payments",
         currency=money,
         fee=fee,
@@ -39,39 +39,57 @@ def book(
         net=amount - fee,
         reporting_category=category or _CATEGORIES[kind],
         source=source["id"],
-        status="pending",
         type=kind,
-        **fields,
+        **{**usual, **fields},
     )
 
 
 def list_transactions(call: Call) -> Obj:
     """Answer ``GET /v1/balance_transactions``."""
-    rows = [_settled(call.world, row) for row in call.world.newest_first("balance_transaction")]
+    rows = [settled(call.world, row) for row in call.world.newest_first("balance_transaction")]
     rows = where(call, rows, "type", "source", "currency")
     if "payout" in call.params:
-        # Nothing is ever paid out here.
-        rows = []
+        # Of a payout that was asked for nobody can say which movements it is the sum of.
+        paid_out = call.world.hidden(call.params["payout"]).get("settles", [])
+        rows = [row for row in rows if row["id"] in paid_out]
     return page(call, rows, "/v1/balance_transactions")
 
 
 def retrieve_transaction(call: Call) -> Obj:
     """Answer ``GET /v1/balance_transactions/{id}``."""
-    return _settled(call.world, call.object_in_path("balance_transaction"))
+    return settled(call.world, call.object_in_path("balance_transaction"))
 
 
-def _settled(world: World, row: Obj) -> Obj:
+def settled(world: World, row: Obj) -> Obj:
+    """Return a movement, available once its time has come."""
     if row["available_on"] <= world.now():
         row["status"] = "available"
     return row
 
 
+def available(world: World, money: str) -> int:
+    """Return what of a currency can be paid out."""
+    return _sums(world)["available"].get(money, 0)
+
+
+def happen(world: World, *, kind: str, amount: int, fee: int = 0, money: str = "usd") -> Obj:
+    """Write down a movement that no object stands behind, such as Stripe's own prices."""
+    nobody = {"id": None, "currency": money}
+    at_once: Obj = {"available_on": world.now(), "status": "available"}
+    return book(world, nobody, kind=kind, amount=amount, fee=fee, category=kind, **at_once)
+
+
+def _sums(world: World) -> dict[str, dict[str, int]]:
+    sums: dict[str, dict[str, int]] = {"available": {}, "pending": {}}
+    for row in world.newest_first("balance_transaction"):
+        status = settled(world, row)["status"]
+        sums[status][row["currency"]] = sums[status].get(row["currency"], 0) + row["net"]
+    return sums
+
+
 def retrieve(call: Call) -> Obj:
     """Answer ``GET /v1/balance``."""
-    sums: dict[str, dict[str, int]] = {"available": {}, "pending": {}}
-    for row in call.world.newest_first("balance_transaction"):
-        status = _settled(call.world, row)["status"]
-        sums[status][row["currency"]] = sums[status].get(row["currency"], 0) + row["net"]
+    sums = _sums(call.world)
     shown = {status: _amounts(sums[status] or {"usd": 0}) for status in sums}
     return {"object": "balance", "livemode": False, **shown}
 

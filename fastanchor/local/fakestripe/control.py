@@ -9,6 +9,9 @@
 ``POST disputes/ID``                ``{"status": "under_review" | "won" | "lost" | "warning_closed" | "escalated"}``
 ``POST refunds/ID``                 ``{"status": "failed" | "succeeded"}``
 ``POST payments/ID``                ``{"status": "succeeded" | "failed"}`` for a payment that is under way
+``POST payouts``                    pay out all that is available, as the account's schedule would
+``POST payouts/ID``                 ``{"status": "in_transit" | "paid" | "failed"}``
+``POST movements``                  one that no object stands behind: ``type``, ``amount``, ``fee``, ``currency``
 ``POST cards/ID``                   ``{"number": "4000…"}``: from now on a saved card behaves as that test card
 ``DELETE customers/ID``             as if somebody had deleted it on Stripe's dashboard
 ``POST clock``                      ``{"advance_s": 3600}``
@@ -19,11 +22,12 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from fastanchor.local.fakestripe import cards, customers, disputes, refunds, timers
+from fastanchor.local.fakestripe import balance, cards, customers, disputes, payouts, refunds, timers
 from fastanchor.local.fakestripe.delivery import Knobs, Post
 from fastanchor.local.fakestripe.errors import StripeError
 from fastanchor.local.fakestripe.faults import Faults, Weather
@@ -95,12 +99,10 @@ class Control:
         match method, order:
             case "POST", "disputes":
                 return self._decide(target, told) if target else self._dispute(told)
-            case "POST", "refunds":
-                change = {"failed": refunds.fail, "succeeded": refunds.succeed}[told["status"]]
-                return _changed(change(world, world.get("refund", target)))
-            case "POST", "payments":
-                settle = {"succeeded": timers.settle_payment, "failed": timers.fail_payment}
-                return _changed(settle[told["status"]](world, target))
+            case "POST", "refunds" | "payments" | "payouts" if target:
+                return _changed(_FATES[order, told["status"]](world, target))
+            case "POST", "payouts" | "movements":
+                return payouts.pay_out_all(world) if order == "payouts" else _move(world, told)
             case "POST", "cards":
                 card = world.get("payment_method", target)
                 world.hidden(card["id"])["number"] = cards.by_number(told["number"]).number
@@ -130,6 +132,27 @@ class Control:
         if told["status"] == "escalated":
             return _changed(disputes.escalate(self._world, dispute))
         return _changed(disputes.decide(self._world, dispute, told["status"]))
+
+
+_FATES: dict[tuple[str, str], Callable[[World, str], bool]] = {
+    ("refunds", "failed"): lambda world, target: refunds.fail(world, world.get("refund", target)),
+    ("refunds", "succeeded"): lambda world, target: refunds.succeed(world, world.get("refund", target)),
+    ("payments", "succeeded"): timers.settle_payment,
+    ("payments", "failed"): timers.fail_payment,
+    ("payouts", "in_transit"): payouts.send,
+    ("payouts", "paid"): payouts.arrive,
+    ("payouts", "failed"): payouts.fail,
+}
+
+
+def _move(world: World, told: Any) -> Obj:
+    return balance.happen(
+        world,
+        kind=told["type"],
+        amount=told["amount"],
+        fee=told.get("fee", 0),
+        money=told.get("currency", "usd"),
+    )
 
 
 def _told(body: bytes) -> Any:

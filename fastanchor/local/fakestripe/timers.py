@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fastanchor.local.fakestripe import checkout, completing, paying, refunds
+from fastanchor.local.fakestripe import checkout, completing, paying, payouts, refunds
 from fastanchor.local.fakestripe.world import World
 
 
@@ -44,6 +44,7 @@ _DEEDS: dict[str, Callable[[World, str], object]] = {
     "settle": settle_payment,
     "fail": fail_payment,
     "session_expires": _expire,
+    "payout_arrives": payouts.arrive,
     "refund_succeeds": lambda world, refund_id: refunds.succeed(world, world.get("refund", refund_id)),
     "refund_fails": lambda world, refund_id: refunds.fail(world, world.get("refund", refund_id)),
 }

@@ -35,6 +35,7 @@ PREFIXES = {
     "line_item": "il",
     "payment_intent": "pi",
     "payment_method": "pm",
+    "payout": "po",
     "price": "price",
     "product": "prod",
     "refund": "re",

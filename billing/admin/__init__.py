@@ -1,0 +1,7 @@
+"""Staff's view of money: everything can be read; what moves money is drafted, shown, and booked with a reason."""
+
+from __future__ import annotations
+
+from billing.admin import disputes, items, ledger, payments, reconciliation, usage, wallets
+
+__all__ = ["disputes", "items", "ledger", "payments", "reconciliation", "usage", "wallets"]

@@ -1,0 +1,83 @@
+"""What was used and spent, and what could not be settled."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from billing import usage
+from billing.admin.base import ReadOnlyAdmin
+from billing.models import BudgetAlert, DeadLetter, Spend, UsageRecord
+from fastanchor.lib.money import exact_usd
+
+
+@admin.register(UsageRecord)
+class UsageRecordAdmin(ReadOnlyAdmin):
+    """Requests and what they cost; ids begin with the time, so their order is that of the requests."""
+
+    list_display = (
+        "request_id",
+        "organization",
+        "model_id",
+        "cost",
+        "tokens",
+        "units",
+        "outcome",
+        "started_at",
+    )
+    list_filter = ("outcome", "is_estimated", "is_stream")
+    list_select_related = ("organization",)
+    search_fields = ("request_id__exact", "organization__id__exact")
+    ordering = ("-request_id",)
+
+    @admin.display(description="Tokens in / out")
+    def tokens(self, record: UsageRecord) -> str:
+        """Write both numbers."""
+        return f"{record.input_tokens:,} / {record.output_tokens:,}"
+
+    @admin.display(description="Beside tokens")
+    def units(self, record: UsageRecord) -> str:
+        """Write what was billed by another unit."""
+        return usage.units_text(record)
+
+    @admin.display(description="Cost (USD)")
+    def cost(self, record: UsageRecord) -> str:
+        """Write the cost with all its places."""
+        return exact_usd(record.cost_nano)
+
+
+@admin.register(DeadLetter)
+class DeadLetterAdmin(ReadOnlyAdmin):
+    """Records that could not be stored; ``manage.py dead_letter`` settles or dismisses them."""
+
+    list_display = ("id", "request_id", "organization_id", "error", "created_at", "resolved_at", "resolution")
+    ordering = ("-id",)
+
+
+@admin.register(Spend)
+class SpendAdmin(ReadOnlyAdmin):
+    """What keys, members and organizations have spent by day and month; newest first in each."""
+
+    list_display = ("subject", "organization", "period", "cost")
+    list_select_related = ("organization",)
+    search_fields = ("subject__exact", "organization__id__exact")
+    ordering = ("-id",)
+
+    @admin.display(description="Spent (USD)")
+    def cost(self, spend: Spend) -> str:
+        """Write the sum with all its places."""
+        return exact_usd(spend.cost_nano)
+
+
+@admin.register(BudgetAlert)
+class BudgetAlertAdmin(ReadOnlyAdmin):
+    """Mails about budgets."""
+
+    list_display = ("subject", "organization", "window", "period", "percent", "budget", "told_at")
+    list_select_related = ("organization",)
+    search_fields = ("subject__exact", "organization__id__exact")
+    ordering = ("-id",)
+
+    @admin.display(description="Budget (USD)")
+    def budget(self, alert: BudgetAlert) -> str:
+        """Write the budget that the mail told of."""
+        return exact_usd(alert.budget_nano)
