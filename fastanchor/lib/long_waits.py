@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-AFTER_S = 0.25
+AFTER_S = 0.125
 
 
 class LongWaits:
