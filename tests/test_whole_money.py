@@ -55,7 +55,8 @@ def _is_inexact(node: ast.AST) -> bool:
             return True
         case ast.Import(names=names):
             return any(each.name in {"decimal", "fractions", "math", "numpy"} for each in names)
-    return False
+        case _:
+            return False
 
 
 def test_no_path_of_money_leaves_whole_numbers() -> None:

@@ -206,20 +206,24 @@ def test_a_plain_role_cannot_take_the_guards_away(as_a_plain_role: None, stateme
 def test_plain_sql_that_does_not_balance_fails_when_it_commits_and_not_before(as_a_plain_role: None) -> None:
     paid = Account.objects.create(organization=None, code=AccountCode.MANUAL_CLEARING)
     used = Account.objects.create(organization=None, code=AccountCode.USAGE_REVENUE)
-    begun = 0
+    written: list[int] = []
 
     with pytest.raises(IntegrityError, match="out of balance by 1 nano-USD"), transaction.atomic():
-        _run(
-            "INSERT INTO billing_journal (id, idempotency_key, kind, legs, reason, actor, source_type, source_id,"
-            " effective_at, created_at) VALUES ('jrn_1', 'k', 'usage', 2, '', 'sql', '', '', now(), now())"
-        )
-        for account, nano in ((paid, 500), (used, -499)):
-            _run(
-                f"INSERT INTO billing_posting (journal_id, account_id, amount_nano) VALUES ('jrn_1', {account.pk}, {nano})"
-            )
-            begun += 1
+        written += _insert({paid: 500, used: -499})
 
-    assert (begun, Journal.objects.count(), Posting.objects.count()) == (2, 0, 0)
+    assert (written, Journal.objects.count(), Posting.objects.count()) == ([500, -499], 0, 0)
+
+
+def _insert(legs: dict[Account, int]) -> Iterator[int]:
+    _run(
+        "INSERT INTO billing_journal (id, idempotency_key, kind, legs, reason, actor, source_type, source_id,"
+        " effective_at, created_at) VALUES ('jnl_1', 'k', 'usage', 2, '', 'sql', '', '', now(), now())"
+    )
+    for account, nano in legs.items():
+        _run(
+            f"INSERT INTO billing_posting (journal_id, account_id, amount_nano) VALUES ('jnl_1', {account.pk}, {nano})"
+        )
+        yield nano
 
 
 def _run(statement: str) -> None:
