@@ -15,7 +15,7 @@ from tests.chaos.faults import VICTIMS
 
 ROUNDS = 20
 # In its rounds everybody is killed, and most pairs of them at once.
-SEED = 1564
+SEED = 5112
 
 
 @pytest.fixture
