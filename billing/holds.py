@@ -43,6 +43,7 @@ def _script(name: str) -> Script:
 
 _ADMIT, _EXTEND, _SETTLE, _RENEW = (_script(name) for name in ("admit", "extend", "settle", "renew"))
 _PUBLISH, _REGISTER, _EPOCH = (_script(name) for name in ("publish", "register", "epoch"))
+_END_DEAD = _script("end_dead")
 
 
 class HoldsUnavailable(Exception):
@@ -381,6 +382,11 @@ def register(client: redis.Redis, *, epoch: Epoch, holds: Iterable[RegisteredHol
             _REGISTER(client, keys_of(organization_id), arguments)
 
 
+def end_dead(client: redis.Redis, organization_id: str) -> None:
+    """Give back what is held by requests of dead gateways, as the organization's next request would."""
+    _END_DEAD(client, keys_of(organization_id), ())
+
+
 @dataclass(frozen=True, slots=True)
 class KnownWallet:
     """What Valkey knows of a wallet; ``running`` counts holds with a lease."""
@@ -392,6 +398,7 @@ class KnownWallet:
 
 def known_wallet(client: redis.Redis, organization_id: str) -> KnownWallet | None:
     """Return Valkey's view of one wallet, or ``None`` when it is not open there."""
+    end_dead(client, organization_id)
     keys = keys_of(organization_id)
     pipeline = client.pipeline(transaction=True)
     pipeline.hmget(keys[0], "balance", "held")
@@ -404,11 +411,13 @@ def known_wallet(client: redis.Redis, organization_id: str) -> KnownWallet | Non
 
 def known_key_held(client: redis.Redis, organization_id: str, key_id: str) -> int:
     """Return what running requests of one key hold, and what they cost that is not settled yet, in nano-USD."""
+    end_dead(client, organization_id)
     held = cast("bytes | None", client.hget(keys_of(organization_id)[3], f"{key_id}:held"))
     return max(0, int(held or 0))
 
 
 def known_holds(client: redis.Redis, organization_id: str) -> dict[str, int]:
     """Return the amount of each hold that Valkey knows of one organization, for the audit."""
+    end_dead(client, organization_id)
     entries = cast("dict[bytes, bytes]", client.hgetall(keys_of(organization_id)[1]))
     return {request.decode(): int(entry.split(b":", 1)[0]) for request, entry in entries.items()}

@@ -28,8 +28,8 @@ for _, request in ipairs(dead) do
   if entry then
     local amount, owner = string.match(entry, '^(%d+):(.*)$')
     redis.call('HDEL', KEYS[2], request)
-    redis.call('HINCRBY', KEYS[1], 'held', '-' .. amount)
-    redis.call('HINCRBY', KEYS[4], owner .. ':held', '-' .. amount)
+    redis.call('HINCRBY', KEYS[1], 'held', string.format('%.0f', 0 - amount))
+    redis.call('HINCRBY', KEYS[4], owner .. ':held', string.format('%.0f', 0 - amount))
     held = held - tonumber(amount)
     if owner == key then key_held = key_held - tonumber(amount) end
   end

@@ -20,8 +20,8 @@ for i = 6, 5 + settled do
   if entry then
     local amount, owner = string.match(entry, '^(%d+):(.*)$')
     redis.call('HDEL', KEYS[2], ARGV[i])
-    redis.call('HINCRBY', KEYS[1], 'held', '-' .. amount)
-    redis.call('HINCRBY', KEYS[4], owner .. ':held', '-' .. amount)
+    redis.call('HINCRBY', KEYS[1], 'held', string.format('%.0f', 0 - amount))
+    redis.call('HINCRBY', KEYS[4], owner .. ':held', string.format('%.0f', 0 - amount))
   end
 end
 for i = 6 + settled, #ARGV, 4 do
