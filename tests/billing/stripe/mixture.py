@@ -193,6 +193,7 @@ class Worker:
         with self.books.payment(self.chance, lambda each: bool(each.refunds)) as payment:
             if payment is not None:
                 refund_id, cents = payment.refunds.pop()
+                payment.left_cents += cents
                 self.shop.fake.order(f"refunds/{refund_id}", {"status": "failed"})
                 sync.sync(payment.intent_id)
                 self.books.move(payment.top_up.organization_id, cents_to_nanos(cents))
