@@ -230,6 +230,8 @@ class Holds:
         self._epoch = ""
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._running: dict[str, Hold] = {}
+        # Asked for, and never answered: they may be held all the same.
+        self._doubtful: list[Ask] = []
         self._month = this_month()
         self._month_checked_at = time.monotonic()
 
@@ -269,6 +271,7 @@ class Holds:
         try:
             answer: Sequence[Any] = await self._pipeline.call(_ADMIT, keys_of(ask.organization_id), arguments)
         except ValkeyUnavailable as exc:
+            self._doubtful.append(ask)
             raise HoldsUnavailable from exc
         return answer
 
@@ -320,7 +323,15 @@ class Holds:
         future.add_done_callback(_ignore_unavailable)
 
     def renew(self) -> None:
-        """Renew the leases of every running request; called every few seconds."""
+        """Renew the leases of every running request, and take back what was refused for want of an answer.
+
+        Called every few seconds.
+        """
+        doubtful, self._doubtful = self._doubtful, []
+        for ask in doubtful:
+            arguments: tuple[Any, ...] = (self._epoch, ask.request_id, ask.key_id, 0, 0, 0, 0)
+            future = self._pipeline.submit(_SETTLE, keys_of(ask.organization_id), arguments)
+            future.add_done_callback(_ignore_unavailable)
         by_organization: dict[str, list[str]] = {}
         for request_id, hold in self._running.items():
             by_organization.setdefault(hold.ask.organization_id, []).append(request_id)

@@ -6,11 +6,13 @@ import asyncio
 
 import pytest
 import redis
+from django.conf import settings
 
 from accounts.models import Organization
 from billing import aside, holds, opening, topups, wallets
-from billing.holds import Ask, Holds
+from billing.holds import Ask, Holds, HoldsUnavailable
 from fastanchor.lib.money import NANOS_PER_CENT
+from fastanchor.lib.valkey import TurnPipeline
 from tests.billing.test_holds import ORGANIZATION, Bank, ask, bank, book, valkey
 
 __all__ = ["bank", "book", "valkey"]
@@ -86,6 +88,26 @@ async def test_a_dead_hold_that_has_settled_since_is_counted_once(
     bank.publish(settled=("req_1",))
 
     assert bank.known() == (700, 0, 0)
+
+
+async def test_a_hold_whose_answer_came_too_late_is_taken_back(bank: Bank) -> None:
+    pipeline = TurnPipeline(settings.REDIS_URL, timeout_s=0.05)
+    book = Holds(pipeline, bank.open)
+    await book.place(ask(1))
+    # Valkey is busy for some tenths of a second.
+    busy = asyncio.create_task(asyncio.to_thread(bank.valkey.eval, "for i = 1, 1e8 do end", 0))
+    await asyncio.sleep(0.02)
+    with pytest.raises(HoldsUnavailable):
+        await book.place(ask(2))
+    await busy
+    assert set(holds.known_holds(bank.valkey, ORGANIZATION)) == {"req_1", "req_2"}
+
+    book.renew()
+
+    await book.place(ask(3))
+    assert set(holds.known_holds(bank.valkey, ORGANIZATION)) == {"req_1", "req_3"}
+    assert bank.known() == (1_000, 200, 2)
+    await pipeline.close()
 
 
 def test_it_is_in_the_way_of_no_refund(lasting_organization: Organization, valkey: redis.Redis) -> None:
