@@ -33,7 +33,7 @@ def is_full(request: pytest.FixtureRequest) -> bool:
 def seed(request: pytest.FixtureRequest) -> int:
     """Return what a proof that draws begins with; a failing test shows it."""
     wanted: int | None = request.config.getoption("--seed")
-    return secrets.randbelow(1_000_000) if wanted == -1 else wanted or 1
+    return secrets.randbelow(1_000_000) if wanted == -1 else 1 if wanted is None else wanted
 
 
 @pytest.fixture(autouse=True, scope="session")

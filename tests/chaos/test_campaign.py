@@ -26,7 +26,7 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_twenty_rounds_of_kills_lose_and_double_nothing(folder: Path) -> None:
     killed: set[str] = set()
     rounds = 0
