@@ -30,7 +30,7 @@ PATHS = (
 NO_MONEY = {"billing/paper.py"}
 # Seconds may have fractions, and folders are joined with a division sign.
 HARMLESS = re.compile(
-    r"(_s|_S|_ms|_at|_AT|_TIMEOUT)\b|\b(now|at|deadline|seconds|unix_seconds|milliseconds|type=float)\b|folder|hidden|\broot\b|LUA\b"
+    r"(_s|_S|_ms|_at|_AT|_TIMEOUT)\b|\b(now|at|clock|deadline|seconds|unix_seconds|milliseconds|type=float)\b|folder|hidden|\broot\b|LUA\b"
 )
 MONEY = re.compile(r"nano|pico|cents|usd|cost|amount|balance|rates?\b|tokens|credit", re.IGNORECASE)
 
@@ -47,6 +47,8 @@ def inexact(source: str) -> Iterator[str]:
 
 def _is_inexact(node: ast.AST) -> bool:
     match node:
+        case ast.BinOp(op=ast.Div(), right=ast.Constant(value=str()) | ast.JoinedStr()):
+            return False
         case ast.Constant(value=float()) | ast.BinOp(op=ast.Div()) | ast.AugAssign(op=ast.Div()):
             return True
         case ast.Name(id=name) | ast.Attribute(attr=name):
