@@ -26,6 +26,7 @@ def set_aside(*, organization_id: str, name: str, amount_nano: int) -> None:
     try:
         client = sync_client()
         epoch = holds.ensure_epoch(client)
+        holds.end_dead(client, organization_id)
         arguments = (epoch.name, name, amount_nano, holds.LEASE_MS)
         is_held = _SET_ASIDE(client, holds.keys_of(organization_id), arguments)
     except redis.RedisError as exc:

@@ -45,6 +45,7 @@ def _script(name: str) -> Script:
 
 _ADMIT, _EXTEND, _SETTLE, _RENEW = (_script(name) for name in ("admit", "extend", "settle", "renew"))
 _PUBLISH, _REGISTER, _EPOCH = (_script(name) for name in ("publish", "register", "epoch"))
+_END_DEAD = _script("end_dead")
 
 
 class HoldsUnavailable(Exception):
@@ -165,6 +166,8 @@ class Holds:
         self._clock = clock
         self._day = -1
         self._periods: tuple[str, ...] = ()
+        # Asked for, and never answered: they may be held all the same.
+        self._doubtful: list[Ask] = []
 
     def _budgets(self, ask: Ask) -> tuple[str | int, ...]:
         """Return what the scripts are told of a request's budgets."""
@@ -206,6 +209,7 @@ class Holds:
         try:
             answer: Sequence[Any] = await self._pipeline.call(_ADMIT, keys_of(ask.organization_id), arguments)
         except ValkeyUnavailable as exc:
+            self._doubtful.append(ask)
             raise HoldsUnavailable from exc
         return answer
 
@@ -258,7 +262,15 @@ class Holds:
         future.add_done_callback(_ignore_unavailable)
 
     def renew(self) -> None:
-        """Renew the leases of every running request; called every few seconds."""
+        """Renew the leases of every running request, and take back what was refused for want of an answer.
+
+        Called every few seconds.
+        """
+        doubtful, self._doubtful = self._doubtful, []
+        for ask in doubtful:
+            arguments: tuple[Any, ...] = (self._epoch, ask.request_id, ask.key_id, 0, 0, 0, 0)
+            future = self._pipeline.submit(_SETTLE, keys_of(ask.organization_id), arguments)
+            future.add_done_callback(_ignore_unavailable)
         by_organization: dict[str, list[str]] = {}
         for request_id, hold in self._running.items():
             by_organization.setdefault(hold.ask.organization_id, []).append(request_id)
@@ -323,6 +335,11 @@ def register(client: redis.Redis, *, epoch: Epoch, holds: Iterable[RegisteredHol
             _REGISTER(client, keys_of(organization_id), arguments)
 
 
+def end_dead(client: redis.Redis, organization_id: str) -> None:
+    """Give back what is held by requests of dead gateways, as the organization's next request would."""
+    _END_DEAD(client, keys_of(organization_id), ())
+
+
 @dataclass(frozen=True, slots=True)
 class KnownWallet:
     """What Valkey knows of a wallet; ``running`` counts holds with a lease."""
@@ -334,6 +351,7 @@ class KnownWallet:
 
 def known_wallet(client: redis.Redis, organization_id: str) -> KnownWallet | None:
     """Return Valkey's view of one wallet, or ``None`` when it is not open there."""
+    end_dead(client, organization_id)
     keys = keys_of(organization_id)
     pipeline = client.pipeline(transaction=True)
     pipeline.hmget(keys[0], "balance", "held")
@@ -346,6 +364,7 @@ def known_wallet(client: redis.Redis, organization_id: str) -> KnownWallet | Non
 
 def known_held(client: redis.Redis, organization_id: str, subjects: Sequence[str]) -> list[int]:
     """Return what running requests of keys and members hold, and what they cost that is not settled yet, in nano-USD."""
+    end_dead(client, organization_id)
     fields = [f"{subject}:held" for subject in subjects]
     held = cast("list[bytes | None]", client.hmget(keys_of(organization_id)[3], fields))
     return [max(0, int(one or 0)) for one in held]
@@ -362,5 +381,6 @@ def known_refusals(
 
 def known_holds(client: redis.Redis, organization_id: str) -> dict[str, int]:
     """Return the amount of each hold that Valkey knows of one organization, for the audit."""
+    end_dead(client, organization_id)
     entries = cast("dict[bytes, bytes]", client.hgetall(keys_of(organization_id)[1]))
     return {request.decode(): int(entry.split(b":", 1)[0]) for request, entry in entries.items()}

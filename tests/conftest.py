@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,25 @@ from accounts.plans import add_missing_plans
 # How long an example takes says more about what else the machine does than about the code.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the proofs about money run in full, or with another seed than the suite's."""
+    parser.addoption("--full", action="store_true", help="Run long proofs in full: minutes, not seconds.")
+    parser.addoption("--seed", type=int, help="The seed of proofs that draw; -1 draws one, too.")
+
+
+@pytest.fixture
+def is_full(request: pytest.FixtureRequest) -> bool:
+    """Tell whether a proof that has a short form shall run in full."""
+    return bool(request.config.getoption("--full"))
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """Return what a proof that draws begins with; a failing test shows it."""
+    wanted: int | None = request.config.getoption("--seed")
+    return secrets.randbelow(1_000_000) if wanted == -1 else 1 if wanted is None else wanted
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -24,8 +24,8 @@ for _, request in ipairs(dead) do
   if entry then
     local amount, owners = string.match(entry, '^(%d+):(.*)$')
     redis.call('HDEL', KEYS[2], request)
-    redis.call('HINCRBY', KEYS[1], 'held', '-' .. amount)
-    for owner in string.gmatch(owners, '[^,]+') do redis.call('HINCRBY', KEYS[4], owner .. ':held', '-' .. amount) end
+    redis.call('HINCRBY', KEYS[1], 'held', string.format('%.0f', 0 - amount))
+    for owner in string.gmatch(owners, '[^,]+') do redis.call('HINCRBY', KEYS[4], owner .. ':held', string.format('%.0f', 0 - amount)) end
     held = held - tonumber(amount)
   end
 end

@@ -21,8 +21,8 @@ for i = 6, 5 + settled do
   if entry then
     local amount, owners = string.match(entry, '^(%d+):(.*)$')
     redis.call('HDEL', KEYS[2], ARGV[i])
-    redis.call('HINCRBY', KEYS[1], 'held', '-' .. amount)
-    for owner in string.gmatch(owners, '[^,]+') do redis.call('HINCRBY', KEYS[4], owner .. ':held', '-' .. amount) end
+    redis.call('HINCRBY', KEYS[1], 'held', string.format('%.0f', 0 - amount))
+    for owner in string.gmatch(owners, '[^,]+') do redis.call('HINCRBY', KEYS[4], owner .. ':held', string.format('%.0f', 0 - amount)) end
   end
 end
 local windows = {'day', 'week', 'month', 'lifetime'}

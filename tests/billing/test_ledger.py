@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, ProgrammingError, connection, transaction
 
 from accounts.models import Organization
 from billing import ledger, partitions, settlement
@@ -156,3 +157,75 @@ def test_rows_of_the_ledger_and_of_usage_are_only_added(
         connection.cursor() as cursor,
     ):
         cursor.execute(statement.format(table, column, column))
+
+
+@pytest.fixture
+def as_a_plain_role(transactional_db: None) -> Iterator[None]:
+    """Be a role that may do everything to every table, and is neither their owner nor above the rules."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE fastanchor_plain NOSUPERUSER")
+        cursor.execute("GRANT USAGE ON SCHEMA public TO fastanchor_plain")
+        cursor.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO fastanchor_plain")
+        cursor.execute("GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO fastanchor_plain")
+        cursor.execute("SET ROLE fastanchor_plain")
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("RESET ROLE")
+        cursor.execute("DROP OWNED BY fastanchor_plain")
+        cursor.execute("DROP ROLE fastanchor_plain")
+
+
+def test_plain_sql_can_add_to_the_ledger_and_change_nothing_of_it(as_a_plain_role: None) -> None:
+    post(make_organization())
+
+    for table, column in (("billing_journal", "reason"), ("billing_posting", "amount_nano")):
+        for statement in (
+            f"UPDATE {table} SET {column} = {column}",
+            f"DELETE FROM {table}",
+            f"TRUNCATE {table} CASCADE",
+        ):
+            with pytest.raises(IntegrityError, match="is refused"):
+                _run(statement)
+    assert (Journal.objects.count(), Posting.objects.count()) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SET session_replication_role = replica",
+        "ALTER TABLE billing_posting DISABLE TRIGGER ALL",
+        "DROP TRIGGER billing_posting_append_only ON billing_posting",
+        "CREATE OR REPLACE FUNCTION billing_refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+    ],
+)
+def test_a_plain_role_cannot_take_the_guards_away(as_a_plain_role: None, statement: str) -> None:
+    with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"):
+        _run(statement)
+
+
+def test_plain_sql_that_does_not_balance_fails_when_it_commits_and_not_before(as_a_plain_role: None) -> None:
+    paid = Account.objects.create(organization=None, code=AccountCode.MANUAL_CLEARING)
+    used = Account.objects.create(organization=None, code=AccountCode.USAGE_REVENUE)
+    written: list[int] = []
+
+    with pytest.raises(IntegrityError, match="out of balance by 1 nano-USD"), transaction.atomic():
+        written += _insert({paid: 500, used: -499})
+
+    assert (written, Journal.objects.count(), Posting.objects.count()) == ([500, -499], 0, 0)
+
+
+def _insert(legs: dict[Account, int]) -> Iterator[int]:
+    _run(
+        "INSERT INTO billing_journal (id, idempotency_key, kind, legs, reason, actor, source_type, source_id,"
+        " effective_at, created_at) VALUES ('jnl_1', 'k', 'usage', 2, '', 'sql', '', '', now(), now())"
+    )
+    for account, nano in legs.items():
+        _run(
+            f"INSERT INTO billing_posting (journal_id, account_id, amount_nano) VALUES ('jnl_1', {account.pk}, {nano})"
+        )
+        yield nano
+
+
+def _run(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import subprocess
 import sys
 import time
@@ -17,8 +18,8 @@ import msgspec
 from fastanchor.children import kill, spawn
 from tests.chaos import load
 from tests.chaos.calls import Call, Customer, Plan
-from tests.chaos.faults import Fault, act, actions, faults_of
-from tests.chaos.invariants import Evidence, breaches
+from tests.chaos.faults import FORGETTING, VICTIMS, Fault, act, actions, faults_of
+from tests.chaos.invariants import Evidence, breaches, served_too_early
 from tests.chaos.money import Leases, wallet_breaches
 from tests.chaos.stage import GRACE_S, Stage
 from tests.live.product import CommandFailed
@@ -52,13 +53,16 @@ class Result:
     guessed: int
     leased: int
     took_s: float
+    # How long after Valkey had forgotten everything the last customer with credit was served again.
+    unserved_s: float | None = None
 
     def __str__(self) -> str:
+        served = "" if self.unserved_s is None else f"all served again after {self.unserved_s:.1f} s, "
         return (
             f"round {self.number}: killed {', '.join(map(str, self.faults))}: {self.calls} calls, {self.answered} "
             f"answered in full, {self.billed} billed upstream, {self.records} records ({self.interrupted} interrupted, "
             f"{self.guessed} matched by time), {self.leased} holds until their lease ends, 0 missing, 0 duplicate, "
-            f"discrepancy 0; {self.took_s:.1f} s"
+            f"discrepancy 0; {served}{self.took_s:.1f} s"
         )
 
 
@@ -69,6 +73,7 @@ class Campaign:
     stage: Stage
     seed: int
     seconds_per_round: float
+    victims: Sequence[str] = VICTIMS
     _number: int = 0
     _rich: list[Customer] = field(default_factory=list)
     _poor: list[Customer] = field(default_factory=list)
@@ -80,7 +85,7 @@ class Campaign:
         started = time.monotonic()
         self._number += 1
         source = Random(f"{self.seed}:{self._number}")
-        faults = faults_of(source, seconds=self.seconds_per_round)
+        faults = faults_of(source, seconds=self.seconds_per_round, among=self.victims)
         plan = self._plan(faults, is_brisk=source.random() < _BRISK)
         self.stage.reset()
         calls = self._put_under_load(plan, faults)
@@ -94,7 +99,7 @@ class Campaign:
         self._poor += poor
         seconds = self.seconds_per_round
         for fault in faults:
-            if fault.victim == "valkey":
+            if fault.victim in FORGETTING:
                 # Until wallets are open again beside calls from before: that is when too much could be admitted.
                 seconds, is_brisk = max(seconds, fault.revived_at + GRACE_S + _REOPENED_S), False
         clients = [(one, _RICH_CLIENTS) for one in self._rich] + [(one, _POOR_CLIENTS) for one in poor]
@@ -183,6 +188,9 @@ class Campaign:
         killed = frozenset(fault.victim for fault in faults)
         matched, found = breaches(Evidence(calls, entries, records, killed))
         _raise_first(found)
+        if "memory of valkey" in killed:
+            forgotten_at = self.stage.memory.forgotten_at
+            _raise_first(served_too_early(calls, forgotten_at=forgotten_at, grace_s=GRACE_S))
         self._judged |= {record.request_id for record in records}
         balances = self.stage.balances()
         _raise_first(wallet_breaches([*self._rich, *self._poor], everything, balances))
@@ -199,6 +207,21 @@ class Campaign:
             guessed=matched.guessed,
             leased=leased,
             took_s=time.monotonic() - started,
+            unserved_s=self._unserved_s(calls) if "memory of valkey" in killed else None,
+        )
+
+    def _unserved_s(self, calls: Sequence[Call]) -> float:
+        forgotten_at = self.stage.memory.forgotten_at
+        served = [call for call in calls if call.status == 200 and call.sent_at > forgotten_at]
+        return (
+            max(
+                min(
+                    (call.ended_at for call in served if call.organization == one.organization),
+                    default=math.inf,
+                )
+                for one in self._rich
+            )
+            - forgotten_at
         )
 
     def _check_holds(self, owner: str, balances: dict[str, int], calls: list[Call]) -> int:
@@ -234,9 +257,11 @@ def _culprits(message: str) -> str:
     return "; ".join(f"{check['name']} {check['culprits']}" for check in checks if not check["ok"])
 
 
-def run(folder: Path, *, rounds: int, seed: int, seconds_per_round: float) -> Iterator[Result]:
+def run(
+    folder: Path, *, rounds: int, seed: int, seconds_per_round: float, victims: Sequence[str] = VICTIMS
+) -> Iterator[Result]:
     """Yield the result of each round; raises ``Broken`` at the first that breaks an invariant."""
     with Stage(folder) as stage:
-        campaign = Campaign(stage, seed, seconds_per_round)
+        campaign = Campaign(stage, seed, seconds_per_round, victims)
         for _ in range(rounds):
             yield campaign.run_round()

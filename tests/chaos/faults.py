@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import NamedTuple, Protocol
 
-VICTIMS = ("gateway 1", "gateway 2", "shipper", "worker", "valkey", "postgresql")
+VICTIMS = ("gateway 1", "gateway 2", "shipper", "worker", "valkey", "postgresql", "memory of valkey")
+# With either, every hold is forgotten.
+FORGETTING = frozenset({"valkey", "memory of valkey"})
 _LONGEST_PAUSE_S = 1.0
 # How often the second fault of a round falls into the first one's absence.
 _TOGETHER = 0.6
@@ -41,9 +43,9 @@ class Action(NamedTuple):
     is_kill: bool
 
 
-def faults_of(source: Random, *, seconds: float) -> tuple[Fault, ...]:
+def faults_of(source: Random, *, seconds: float, among: Sequence[str] = VICTIMS) -> tuple[Fault, ...]:
     """Draw one or two faults for a round of so many seconds of load."""
-    victims = source.sample(VICTIMS, source.choice((1, 2)))
+    victims = source.sample(among, min(source.choice((1, 2)), len(among)))
     pauses = [source.uniform(0, _LONGEST_PAUSE_S) for _ in victims]
     moments = [source.uniform(0.2, 0.7) * seconds for _ in victims]
     if len(victims) > 1 and source.random() < _TOGETHER:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.chaos.calls import Call
+from tests.chaos.faults import FORGETTING
 from tests.chaos.matching import Entry, Matched, Record, match
 
 # gpt-4o: $2.50 and $10.00 per million tokens.
@@ -41,6 +42,14 @@ def breaches(evidence: Evidence) -> tuple[Matched, list[str]]:
     return matched, found
 
 
+def served_too_early(calls: Sequence[Call], *, forgotten_at: float, grace_s: float) -> Iterator[str]:
+    """Find calls that were served after Valkey had forgotten all holds, and before they could be known again."""
+    for call in calls:
+        if call.status == 200 and call.sent_at > forgotten_at and call.ended_at < forgotten_at + grace_s:
+            after_s = call.ended_at - forgotten_at
+            yield f"I4 {call.nonce} ({call.request_id}) was served {after_s:.2f} s after all holds were forgotten"
+
+
 def _strange_records(evidence: Evidence) -> Iterator[str]:
     seen: set[str] = set()
     for record in evidence.records:
@@ -69,7 +78,9 @@ def _wrong_answer(call: Call, killed: frozenset[str]) -> Iterator[str]:
 
 def _may_end_for_lack_of_valkey(call: Call, killed: frozenset[str]) -> bool:
     """A stream without a maximum on a nearly empty wallet needs a larger hold while it runs."""
-    return "valkey" in killed and call.is_poor and call.is_stream and call.error == "service_unavailable"
+    return (
+        bool(FORGETTING & killed) and call.is_poor and call.is_stream and call.error == "service_unavailable"
+    )
 
 
 def _wrong_record(call: Call, record: Record | None) -> Iterator[str]:

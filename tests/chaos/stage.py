@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
@@ -11,6 +12,7 @@ from typing import Self
 import httpx2
 import kombu
 import msgspec
+import redis
 from celery import Celery
 
 from billing.holds import known_holds, known_wallet
@@ -54,6 +56,23 @@ class RestartedProgram:
         self.program.restart()
 
 
+class Memory:
+    """All that a Valkey knows: it goes on running and has forgotten it."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.forgotten_at = 0.0
+
+    def kill(self) -> None:
+        """Let it forget everything; one that is away just now has forgotten already."""
+        with contextlib.suppress(redis.ConnectionError), redis.Redis.from_url(self._url) as client:
+            client.flushall()
+        self.forgotten_at = time.time()
+
+    def revive(self) -> None:
+        """Do nothing: remembering is up to the product."""
+
+
 class Stage:
     """Two gateway processes, shipper and worker, on a PostgreSQL and a Valkey of their own; a context manager."""
 
@@ -93,8 +112,10 @@ class Stage:
         programs = {"shipper": self.product.shipper, "worker": worker}
         programs |= {f"gateway {number}": one for number, one in enumerate(self.product.gateways, 1)}
         self.programs = programs
+        self.memory = Memory(servers["valkey"].url)
         self.victims: Mapping[str, Victim] = {
             **servers,
+            "memory of valkey": self.memory,
             **{name: RestartedProgram(program) for name, program in programs.items()},
         }
         self._celery = _task_sender(servers["valkey"].url)

@@ -15,7 +15,7 @@ from tests.chaos.faults import VICTIMS
 
 ROUNDS = 20
 # In its rounds everybody is killed, and most pairs of them at once.
-SEED = 1564
+SEED = 5112
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_twenty_rounds_of_kills_lose_and_double_nothing(folder: Path) -> None:
     killed: set[str] = set()
     rounds = 0

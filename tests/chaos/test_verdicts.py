@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.calls import Call, Customer
-from tests.chaos.invariants import Evidence, breaches
+from tests.chaos.invariants import Evidence, breaches, served_too_early
 from tests.chaos.matching import Entry, Record
 from tests.chaos.money import Known, Leases, wallet_breaches
 
@@ -172,3 +172,16 @@ def test_a_hold_that_outlives_its_request_or_its_lease_is_found() -> None:
     assert holds_found(leases, Known(500, 8, {"req_lost": 7})) == ["I7"]
     assert holds_found(leases, Known(400, 0, {})) == ["I8"]
     assert holds_found(leases, Known(None, 0, {})) == ["I8"]
+
+
+def test_a_call_that_is_served_while_holds_are_unknown_is_found() -> None:
+    calls = [
+        call("before", sent_at=99.9, ended_at=100.3),
+        call("refused", sent_at=100.1, ended_at=100.2, status=503),
+        call("early", sent_at=100.1, ended_at=100.6),
+        call("later", sent_at=100.1, ended_at=101.6),
+    ]
+
+    (found,) = served_too_early(calls, forgotten_at=100.0, grace_s=1.5)
+
+    assert found.startswith("I4 early (req_early) was served 0.60 s after")

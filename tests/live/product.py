@@ -265,7 +265,11 @@ class LiveProduct:
         self._ports = tuple(free_port() for _ in range(self._gateway_count))
         self.gateways = tuple(self._gateway(port) for port in self._ports)
         self.shipper = self._program("shipper", "shipper")
-        wait_until(lambda: all(map(self._is_ready, self._ports)), what="every gateway is ready")
+        wait_until(
+            lambda: all(map(self._is_ready, self._ports)),
+            what="every gateway is ready",
+            within_s=15.0 * len(self._ports),
+        )
 
     def _create_database(self) -> None:
         with psycopg.connect(self._admin_url, autocommit=True) as connection:

@@ -8,13 +8,9 @@ import pytest
 from openai import APIStatusError, OpenAI
 
 from fastanchor.lib.money import NANOS_PER_CENT
-from gateway.formats.chat_body import parse_chat
-from gateway.stages.route import estimate
 from tests.live.product import LiveProduct
 from tests.money.raw import chat_body, volley
-
-# gpt-4o: $2.50 and $10.00 per million tokens.
-INPUT_NANO, OUTPUT_NANO = 2_500, 10_000
+from tests.money.sizes import INPUT_NANO, OUTPUT_NANO, estimated_input
 
 
 def body_that_holds(nanos: int, prompt: str) -> bytes:
@@ -23,10 +19,6 @@ def body_that_holds(nanos: int, prompt: str) -> bytes:
         prompt += "."
     rest = nanos - estimated_input(prompt) * INPUT_NANO
     return chat_body(prompt, max_tokens=rest // OUTPUT_NANO)
-
-
-def estimated_input(prompt: str) -> int:
-    return estimate(parse_chat(chat_body(prompt))[1]).most
 
 
 @pytest.mark.timeout(180)

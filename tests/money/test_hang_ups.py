@@ -9,7 +9,7 @@ import pytest
 from tests.live.product import LiveProduct
 from tests.live.programs import wait_until
 from tests.money.raw import chat_body, hang_up_after, leave_after
-from tests.money.test_admission import INPUT_NANO, OUTPUT_NANO
+from tests.money.sizes import INPUT_NANO, OUTPUT_NANO
 
 TOKENS = 40
 
