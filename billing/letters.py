@@ -48,13 +48,17 @@ class Unwritable(ValueError):
 
 def tidied(text: str) -> str:
     """Return a text composed and with single spaces; raises ``Unwritable``."""
-    composed = unicodedata.normalize("NFC", text)
-    spaced = "".join(" " if unicodedata.category(letter) == "Zs" else letter for letter in composed)
-    tidy = " ".join(filter(None, spaced.split(" ")))
+    tidy = _spaced_once(text)
     unknown = dict.fromkeys(letter for letter in tidy if font_of(letter) is None)
     if unknown:
         raise Unwritable("".join(letter for letter in unknown if letter.isprintable()))
     return tidy
+
+
+def _spaced_once(text: str) -> str:
+    composed = unicodedata.normalize("NFC", text)
+    spaced = "".join(" " if unicodedata.category(letter) == "Zs" else letter for letter in composed)
+    return " ".join(filter(None, spaced.split(" ")))
 
 
 def font_of(letter: str) -> Font | None:

@@ -95,16 +95,19 @@ def _row(cells: Sequence[str], first: ParagraphStyle, others: ParagraphStyle) ->
 
 
 def _text(text: str, style: ParagraphStyle) -> Paragraph:
-    lines = [list(_stretches(line)) for line in text.split("\n")]
-    is_eastern = any(font not in {Font.PLAIN, Font.WIDE} for line in lines for font, _ in line)
-    markup = "<br/>".join("".join(_markup(font, part) for font, part in line) for line in lines)
+    stretches = list(_stretches(text))
+    is_eastern = any(font not in {Font.PLAIN, Font.WIDE} for font, _ in stretches)
+    markup = "".join(_markup(font, part) for font, part in stretches)
     return Paragraph(markup, _eastern(style) if is_eastern else style)
 
 
-def _stretches(line: str) -> Iterator[tuple[Font, str]]:
-    """Yield a line in pieces of one font each; a mark stands for what none can show."""
-    fonts = letters.fonts_of(line)
-    shown = [letter if font else letters.UNKNOWN for letter, font in zip(line, fonts, strict=True)]
+def _stretches(text: str) -> Iterator[tuple[Font, str]]:
+    """Yield a text in pieces of one font each; a mark stands for what none can show."""
+    fonts = letters.fonts_of(text)
+    shown = [
+        letter if font or letter == "\n" else letters.UNKNOWN
+        for letter, font in zip(text, fonts, strict=True)
+    ]
     pairs = zip((font or Font.PLAIN for font in fonts), shown, strict=True)
     for font, group in groupby(pairs, itemgetter(0)):
         yield font, "".join(letter for _, letter in group)
@@ -113,7 +116,7 @@ def _stretches(line: str) -> Iterator[tuple[Font, str]]:
 def _markup(font: Font, text: str) -> str:
     if font is Font.PLAIN:
         # The style's own, which may be bold.
-        return escape(text)
+        return escape(text, {"\n": "<br/>"})
     return f'<font name="{letters.registered(font)}">{escape(text)}</font>'
 
 
