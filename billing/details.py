@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from accounts import organizations
@@ -133,17 +134,20 @@ def remove_tax_id(*, organization: Organization, tax_id: int, by: str) -> None:
     _log("billing.tax_id_removed", organization, by)
 
 
-def take_over(organization: Organization, entered: Entered) -> None:
-    """Fill in what was entered on Stripe's page, unless a member has typed something here; nothing is taken away."""
+def take_over(organization: Organization, entered: Entered | None) -> None:
+    """Fill in what was entered on Stripe's page, unless a member has typed something here; nothing is taken away.
+
+    In any case Stripe is told again what stands here, for its page has written over it.
+    """
     known = _lock(organization)
-    if known.actor != BY_STRIPE:
+    if known.actor != BY_STRIPE or entered is None:
+        BillingDetails.objects.filter(pk=known.pk).update(revision=F("revision") + 1)
         return
     # Without a tax id the name is the card owner's, who need not be the buyer.
     fields = {"name": entered.name if entered.tax_ids else "", **entered.address}
     fresh = {name: _fitting(text, LONGEST[name]) for name, text in fields.items()}
-    changed = {name: text for name, text in fresh.items() if text and text != getattr(known, name)}
-    if any([_add_spelled(organization, entered.tax_ids), changed]):
-        _change(known, by=BY_STRIPE, **changed)
+    _add_spelled(organization, entered.tax_ids)
+    _change(known, by=BY_STRIPE, **{name: text for name, text in fresh.items() if text})
 
 
 def _lock(organization: Organization) -> BillingDetails:
@@ -170,15 +174,13 @@ def _add_tax_id(organization: Organization, kind: str, value: str) -> bool:
     return True
 
 
-def _add_spelled(organization: Organization, tax_ids: Iterable[tuple[str, str]]) -> bool:
+def _add_spelled(organization: Organization, tax_ids: Iterable[tuple[str, str]]) -> None:
     """Add what Stripe's page took, whose kinds are more than ours; more than can be kept are left out."""
-    added = False
     for kind, typed in tax_ids:
         try:
-            added |= _add_tax_id(organization, kind, _spelled(kind, typed))
+            _add_tax_id(organization, kind, _spelled(kind, typed))
         except TooManyTaxIds:
             logger.warning("billing.tax_id_left_out", extra={"organization": organization.pk, "kind": kind})
-    return added
 
 
 def _spelled(kind: str, typed: str) -> str:

@@ -65,7 +65,7 @@ def sync(intent_id: str) -> TopUp:
         wallet = wallets.lock(found.organization)
         top_up = TopUp.objects.select_for_update(of=("self",)).select_related("journal").get(pk=found.pk)
         top_up.organization = found.organization
-        if entered is not None and top_up.journal is None:
+        if top_up.journal is None and _came_by_page(top_up, seen):
             details.take_over(found.organization, entered)
         _apply(wallet, top_up, seen)
         # Last, for all payments wait for the lock on their numbers.
@@ -141,10 +141,12 @@ def _is_customer_of(top_up: TopUp, seen: Payment) -> bool:
 
 def _entered(top_up: TopUp, seen: Payment) -> Entered | None:
     """Return what whoever paid has entered on Stripe's page, as long as nobody has typed it here."""
-    is_new = seen.status == "succeeded" and top_up.journal_id is None
-    if not is_new or top_up.source != TopUpSource.CHECKOUT or details.is_ours(top_up.organization):
-        return None
-    return entered_with(seen.id)
+    is_asked = top_up.journal_id is None and _came_by_page(top_up, seen)
+    return entered_with(seen.id) if is_asked and not details.is_ours(top_up.organization) else None
+
+
+def _came_by_page(top_up: TopUp, seen: Payment) -> bool:
+    return seen.status == "succeeded" and top_up.source == TopUpSource.CHECKOUT
 
 
 def _surplus(first: TopUp, seen: Payment) -> TopUp:

@@ -156,7 +156,7 @@ def invoice_list(request: SignedInRequest) -> HttpResponse:
         "invoices": page.object_list,
         "page": page,
         "buyer": Buyer.of(request.organization),
-        "has_details": bool(details.of(request.organization).revision),
+        "has_details": details.is_ours(request.organization),
     }
     return render(request, "billing/invoices.html", context)
 

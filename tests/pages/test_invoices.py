@@ -230,7 +230,7 @@ def test_what_stripe_refuses_and_what_it_has_not_heard_is_said(
 
     refused = shown(card.browser, "details")
 
-    assert "Stripe is told of your last change within a minute." in waiting
+    assert "Stripe is told of these details within a minute." in waiting
     assert "within a minute" not in refused
     assert "does not accept these details: Invalid email address." in refused
     assert "PL1234563218 Stripe: Invalid value for eu_vat." in refused
