@@ -12,6 +12,7 @@ from billing import checkout, customers, details, details_push, tasks
 from billing.details import Address, Buyer
 from billing.models import BillingDetails, StripeCustomer, TaxId, TopUpStatus
 from billing.stripe_api.client import StripeUnavailable
+from billing.stripe_api.customers import Entered
 from tests.billing.cast import make_organization
 from tests.billing.stripe.conftest import Buy
 from tests.billing.stripe.shop import Shop
@@ -250,6 +251,16 @@ def test_a_payment_that_is_seen_again_brings_nothing_back(shop: Shop, ada: Organ
     checkout.follow(paid)
 
     assert Buyer.of(ada).name == "Changed"
+    assert BillingDetails.objects.get().revision == 1
+
+
+def test_what_is_saved_while_a_payment_is_read_stands(ada: Organization) -> None:
+    save(ada)
+
+    details.take_over(ada, Entered("Ancre SARL", {"country": "FR"}, (("eu_vat", "FRAB123456789"),)))
+
+    assert (Buyer.of(ada).name, TaxId.objects.exists()) == ("Anker GmbH", False)
+    assert BillingDetails.objects.get().revision == 2
 
 
 def test_no_more_tax_ids_are_kept_than_there_is_room_for(ada: Organization) -> None:
