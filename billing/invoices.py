@@ -59,7 +59,8 @@ class Seller:
 
 def of(organization: Organization) -> QuerySet[Invoice]:
     """Return the documents of an organization, newest first."""
-    return Invoice.objects.filter(organization=organization).order_by("-issued_at", "-position")
+    own = Invoice.objects.filter(organization=organization).select_related("journal__stripe_top_up")
+    return own.order_by("-issued_at", "-position")
 
 
 def about(top_up: TopUp) -> QuerySet[Invoice]:
@@ -68,7 +69,8 @@ def about(top_up: TopUp) -> QuerySet[Invoice]:
     if paid is None:
         return Invoice.objects.none()
     is_about = Q(journal=paid) | Q(corrects__journal=paid) | Q(corrects__corrects__journal=paid)
-    return Invoice.objects.filter(is_about, organization=top_up.organization_id).order_by("year", "position")
+    own = Invoice.objects.filter(is_about, organization=top_up.organization_id)
+    return own.select_related("journal__stripe_top_up").order_by("year", "position")
 
 
 def write_missing(organization: Organization) -> int:
@@ -104,16 +106,11 @@ def _write(organization: Organization, journal: Journal) -> bool:
         # Money never waits for paper; the audit names the journal.
         logger.exception("billing.invoice_not_written", extra={"journal": journal.pk})
         return False
-    counter = _next()
-    invoice = Invoice.objects.create(
-        number=f"{PREFIX}-{counter.year}-{counter.last:06d}",
-        year=counter.year,
-        position=counter.last,
+    invoice = Invoice(
         kind=_KINDS[JournalKind(journal.kind)],
         organization=organization,
         journal=journal,
         corrects=corrects,
-        issued_at=counter.issued_at,
         amount_cents=_cents(journal),
         # Another buyer's name on a correction would make it a correction of nothing.
         seller=corrects.seller if corrects else asdict(Seller.now()),
@@ -121,6 +118,10 @@ def _write(organization: Organization, journal: Journal) -> bool:
         payment=_payment(journal),
         note=settings.INVOICE_NOTE[:500],
     )
+    counter = _next()
+    invoice.number = f"{PREFIX}-{counter.year}-{counter.last:06d}"
+    invoice.year, invoice.position, invoice.issued_at = counter.year, counter.last, counter.issued_at
+    invoice.save(force_insert=True)
     logger.info("billing.invoice_written", extra={"number": invoice.pk, "journal": journal.pk})
     return True
 

@@ -278,7 +278,11 @@ CELERY_BEAT_SCHEDULE = {
     "resume-auto-top-ups": {"task": "billing.tasks.resume_auto_top_ups", "schedule": 60.0},
     "mail-about-money": {"task": "billing.tasks.mail_about_money", "schedule": 60.0},
     "mail-about-budgets": {"task": "billing.tasks.mail_about_budgets", "schedule": 60.0},
-    "push-billing-details": {"task": "billing.tasks.push_billing_details", "schedule": 60.0},
+    "push-billing-details": {
+        "task": "billing.tasks.push_billing_details",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "write-invoices": {"task": "billing.tasks.write_invoices", "schedule": crontab(minute="17")},
     "reannounce-balances": {"task": "billing.tasks.reannounce_balances", "schedule": 60.0},
 }
