@@ -59,7 +59,7 @@ def run(*, root: Path | None = None, wait_s: float = WAIT_S) -> list[Check]:
     checks = [
         *stored_checks(),
         *(Check(name, title, _insist(find, deadline)) for name, title, find in compared),
-        Check("I12", "Rows of the ledger and of usage are only added.", _bounded(_changeable())),
+        Check("I12", "Rows of the ledger, of invoices and of usage are only added.", _bounded(_changeable())),
     ]
     return sorted(checks, key=lambda check: int(check.name[1:]))
 
@@ -172,4 +172,9 @@ def _append_only() -> list[tuple[str, str]]:
         )
         partitions = [row[0] for row in cursor.fetchall()]
     usage = [(table, "organization_id") for table in (TABLE, *sorted(partitions))]
-    return [("billing_journal", "reason"), ("billing_posting", "amount_nano"), *usage]
+    return [
+        ("billing_journal", "reason"),
+        ("billing_posting", "amount_nano"),
+        ("billing_invoice", "amount_cents"),
+        *usage,
+    ]

@@ -126,6 +126,34 @@ WHERE cost_nano > 0 AND outcome <> 'interrupted'
   AND (input_tokens + output_tokens = 0 OR (outcome IN ('completed', 'cut') AND status >= 400))
 """
 
+_NO_DOCUMENT = """
+SELECT format('%s: a %s without its document', journal.id, journal.kind) AS culprit
+FROM billing_journal journal LEFT JOIN billing_invoice invoice ON invoice.journal_id = journal.id
+WHERE journal.kind IN ('top_up', 'refund', 'refund_failed') AND invoice.number IS NULL
+"""
+
+# Positions begin with 1 and are unique: as many as the last says are all of them.
+_GAPS = """
+SELECT format('%s: %s documents, the last has number %s, the counter says %s', year, count(invoice.number),
+              coalesce(max(invoice.position), 0), counter.last) AS culprit
+FROM billing_invoice invoice FULL JOIN billing_invoicecounter counter USING (year)
+GROUP BY year, counter.last
+HAVING count(invoice.number) <> coalesce(max(invoice.position), 0)
+    OR coalesce(max(invoice.position), 0) IS DISTINCT FROM counter.last
+"""
+
+_DOCUMENT_AMOUNT = """
+SELECT format('%s: of %s cents, journal %s moved %s nano-USD', invoice.number, invoice.amount_cents,
+              invoice.journal_id, coalesce(cash.nano, 0)) AS culprit
+FROM billing_invoice invoice
+LEFT JOIN (SELECT posting.journal_id, sum(posting.amount_nano) AS nano
+           FROM billing_posting posting JOIN billing_account account ON account.id = posting.account_id
+           WHERE account.code IN ('stripe_clearing', 'manual_clearing') GROUP BY posting.journal_id) AS cash
+    USING (journal_id)
+WHERE invoice.amount_cents * 10000000
+    <> CASE invoice.kind WHEN 'credit_note' THEN -coalesce(cash.nano, 0) ELSE coalesce(cash.nano, 0) END
+"""
+
 CHECKS: dict[str, tuple[str, tuple[str, ...]]] = {
     "I1": ("Every journal, and so the whole ledger, sums to zero.", (_UNBALANCED, _TRIAL_BALANCE)),
     "I2": ("Every wallet and its lots equal the postings of its accounts.", (_WALLETS, _LOTS)),
@@ -141,6 +169,10 @@ CHECKS: dict[str, tuple[str, tuple[str, ...]]] = {
     "I6": (
         "Nobody pays for a request that made no attempt or delivered nothing.",
         (_NO_ATTEMPT, _CHARGED_FOR_NOTHING),
+    ),
+    "I13": (
+        "Every top-up and refund has one document of its amount, and their numbers have no gap.",
+        (_NO_DOCUMENT, _GAPS, _DOCUMENT_AMOUNT),
     ),
 }
 

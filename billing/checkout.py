@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import Organization
-from billing import customers
+from billing import customers, details
 from billing.models import PENDING, TopUp, TopUpSource, TopUpStatus
 from billing.stripe_api import payments
 from billing.stripe_api.client import NotConfigured, UnknownObject, is_configured
@@ -68,6 +68,7 @@ def _open(top_up: TopUp, customer_id: str, success_url: str, cancel_url: str) ->
         # By the top-up's own age: asked again, the same key must come with the same words.
         expires_at=int(top_up.created_at.timestamp()) + OPEN_S,
         urls={"success": success_url, "cancel": cancel_url},
+        asks_who=not details.is_ours(top_up.organization),
     )
 
 

@@ -1,26 +1,77 @@
-"""What stands on receipts and statements; all times are in UTC, all money in US dollars."""
+"""What stands on invoices, receipts and statements; all times are in UTC, all money in US dollars."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from accounts import organizations
-from accounts.models import Organization
-from billing.models import RefundStatus, TopUp
+from billing import invoices
+from billing.details import Buyer
+from billing.invoices import Seller
+from billing.models import Invoice, InvoiceKind, RefundStatus, TopUp
 from billing.paper import Paper
 from billing.statements import ModelUsage, Statement
 from fastanchor.lib.money import cents_to_nanos, exact_usd, short_usd
+
+_TITLES = {
+    InvoiceKind.INVOICE: "Invoice",
+    InvoiceKind.CREDIT_NOTE: "Credit note",
+    InvoiceKind.CANCELLATION: "Cancellation",
+}
+_LINES = {
+    InvoiceKind.INVOICE: "FastAnchor credit, prepaid",
+    InvoiceKind.CREDIT_NOTE: "FastAnchor credit, paid back unused",
+    InvoiceKind.CANCELLATION: "FastAnchor credit, kept because the refund failed",
+}
+
+
+def invoice(written: Invoice) -> bytes:
+    """Return a numbered document as PDF: what was written down with it, and nothing else."""
+    kind = InvoiceKind(written.kind)
+    sign = -1 if kind is InvoiceKind.CREDIT_NOTE else 1
+    paper = Paper(f"{_TITLES[kind]} {written.number}")
+    paper.facts(
+        [
+            ("Number", written.number),
+            ("Issued", _day(written.issued_at)),
+            *_corrects(written),
+            *_seller(Seller(**written.seller)),
+            *_buyer(Buyer(**written.buyer), written.organization_id),
+        ]
+    )
+    paper.part("What was bought" if kind is InvoiceKind.INVOICE else "What is corrected")
+    before_tax = _cents(sign * (written.amount_cents - written.tax_cents))
+    rows = [
+        [_LINES[kind], before_tax],
+        ["Tax" if written.tax_cents else "Tax: none is charged", _cents(sign * written.tax_cents)],
+    ]
+    paper.table(["Description", "US dollars"], rows, total=["Total", _cents(sign * written.amount_cents)])
+    rest = " Nothing is left to be paid." if kind is InvoiceKind.INVOICE else ""
+    paper.note(f"{written.payment}, {_day(written.journal.effective_at)}.{rest}")
+    if written.note:
+        paper.note(written.note)
+    return paper.content()
+
+
+def _corrects(written: Invoice) -> list[tuple[str, str]]:
+    if written.corrects is None:
+        return []
+    kind = _TITLES[InvoiceKind(written.corrects.kind)].lower()
+    return [("Corrects", f"{kind} {written.corrects.number} of {_day(written.corrects.issued_at)}")]
 
 
 def receipt(top_up: TopUp) -> bytes:
     """Return the receipt of a top-up that was paid, as PDF."""
     assert top_up.journal is not None
+    written = invoices.about(top_up).first()
     paper = Paper("Receipt")
     paper.facts(
         [
             ("Receipt number", top_up.pk),
+            *([("Invoice", written.number)] if written else []),
             ("Paid", _time(top_up.journal.effective_at)),
-            *_customer(top_up.organization),
+            *_buyer(
+                Buyer(**written.buyer) if written else Buyer.of(top_up.organization), top_up.organization_id
+            ),
             ("Payment at Stripe", top_up.stripe_intent or ""),
         ]
     )
@@ -52,7 +103,7 @@ def statement(made: Statement) -> bytes:
         [
             ("Period", f"{_time(made.month.start)} to {_time(made.month.end)}"),
             ("Covers", until),
-            *_customer(made.organization),
+            *_buyer(Buyer.of(made.organization), made.organization.pk),
         ]
     )
     paper.part("Balance")
@@ -83,17 +134,27 @@ def _model(model: ModelUsage) -> list[str]:
     return [model.model_id, f"{model.requests:,}", tokens, _usd(model.cost_nano)]
 
 
-def _customer(organization: Organization) -> list[tuple[str, str]]:
-    try:
-        address = organizations.billing_email(organization)
-    except organizations.NoOwner:
-        address = ""
-    facts = [("Customer", organization.name), ("Customer number", organization.pk), ("E-mail", address)]
+def _seller(seller: Seller) -> list[tuple[str, str]]:
+    facts = [("Seller", "\n".join([seller.name, *seller.address])), ("Seller’s tax id", seller.tax_id)]
+    return [(name, value) for name, value in facts if value]
+
+
+def _buyer(buyer: Buyer, customer_number: str) -> list[tuple[str, str]]:
+    facts = [
+        ("Customer", "\n".join([buyer.name, *buyer.address])),
+        *((label, value) for label, value in buyer.tax_ids),
+        ("Customer number", customer_number),
+        ("E-mail", buyer.email),
+    ]
     return [(name, value) for name, value in facts if value]
 
 
 def _time(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d}"
 
 
 def _cents(cents: int) -> str:

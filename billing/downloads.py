@@ -1,4 +1,4 @@
-"""What people take away: transactions as CSV, receipts and statements as PDF."""
+"""What people take away: transactions as CSV, invoices, receipts and statements as PDF."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.access import SignedInRequest, signed_in
 from accounts.models import Organization
-from billing import documents, statements, transactions
+from billing import documents, invoices, statements, transactions
 from billing.models import TopUp, TopUpStatus
 from billing.months import Month, NotAMonth
 from billing.transactions import Line
@@ -65,6 +65,15 @@ def receipt(request: SignedInRequest, top_up_id: str) -> HttpResponse:
     )
     top_up = get_object_or_404(own, pk=top_up_id)
     return _pdf(documents.receipt(top_up), f"fastanchor-receipt-{top_up.pk}.pdf")
+
+
+@require_safe
+@signed_in
+def invoice(request: SignedInRequest, number: str) -> HttpResponse:
+    """Send an invoice, or what corrects one."""
+    own = invoices.of(request.organization).select_related("journal", "corrects")
+    written = get_object_or_404(own, pk=number)
+    return _pdf(documents.invoice(written), f"fastanchor-{written.kind.replace('_', '-')}-{written.pk}.pdf")
 
 
 @require_safe

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.access import SignedInRequest
 from accounts.models import Organization
-from billing import auto_settings, checkout, low_balance, transactions, wallets
+from billing import auto_settings, checkout, details, low_balance, transactions, wallets
 from billing.forms import AutoTopUpForm, LowBalanceForm, TopUpForm
 from billing.stripe_api.client import checkout_origin, is_configured
 from fastanchor.lib.policy import policy
@@ -38,6 +38,7 @@ def show_overview(
         "low_form": low or LowBalanceForm(initial={"threshold": low_balance.threshold_of(organization)}),
         "presets": checkout.PRESET_CENTS,
         "can_buy": is_configured(),
+        "has_details": details.is_ours(organization),
         "trouble": trouble,
         "was_cancelled": "cancelled" in request.GET,
     }

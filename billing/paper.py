@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from xml.sax.saxutils import escape
 
 from reportlab.lib.colors import HexColor
@@ -12,10 +13,11 @@ from reportlab.lib.enums import TA_RIGHT
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
+
+from billing import letters
+from billing.letters import Font
 
 _INK, _SOFT, _LINE, _ACCENT = (HexColor(each) for each in ("#0f1f21", "#4a5c5e", "#dfe6e6", "#0a6a66"))
 _MARGIN = 20 * mm
@@ -23,9 +25,6 @@ _MARGIN = 20 * mm
 _WIDTH = A4[0] - 2 * _MARGIN - 12
 # How wide the columns of numbers are, by the number of columns; the first one has what they leave.
 _NUMBERS = {2: (50 * mm,), 4: (20 * mm, 44 * mm, 40 * mm)}
-# What the fonts of every reader do not have is taken from those that readers bring for East Asia.
-_HAN, _HANGUL = "STSong-Light", "HYSMyeongJo-Medium"
-_FIRST_HANGUL, _LAST_HANGUL = "\u1100", "\ud7a3"
 
 _BODY = ParagraphStyle("body", fontName="Helvetica", fontSize=9.5, leading=13, textColor=_INK)
 _END = ParagraphStyle("end", _BODY, alignment=TA_RIGHT)
@@ -64,7 +63,7 @@ class Paper:
         self._parts.append(_text(title, _PART))
 
     def facts(self, facts: Sequence[tuple[str, str]]) -> None:
-        """Add names with what they name."""
+        """Add names with what they name; a line break in it begins a line."""
         rows = [[_text(name, _NOTE), _text(value, _BODY)] for name, value in facts]
         table = Table(rows, colWidths=[40 * mm, _WIDTH - 40 * mm])
         table.setStyle(TableStyle([("LEFTPADDING", (0, 0), (0, -1), 0), ("VALIGN", (0, 0), (-1, -1), "TOP")]))
@@ -96,22 +95,33 @@ def _row(cells: Sequence[str], first: ParagraphStyle, others: ParagraphStyle) ->
 
 
 def _text(text: str, style: ParagraphStyle) -> Paragraph:
-    return Paragraph(escape(text), _able_to_write(text, style))
+    stretches = list(_stretches(text))
+    is_eastern = any(font not in {Font.PLAIN, Font.WIDE} for font, _ in stretches)
+    markup = "".join(_markup(font, part) for font, part in stretches)
+    return Paragraph(markup, _eastern(style) if is_eastern else style)
 
 
-def _able_to_write(text: str, style: ParagraphStyle) -> ParagraphStyle:
-    try:
-        text.encode("cp1252")
-    except UnicodeEncodeError:
-        font = _HANGUL if any(_FIRST_HANGUL <= letter <= _LAST_HANGUL for letter in text) else _HAN
-        return ParagraphStyle(f"{style.name}-{font}", style, fontName=_registered(font), wordWrap="CJK")
-    return style
+def _stretches(text: str) -> Iterator[tuple[Font, str]]:
+    """Yield a text in pieces of one font each; a mark stands for what none can show."""
+    fonts = letters.fonts_of(text)
+    shown = [
+        letter if font or letter == "\n" else letters.UNKNOWN
+        for letter, font in zip(text, fonts, strict=True)
+    ]
+    pairs = zip((font or Font.PLAIN for font in fonts), shown, strict=True)
+    for font, group in groupby(pairs, itemgetter(0)):
+        yield font, "".join(letter for _, letter in group)
 
 
-@functools.cache
-def _registered(font: str) -> str:
-    pdfmetrics.registerFont(UnicodeCIDFont(font))
-    return font
+def _markup(font: Font, text: str) -> str:
+    if font is Font.PLAIN:
+        # The style's own, which may be bold.
+        return escape(text, {"\n": "<br/>"})
+    return f'<font name="{letters.registered(font)}">{escape(text)}</font>'
+
+
+def _eastern(style: ParagraphStyle) -> ParagraphStyle:
+    return ParagraphStyle(f"{style.name}-east", style, wordWrap="CJK")
 
 
 def _number(canvas: Canvas, document: SimpleDocTemplate) -> None:

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Organization
-from billing import aside, ledger, lots, posting, wallets
+from billing import aside, invoices, ledger, lots, posting, wallets
 from billing.models import (
     AccountCode,
     CreditLot,
@@ -70,6 +70,7 @@ def request(*, top_up: TopUp, cents: int, actor: str) -> Refund:
         refund = Refund.objects.create(top_up=top_up, amount_cents=cents, actor=actor)
         _set_aside(refund)
         _take(wallet, refund)
+        invoices.write_missing(top_up.organization)
     wallets.publish([wallet], settled=[refund.pk])
     return refund
 

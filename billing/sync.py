@@ -11,7 +11,20 @@ from contextlib import suppress
 from django.db import transaction
 from django.utils import timezone
 
-from billing import backoff, disputes, items, ledger, lots, movements, posting, refunds, topups, wallets
+from billing import (
+    backoff,
+    details,
+    disputes,
+    invoices,
+    items,
+    ledger,
+    lots,
+    movements,
+    posting,
+    refunds,
+    topups,
+    wallets,
+)
 from billing.models import (
     PENDING,
     AccountCode,
@@ -27,6 +40,7 @@ from billing.models import (
 )
 from billing.stripe_api import payments
 from billing.stripe_api.client import StripeRefused
+from billing.stripe_api.customers import Entered, entered_with
 from billing.stripe_api.payments import Movement, Payment
 from fastanchor.lib.money import cents_to_nanos
 
@@ -46,11 +60,16 @@ def sync(intent_id: str) -> TopUp:
     """
     seen = payments.find_payment(intent_id)
     found = _top_up_of(seen)
+    entered = _entered(found, seen)
     with transaction.atomic(durable=True):
         wallet = wallets.lock(found.organization)
         top_up = TopUp.objects.select_for_update(of=("self",)).select_related("journal").get(pk=found.pk)
         top_up.organization = found.organization
+        if top_up.journal is None and _came_by_page(top_up, seen):
+            details.take_over(found.organization, entered)
         _apply(wallet, top_up, seen)
+        # Last, for all payments wait for the lock on their numbers.
+        invoices.write_missing(found.organization)
     wallets.publish([wallet])
     # Also when it was credited long ago: that call may have died between the payment and this.
     if top_up.status == TopUpStatus.SUCCEEDED:
@@ -95,6 +114,7 @@ def _refund_refused(refund: Refund) -> None:
         Refund.objects.filter(pk=refund.pk, status=RefundStatus.REQUESTED).update(
             status=RefundStatus.FAILED, updated_at=timezone.now()
         )
+        invoices.write_missing(refund.top_up.organization)
     wallets.publish([wallet])
 
 
@@ -117,6 +137,16 @@ def _is_customer_of(top_up: TopUp, seen: Payment) -> bool:
     return StripeCustomer.objects.filter(
         stripe_id=seen.customer_id, organization_id=top_up.organization_id
     ).exists()
+
+
+def _entered(top_up: TopUp, seen: Payment) -> Entered | None:
+    """Return what whoever paid has entered on Stripe's page, as long as nobody has typed it here."""
+    is_asked = top_up.journal_id is None and _came_by_page(top_up, seen)
+    return entered_with(seen.id) if is_asked and not details.is_ours(top_up.organization) else None
+
+
+def _came_by_page(top_up: TopUp, seen: Payment) -> bool:
+    return seen.status == "succeeded" and top_up.source == TopUpSource.CHECKOUT
 
 
 def _surplus(first: TopUp, seen: Payment) -> TopUp:

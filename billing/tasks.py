@@ -13,7 +13,9 @@ from billing import (
     auto_topups,
     budget_alerts,
     checkout,
+    details_push,
     events,
+    invoices,
     low_balance,
     off_notices,
     partitions,
@@ -101,6 +103,18 @@ def resume_auto_top_ups() -> None:
     _unless_away("tasks.top_ups_resumed", auto_topups.resume)
 
 
+@shared_task
+def push_billing_details() -> None:
+    """Tell Stripe of billing details that it has not heard of."""
+    _unless_away("tasks.details_pushed", details_push.push_due)
+
+
+@shared_task
+def write_invoices() -> None:
+    """Write the documents that are missing; each is written with its journal, unless there was none yet."""
+    logger.info("tasks.invoices_written", extra={"organizations": invoices.write_all()})
+
+
 def _unless_away(event: str, act: Callable[[], int]) -> None:
     if not is_configured():
         return
@@ -111,7 +125,7 @@ def _unless_away(event: str, act: Callable[[], int]) -> None:
         return
     # Every few seconds, and mostly there is nothing to tell.
     if count:
-        logger.info(event, extra={"top_ups": count})
+        logger.info(event, extra={"count": count})
 
 
 @shared_task

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from accounts import organizations, plans
 from accounts.models import Organization
-from billing import lots
+from billing import invoices, lots
 from billing.models import AccountCode, Journal, JournalKind, LotKind
 from fastanchor.lib.money import cents_to_nanos
 
@@ -28,6 +28,7 @@ def record_top_up(*, organization: Organization, cents: int, key: str, actor: st
         key=key,
     )
     # Also after a repeated key: the first call may have died between the payment and this.
+    invoices.write_for(organization)
     leave_free_plan(organization)
     return journal
 

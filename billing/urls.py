@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from billing import budget_views, card_views, downloads, setting_views, views
+from billing import budget_views, card_views, details_views, downloads, setting_views, views
 
 app_name = "billing"
 urlpatterns = [
@@ -18,6 +18,12 @@ urlpatterns = [
     path("cards/add/", card_views.add_card, name="add-card"),
     path("cards/<int:card_id>/use/", card_views.choose_card, name="choose-card"),
     path("cards/<int:card_id>/remove/", card_views.remove_card, name="remove-card"),
+    path("details/", details_views.details_page, name="details"),
+    path("details/save/", details_views.save_details, name="save-details"),
+    path("details/tax-ids/", details_views.add_tax_id, name="add-tax-id"),
+    path("details/tax-ids/<int:tax_id>/remove/", details_views.remove_tax_id, name="remove-tax-id"),
+    path("invoices/", views.invoice_list, name="invoices"),
+    path("invoices/<str:number>.pdf", downloads.invoice, name="invoice"),
     path("auto-top-up/", setting_views.set_auto_top_up, name="set-auto-top-up"),
     path("low-balance/", setting_views.set_low_balance, name="set-low-balance"),
     path("budgets/", budget_views.budget_page, name="budgets"),

@@ -1,4 +1,4 @@
-"""The pages of an organization's money: balance, buying credit, a top-up, its refund, transactions, statements."""
+"""The pages of an organization's money: balance, buying credit, a top-up and its refund, transactions, papers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,19 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import SignedInRequest, signed_in
-from billing import checkout, following, refund_offers, refunds, statements, sync, transactions, wallets
+from billing import (
+    checkout,
+    details,
+    following,
+    invoices,
+    refund_offers,
+    refunds,
+    statements,
+    sync,
+    transactions,
+    wallets,
+)
+from billing.details import Buyer
 from billing.forms import TopUpForm
 from billing.models import TopUp, TopUpStatus
 from billing.months import Month, NotAMonth
@@ -80,6 +92,7 @@ def top_up_page(request: SignedInRequest, top_up_id: str) -> HttpResponse:
         "seen": seen,
         "refunds": seen.top_up.refunds.order_by("-created_at", "-pk")[:PAGE_SIZE],
         "offer": _offer(seen.top_up),
+        "invoices": invoices.about(seen.top_up),
         "wallet": wallets.balance_of(request.organization),
     }
     return render(request, "billing/top_up.html", context)
@@ -132,6 +145,20 @@ def statement_list(request: SignedInRequest) -> HttpResponse:
     page = Paginator(statements.months_of(request.organization), PAGE_SIZE).get_page(request.GET.get("page"))
     context = {"months": page.object_list, "page": page, "this_month": Month.of(timezone.now())}
     return render(request, "billing/statements.html", context)
+
+
+@require_safe
+@signed_in
+def invoice_list(request: SignedInRequest) -> HttpResponse:
+    """List the invoices and what corrects them, newest first."""
+    page = Paginator(invoices.of(request.organization), PAGE_SIZE).get_page(request.GET.get("page"))
+    context = {
+        "invoices": page.object_list,
+        "page": page,
+        "buyer": Buyer.of(request.organization),
+        "has_details": details.is_ours(request.organization),
+    }
+    return render(request, "billing/invoices.html", context)
 
 
 def _own(request: SignedInRequest, top_up_id: str) -> TopUp:

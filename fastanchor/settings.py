@@ -1,7 +1,7 @@
 """All settings, read once from the environment.
 
 Contents: mode, secrets, hosts, processes, apps, middleware, templates, database, Valkey, accounts, mail,
-static files, gateway, stored responses, Stripe, Celery, logs. Production (the default) refuses to start when a required name is
+static files, gateway, stored responses, Stripe, invoices, Celery, logs. Production (the default) refuses to start when a required name is
 missing or unsafe; ``./dev up`` and the tests set every name themselves.
 """
 
@@ -238,6 +238,14 @@ if STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_")) and STRIPE_API_BASE !=
     message = "STRIPE_SECRET_KEY is a live key, and STRIPE_API_BASE is not Stripe."
     raise ImproperlyConfigured(message)
 
+# Invoices: who sells, as it stands on paper (parts of the address separated by "|"), and a line for every invoice.
+SELLER_NAME = env_str("FASTANCHOR_SELLER_NAME", "FastAnchor")
+SELLER_ADDRESS = [
+    each.strip() for each in env_str("FASTANCHOR_SELLER_ADDRESS", "").split("|") if each.strip()
+]
+SELLER_TAX_ID = env_str("FASTANCHOR_SELLER_TAX_ID", "")
+INVOICE_NOTE = env_str("FASTANCHOR_INVOICE_NOTE", "")
+
 # Celery: tasks only trigger work that is safe to run twice; the truth is in PostgreSQL.
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://").replace("?db=", "?virtual_host=")
 CELERY_TASK_IGNORE_RESULT = True
@@ -270,6 +278,12 @@ CELERY_BEAT_SCHEDULE = {
     "resume-auto-top-ups": {"task": "billing.tasks.resume_auto_top_ups", "schedule": 60.0},
     "mail-about-money": {"task": "billing.tasks.mail_about_money", "schedule": 60.0},
     "mail-about-budgets": {"task": "billing.tasks.mail_about_budgets", "schedule": 60.0},
+    "push-billing-details": {
+        "task": "billing.tasks.push_billing_details",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
+    "write-invoices": {"task": "billing.tasks.write_invoices", "schedule": crontab(minute="17")},
     "reannounce-balances": {"task": "billing.tasks.reannounce_balances", "schedule": 60.0},
 }
 

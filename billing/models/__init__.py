@@ -1,13 +1,22 @@
 """Tables of this app.
 
-Money is integer nano-USD. Journals, postings and usage records are only ever added: triggers in the database refuse
-everything else. What a table means, and what must always hold, stands in ``billing/README.md``.
+Money is integer nano-USD. Journals, postings, usage records and invoices are only ever added: triggers in the database
+refuse everything else. What a table means, and what must always hold, stands in ``billing/README.md``.
 """
 
 from __future__ import annotations
 
 from billing.models.automatic import AutoTopUp, LowBalanceAlert
+from billing.models.invoices import (
+    LONGEST,
+    BillingDetails,
+    Invoice,
+    InvoiceCounter,
+    InvoiceKind,
+    TaxId,
+)
 from billing.models.ledger import (
+    INVOICED,
     WALLET_CODES,
     Account,
     AccountCode,
@@ -48,16 +57,22 @@ from billing.models.wallets import (
 )
 
 __all__ = [
+    "INVOICED",
+    "LONGEST",
     "PENDING",
     "WALLET_CODES",
     "Account",
     "AccountCode",
     "AutoTopUp",
+    "BillingDetails",
     "BudgetAlert",
     "CreditLot",
     "CreditLotQuerySet",
     "DeadLetter",
     "Dispute",
+    "Invoice",
+    "InvoiceCounter",
+    "InvoiceKind",
     "ItemState",
     "Journal",
     "JournalKind",
@@ -75,6 +90,7 @@ __all__ = [
     "Spend",
     "StripeCustomer",
     "StripeEvent",
+    "TaxId",
     "TopUp",
     "TopUpSource",
     "TopUpStatus",

@@ -100,6 +100,10 @@ class JournalKind(models.TextChoices):
     """A debt that we gave up, because a bank took back a payment whose credit was used."""
 
 
+# What a numbered document is written about.
+INVOICED = frozenset({JournalKind.TOP_UP, JournalKind.REFUND, JournalKind.REFUND_FAILED})
+
+
 class Journal(models.Model):
     """One movement of money; its postings sum to zero, which the database checks at commit."""
 
@@ -130,7 +134,12 @@ class Journal(models.Model):
                 fields=["organization"], condition=Q(kind="signup"), name="journal_one_signup"
             ),
         ]
-        indexes = [models.Index(fields=["organization", "-effective_at"], name="journal_by_organization")]
+        indexes = [
+            models.Index(fields=["organization", "-effective_at"], name="journal_by_organization"),
+            models.Index(
+                fields=["organization"], condition=Q(kind__in=sorted(INVOICED)), name="journal_invoiced"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id}"

@@ -32,6 +32,9 @@ class StripeCustomer(models.Model):
     stripe_id = models.CharField(max_length=80, unique=True)
     created_at = models.DateTimeField(default=timezone.now)
     deleted_at = models.DateTimeField(null=True, blank=True)
+    details_revision = models.PositiveIntegerField(
+        default=0, help_text="Which revision of the billing details Stripe was told."
+    )
 
     class Meta:
         constraints = [

@@ -93,9 +93,12 @@ def create_customer(*, organization_id: str, name: str, email: str, key: str) ->
 
 
 def open_checkout(
-    *, customer_id: str, top_up_id: str, cents: int, expires_at: int, urls: Mapping[str, str]
+    *, customer_id: str, top_up_id: str, cents: int, expires_at: int, urls: Mapping[str, str], asks_who: bool
 ) -> Session:
-    """Open Stripe's page for a top-up; ``urls`` has ``success`` and ``cancel``. Twice is the same page."""
+    """Open Stripe's page for a top-up; ``urls`` has ``success`` and ``cancel``. Twice is the same page.
+
+    With ``asks_who`` it also asks for the buyer's tax id and keeps what it learns with the customer.
+    """
     marks = {"top_up": top_up_id}
     params: SessionCreateParams = {
         "mode": "payment",
@@ -113,15 +116,17 @@ def open_checkout(
         ],
         "metadata": marks,
         "payment_intent_data": {"metadata": marks, "description": "FastAnchor credit"},
-        "customer_update": {"address": "auto", "name": "auto"},
-        "tax_id_collection": {"enabled": True},
-        "invoice_creation": {"enabled": True, "invoice_data": {"metadata": marks}},
+        "billing_address_collection": "auto",
         "success_url": urls["success"],
         "cancel_url": urls["cancel"],
         "expires_at": expires_at,
     }
     # A customer that was deleted at Stripe is succeeded by another, and then these are other words.
     key = f"checkout:{top_up_id}:{customer_id}"
+    if asks_who:
+        params["customer_update"] = {"address": "auto", "name": "auto"}
+        params["tax_id_collection"] = {"enabled": True}
+        key += ":who"
     with translated():
         return _session(client().v1.checkout.sessions.create(params, {"idempotency_key": key}))
 

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from accounts import keys
 from accounts.models import Organization
-from billing import audit, spending
-from billing.models import LowBalanceAlert, ReconciliationItem, TopUp, UsageRecord
+from billing import audit, invoices, spending, topups
+from billing.models import Invoice, LowBalanceAlert, ReconciliationItem, TopUp, UsageRecord
 from billing.settlement import settle_batch
 from tests.billing.cast import UNITS, usage
 
@@ -98,3 +98,17 @@ def test_what_staff_has_settled_can_be_taken_back_and_added_again(organization: 
     item.refresh_from_db()
     assert "missing_nano" not in columns
     assert (item.subject, item.missing_nano, item.runs.count()) == ("txn_1", None, 0)
+
+
+def test_invoices_can_be_taken_back_and_are_written_again(organization: Organization) -> None:
+    topups.record_top_up(organization=organization, cents=500, key="wire", actor="test")
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+    call_command("migrate", "billing", "0009", verbosity=0)
+    tables = connection.introspection.table_names()
+    call_command("migrate", "billing", verbosity=0)
+    written = invoices.write_all()
+
+    assert "billing_invoice" not in tables
+    assert (written, Invoice.objects.get().amount_cents) == (1, 500)

@@ -61,6 +61,28 @@ def customers_come_and_go(client: stripe.StripeClient) -> None:
         client.v1.payment_intents.create({"amount": 500, "currency": "usd", "customer": made.id})
 
 
+def a_customer_is_described(client: stripe.StripeClient) -> None:
+    """An address that was taken away is told anew, whole; tax ids come, go, and must look like one."""
+    made = client.v1.customers.create(
+        {"name": "Ada", "address": {"line1": "Kai 1", "line2": "B", "country": "DE"}}
+    )
+    client.v1.customers.update(made.id, {"address": ""})
+    after = client.v1.customers.update(made.id, {"address": {"line1": "Dock 2", "country": "GB"}})
+    told: Any = after.to_dict()["address"]
+    assert {name: text for name, text in told.items() if text} == {"line1": "Dock 2", "country": "GB"}
+
+    tax_ids = client.v1.customers.tax_ids
+    kept = tax_ids.create(made.id, {"type": "eu_vat", "value": "DE123456789"})
+    assert [(each.type, each.value) for each in tax_ids.list(made.id).data] == [("eu_vat", "DE123456789")]
+    with refused(stripe.InvalidRequestError, "tax_id_invalid"):
+        tax_ids.create(made.id, {"type": "eu_vat", "value": "nonsense"})
+    tax_ids.delete(made.id, kept.id)
+    with refused(stripe.InvalidRequestError, "resource_missing"):
+        tax_ids.delete(made.id, kept.id)
+    with refused(stripe.InvalidRequestError, "email_invalid"):
+        client.v1.customers.update(made.id, {"email": "nobody"})
+
+
 def a_key_is_one_operation(client: stripe.StripeClient) -> None:
     """The same idempotency key gives the same object, and is no good for another one."""
     options: Any = {"idempotency_key": f"contract-{secrets.token_hex(8)}"}
@@ -256,6 +278,7 @@ def a_meter_counts_each_event_once(client: stripe.StripeClient) -> None:
 
 CONTRACT: tuple[Clause, ...] = (
     customers_come_and_go,
+    a_customer_is_described,
     a_key_is_one_operation,
     a_saved_card_pays_while_its_owner_is_away,
     a_saved_card_may_be_declined,

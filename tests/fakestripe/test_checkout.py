@@ -168,6 +168,27 @@ def test_an_invoice_and_its_pdf_come_with_a_payment(fake: RunningStripe, client:
     assert client.v1.customers.retrieve(ada.id).name == "Ada Lovelace"
 
 
+def test_a_business_is_called_by_its_name_and_its_tax_id_must_look_like_one(
+    fake: RunningStripe, client: stripe.StripeClient
+) -> None:
+    ada = client.v1.customers.create({"name": "Ada"})
+    session = start_checkout(
+        client, customer=ada.id, customer_update={"name": "auto"}, tax_id_collection={"enabled": True}
+    )
+    business = {"billingCountry": "FR", "businessName": "Ancre SARL"}
+
+    refused = fill_in(fake, session.url, taxId="12", **business)
+    paid = fill_in(fake, session.url, taxId="FRAB123456789", **business)
+    after = client.v1.checkout.sessions.retrieve(session.id)
+    found = client.v1.checkout.sessions.list({"payment_intent": str(after.payment_intent)}).data
+
+    assert (refused.status_code, "Invalid value for eu_vat." in refused.text) == (402, True)
+    assert paid.status_code == 303, paid.text
+    assert after.customer_details is not None
+    assert after.customer_details.name == client.v1.customers.retrieve(ada.id).name == "Ancre SARL"
+    assert [each.id for each in found] == [session.id]
+
+
 def test_tax_is_shown_before_it_is_paid(fake: RunningStripe, client: stripe.StripeClient) -> None:
     session = start_checkout(client, automatic_tax={"enabled": True}, billing_address_collection="required")
     where = {"billingCountry": "DE", "billingAddressLine1": "Weg 1", "billingLocality": "Bonn"}

@@ -36,6 +36,8 @@ SIGNED_IN = {
     "billing": "/billing/",
     "budgets": "/billing/budgets/",
     "cards": "/billing/cards/",
+    "billing-details": "/billing/details/",
+    "invoices": "/billing/invoices/",
     "transactions": "/billing/transactions/",
     "statements": "/billing/statements/",
     "my-quickstart": "/quickstart/",

@@ -8,15 +8,19 @@ from django.urls import get_resolver, reverse
 from django.urls.resolvers import URLPattern, URLResolver
 
 from accounts.models import ApiKey, Membership, User
-from billing.models import PaymentMethod, Refund, TopUp
+from billing.models import BillingDetails, Invoice, PaymentMethod, Refund, TaxId, TopUp
 from tests.pages.pdf import text_of
 from tests.pages.stripe import Card
 
-OWN = ["overview", "budgets", "cards", "transactions", "statements", "export"]
+OWN = ["overview", "budgets", "cards", "transactions", "statements", "export", "details", "invoices"]
 ONE = ["top-up", "refund", "receipt", "resume-top-up"]
 CARD = ["choose-card", "remove-card"]
-SENT = ["start-top-up", "add-card", "set-auto-top-up", "set-low-balance", "set-organization-budgets"]
+SENT = [
+    "start-top-up", "add-card", "set-auto-top-up", "set-low-balance", "save-details", "add-tax-id",
+    "set-organization-budgets",
+]  # fmt: skip
 BUDGETS = ["set-member-budgets", "key-budgets"]
+OTHERS = ["statement", "invoice", "remove-tax-id"]
 
 
 def names() -> set[str]:
@@ -30,7 +34,7 @@ def names() -> set[str]:
 
 
 def test_every_address_is_tried_below() -> None:
-    assert names() == {*OWN, *ONE, *CARD, *SENT, *BUDGETS, "statement"}
+    assert names() == {*OWN, *ONE, *CARD, *SENT, *BUDGETS, *OTHERS}
 
 
 @pytest.mark.parametrize("name", ONE)
@@ -62,6 +66,7 @@ def test_lists_hold_nothing_of_another(card: Card, cleo: User, name: str) -> Non
     top_up = card.buy("12.35")
     waiting, _ = card.begin("56.78")
     card.save()
+    card.browser.post(reverse("billing:add-tax-id"), {"tax-kind": "eu_vat", "tax-value": "DE123456788"})
     stranger = Client()
     stranger.force_login(cleo)
 
@@ -69,7 +74,7 @@ def test_lists_hold_nothing_of_another(card: Card, cleo: User, name: str) -> Non
         b"".join(each.get(reverse(f"billing:{name}"))).decode() for each in (card.browser, stranger)
     )
 
-    told = (top_up.pk, waiting.pk, "12.35", "56.78", str(top_up.journal_id), "ending in 4242")
+    told = (top_up.pk, waiting.pk, "12.35", "$56.78", str(top_up.journal_id), "ending in 4242", "DE123456788")
     assert not any(text in foreign for text in told)
     assert name in {"budgets", "statements"} or any(text in own for text in told)
 
@@ -91,6 +96,19 @@ def test_budgets_of_another_are_not_there(browser: Client, ada: User, key: ApiKe
         assert each.budgets == {}
 
 
+def test_an_invoice_and_a_tax_id_of_another_are_not_there(card: Card, cleo: User) -> None:
+    card.buy("12.35")
+    card.browser.post(reverse("billing:add-tax-id"), {"tax-kind": "eu_vat", "tax-value": "DE123456788"})
+    stranger = Client()
+    stranger.force_login(cleo)
+    number, tax_id = Invoice.objects.get().pk, TaxId.objects.get().pk
+
+    assert stranger.get(reverse("billing:invoice", args=[number])).status_code == 404
+    assert stranger.post(reverse("billing:remove-tax-id", args=[tax_id])).status_code == 404
+    assert TaxId.objects.exists()
+    assert card.browser.get(reverse("billing:invoice", args=[number])).status_code == 200
+
+
 def test_a_statement_is_of_one_s_own_money(card: Card, cleo: User) -> None:
     card.buy("12.35")
     stranger = Client()
@@ -103,13 +121,14 @@ def test_a_statement_is_of_one_s_own_money(card: Card, cleo: User) -> None:
     assert "12.35" not in text_of(stranger.get(path).content)
 
 
-@pytest.mark.parametrize("name", [*OWN, *ONE, *CARD, *SENT, *BUDGETS, "statement"])
+@pytest.mark.parametrize("name", [*OWN, *ONE, *CARD, *SENT, *BUDGETS, *OTHERS])
 def test_who_is_not_logged_in_is_sent_to_the_login(client: Client, db: None, name: str) -> None:
-    arguments: dict[str, list[object]] = {each: [7] for each in (*CARD, "set-member-budgets")}
-    arguments |= {each: ["2026-11"] for each in (*ONE, "statement", "key-budgets")}
-    path = reverse(f"billing:{name}", args=arguments.get(name, []))
+    with_number = {*CARD, "set-member-budgets", "remove-tax-id"}
+    with_text = {*ONE, "statement", "invoice", "key-budgets"}
+    arguments: list[object] = [7] if name in with_number else ["2026-11"] if name in with_text else []
+    path = reverse(f"billing:{name}", args=arguments)
 
-    response = client.post(path) if name in {*CARD, *SENT, "set-member-budgets"} else client.get(path)
+    response = client.post(path) if name in {*with_number, *SENT} else client.get(path)
 
     assert response["Location"] == f"{reverse('account_login')}?next={path}"
 
@@ -128,3 +147,4 @@ def test_money_moves_by_a_form_of_the_page_only(card: Card, cleo: User, name: st
     assert TopUp.objects.count() == 1
     assert PaymentMethod.objects.filter(removed_at=None).get() == saved
     assert not Refund.objects.exists()
+    assert not BillingDetails.objects.exclude(actor="stripe").exists()

@@ -22,6 +22,7 @@ class Buyer:
     name: str | None = None
     address: Obj = field(default_factory=dict)
     tax_id: str | None = None
+    business: str | None = None
 
     @property
     def tax_ids(self) -> list[Obj]:
@@ -142,7 +143,8 @@ def _remember(world: World, session: Obj, buyer: Buyer) -> None:
         "business_name": None,
         "email": buyer.email or session["customer_email"] or known.get("email"),
         "individual_name": None,
-        "name": buyer.name,
+        # As on Stripe's page, whoever buys as a business is called by its name.
+        "name": buyer.business if buyer.tax_ids and buyer.business else buyer.name,
         "phone": None,
         "tax_exempt": "none",
         "tax_ids": buyer.tax_ids,

@@ -7,6 +7,7 @@ from fastanchor.local.fakestripe.calls import Call, address, merged, shipping, u
 from fastanchor.local.fakestripe.errors import invalid
 from fastanchor.local.fakestripe.lists import listed, page, search as found, where
 from fastanchor.local.fakestripe.payment_methods import attach_to, named, require_savable
+from fastanchor.local.fakestripe.taxes import require_email, require_tax_id
 from fastanchor.local.fakestripe.world import Obj, World
 
 _PLAIN = ("balance", "description", "email", "metadata", "name", "phone", "preferred_locales", "tax_exempt")
@@ -15,6 +16,7 @@ _PLAIN = ("balance", "description", "email", "metadata", "name", "phone", "prefe
 def create(call: Call) -> Obj:
     """Answer ``POST /v1/customers``."""
     params = call.params
+    require_email(call.text("email"))
     given = params.get("payment_method") or params.get("source")
     method = named(call.world, given, "payment_method") if isinstance(given, str) else None
     if method is not None:
@@ -70,6 +72,7 @@ def retrieve(call: Call) -> Obj:
 def change(call: Call) -> Obj:
     """Answer ``POST /v1/customers/{customer}``."""
     customer = call.object_in_path("customer", "customer")
+    require_email(call.text("email"))
     previous = update(call, customer, _PLAIN)
     for name, read in (("address", address), ("shipping", shipping)):
         if name in call.params and customer[name] != read(call.params[name]):
@@ -134,7 +137,8 @@ def create_tax_id(call: Call) -> Obj:
 
 
 def add_tax_id(world: World, customer: Obj, *, kind: str, value: str) -> Obj:
-    """Add a tax id to a customer."""
+    """Add a tax id to a customer; raises ``StripeError`` for one that cannot be."""
+    require_tax_id(kind, value)
     tax_id = world.add(
         "tax_id",
         country=country_of(kind),

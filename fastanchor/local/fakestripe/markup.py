@@ -158,6 +158,7 @@ def _address(session: Obj, filled: dict[str, str]) -> str:
     if session["billing_address_collection"] != "required":
         return short
     line = field_of("billingAddressLine1", "Address", filled, "", "address-line1")
+    line += field_of("billingAddressLine2", "Address, second line", filled, "", "address-line2")
     city = field_of("billingLocality", "City", filled, "", "address-level2")
     state = field_of("billingAdministrativeArea", "State", filled, "", "address-level1")
     return f'{line}<div class="pair">{city}{state}</div>{short}'
@@ -166,7 +167,8 @@ def _address(session: Obj, filled: dict[str, str]) -> str:
 def _tax_id(session: Obj, filled: dict[str, str]) -> str:
     if not session.get("tax_id_collection", {}).get("enabled"):
         return ""
-    return field_of("taxId", "Business tax ID (optional)", filled)
+    business = field_of("businessName", "Business name (with a tax ID)", filled, "", "organization")
+    return field_of("taxId", "Business tax ID (optional)", filled) + business
 
 
 def challenge(amount: str) -> str:

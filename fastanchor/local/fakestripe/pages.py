@@ -12,6 +12,7 @@ from fastanchor.local.fakestripe.cards import by_number, card_error
 from fastanchor.local.fakestripe.completing import Buyer
 from fastanchor.local.fakestripe.errors import StripeError
 from fastanchor.local.fakestripe.payment_methods import check_expiry, make_bank_account, make_card
+from fastanchor.local.fakestripe.taxes import require_tax_id
 from fastanchor.local.fakestripe.world import Obj, World
 
 _EXPIRY = re.compile(r"\s*(\d{1,2})\s*/?\s*(\d{2}|\d{4})\s*")
@@ -90,6 +91,8 @@ def _submit(world: World, session_id: str, form: dict[str, str]) -> Page:
         return _form_page(world, session, form, buyer, error=text)
     try:
         _require_answers(session, form)
+        for each in buyer.tax_ids:
+            require_tax_id(each["type"], each["value"], param="tax_id")
         completing.submit(world, session, _method(world, form, buyer), buyer)
     except StripeError as exc:
         return _form_page(world, session, form, buyer, error=str(exc), status=402)
@@ -113,6 +116,7 @@ def _buyer(session: Obj, form: dict[str, str]) -> Buyer:
             "city": form.get("billingLocality"),
             "country": form.get("billingCountry"),
             "line1": form.get("billingAddressLine1"),
+            "line2": form.get("billingAddressLine2"),
             "postal_code": form.get("billingPostalCode"),
             "state": form.get("billingAdministrativeArea"),
         }
@@ -123,6 +127,7 @@ def _buyer(session: Obj, form: dict[str, str]) -> Buyer:
         name=form.get("billingName") or None,
         address=where or {},
         tax_id=form.get("taxId") or None if has_tax_id else None,
+        business=form.get("businessName") or None if has_tax_id else None,
     )
 
 

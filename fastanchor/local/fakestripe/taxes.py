@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+from fastanchor.local.fakestripe.errors import StripeError, invalid
 from fastanchor.local.fakestripe.world import Obj, World
 
 _RATES = {
@@ -33,6 +36,35 @@ TAX_ID_KINDS = {
     "NL": "eu_vat",
     "SG": "sg_gst",
 }
+
+
+# What numbers of some kinds look like without the marks between; of the others every one is taken.
+_SPELLED = {
+    "au_abn": r"\d{11}",
+    "br_cnpj": r"[0-9A-Z]{12}\d{2}",
+    "ca_gst_hst": r"\d{9}RT\d{4}",
+    "ch_vat": r"CHE\d{9}(MWST|TVA|IVA)",
+    "eu_vat": r"(AT|BE|BG|CY|CZ|DE|DK|EE|EL|ES|FI|FR|HR|HU|IE|IT|LT|LU|LV|MT|NL|PL|PT|RO|SE|SI|SK|XI)[0-9A-Z+*]{2,12}",
+    "gb_vat": r"GB[0-9A-Z]{5,12}",
+    "in_gst": r"\d{2}[0-9A-Z]{13}",
+    "jp_trn": r"T\d{13}",
+    "no_vat": r"\d{9}MVA",
+    "sg_gst": r"[0-9A-Z]{9,10}",
+    "us_ein": r"\d{9}",
+}
+
+
+def require_tax_id(kind: str, value: str, *, param: str = "value") -> None:
+    """Let only numbers pass that look like their kind; raises ``StripeError``."""
+    bare = re.sub(r"[^0-9A-Z+*]", "", value.upper())
+    if not re.fullmatch(_SPELLED.get(kind, ".+"), bare):
+        raise invalid(f"Invalid value for {kind}.", param=param, code="tax_id_invalid")
+
+
+def require_email(email: str | None) -> None:
+    """Let only what looks like an e-mail address pass; raises ``StripeError``."""
+    if email and not re.fullmatch(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+", email):
+        raise StripeError(f"Invalid email address: {email}", param="email", code="email_invalid")
 
 
 def rate_of(country: str | None, *, is_business: bool) -> int:
