@@ -9,8 +9,9 @@ from pytest_django import Settings
 
 from accounts.models import Organization
 from billing import checkout
-from billing.models import TopUp
+from billing.models import PaymentMethod, TopUp
 from tests.billing.cast import make_organization
+from tests.billing.stripe.automatic import switch_on
 from tests.billing.stripe.shop import Shop
 from tests.fakestripe.running import KEY, SECRET, RunningStripe
 
@@ -56,3 +57,11 @@ def buy(shop: Shop, ada: Organization) -> Buy:
         return checkout.follow(shop.pay(ada, cents))
 
     return pay
+
+
+@pytest.fixture
+def card(shop: Shop, ada: Organization) -> PaymentMethod:
+    """Return ada's saved card; her automatic top-up is on."""
+    saved = shop.save_card(ada)
+    switch_on(ada)
+    return saved
