@@ -19,16 +19,16 @@ class Died(BaseException):
 
 
 class Life:
-    """Counts the points at which a process may die, and ends it at one of them."""
+    """Counts the points at which a process may die, and ends it at one of them: by its number, or by its name."""
 
-    def __init__(self, ends_at: int) -> None:
+    def __init__(self, ends_at: int | str) -> None:
         self.ends_at = ends_at
         self.points: list[str] = []
 
     def pass_by(self, what: str) -> None:
         """Live on, or die here."""
         self.points.append(what)
-        if len(self.points) - 1 == self.ends_at:
+        if self.ends_at in {len(self.points) - 1, what}:
             raise Died(what)
 
     def execute(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001 - as Django calls it
@@ -39,13 +39,13 @@ class Life:
 
 
 @contextmanager
-def life(ends_at: int = NEVER) -> Iterator[Life]:
+def life(ends_at: int | str = NEVER) -> Iterator[Life]:
     """Let what stands inside live until one of its points; what was committed until then stays."""
     lived = Life(ends_at)
     honest = stripe.RequestsClient.request
 
     def request(self: Any, method: str, url: str, *rest: Any, **more: Any) -> Any:
-        place = f"{method} {url.rsplit('/v1/', maxsplit=1)[-1].split('?', maxsplit=1)[0]}"
+        place = f"{method.upper()} {url.rsplit('/v1/', maxsplit=1)[-1].split('?', maxsplit=1)[0]}"
         lived.pass_by(f"before {place}")
         answer = honest(self, method, url, *rest, **more)
         lived.pass_by(f"after {place}")

@@ -79,7 +79,7 @@ def _newest(kind: str) -> EventSeen:
 SCENES: tuple[Scene, ...] = (fills_itself, is_paid, is_paid_back, is_told_of)
 
 
-def play(shop: Shop, scene: Scene, ends_at: int) -> None:
+def play(shop: Shop, scene: Scene, ends_at: int | str) -> None:
     """Die at a point of a scene, let the others finish it, and look at what has become of it."""
     ada = make_organization(f"{new_id('user')}@example.com")
     act, balances = scene(shop, ada)
