@@ -201,7 +201,8 @@ def _status(top_up: TopUp, seen: Payment) -> TopUpStatus:
 
 
 def _credit(wallet: Wallet, top_up: TopUp, seen: Payment) -> None:
-    if top_up.journal is not None:
+    # By its id: a journal that somebody has removed is not written anew in silence, the reconciliation names it.
+    if top_up.journal_id is not None:
         return
     if (seen.currency, seen.received_cents) != (top_up.currency, top_up.amount_cents):
         top_up.status = TopUpStatus.MISMATCHED
