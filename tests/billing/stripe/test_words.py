@@ -39,6 +39,17 @@ def test_a_word_that_no_longer_works_is_nowhere(word: str) -> None:
     assert found == []
 
 
+def test_the_product_knows_stripe_by_its_address_only() -> None:
+    """Nothing but ``./dev up``, which starts it, names the fake: another one is another ``STRIPE_API_BASE``."""
+    found = [
+        str(path.relative_to(ROOT))
+        for path in sources("accounts", "billing", "catalog", "fastanchor", "gateway")
+        if "fakestripe" in path.read_text(encoding="utf-8") and path.parent != FAKE.parent
+    ]
+
+    assert found == []
+
+
 def test_nothing_of_stripe_is_taken_for_a_dict() -> None:
     """Since SDK 15 its objects have neither ``get`` nor ``items``; a dict of our own is not needed there."""
     found = [
