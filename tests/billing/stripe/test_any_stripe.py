@@ -1,26 +1,30 @@
 """The product's own story with a Stripe of which it knows the address and a test key, and nothing else.
 
 Told with the fake always; with another Stripe where ``STRIPE_TEST_KEY`` is set, Stripe's own unless ``STRIPE_TEST_BASE``
-names another. Nothing here gives the fake an order, or asks it what others would not tell.
+names another. Nothing here gives the fake an order, or asks it what others would not tell. What another fake lacks as a
+whole, such as Checkout, is skipped with its own words for that.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import stripe
+from django.conf import settings
 from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import Organization
 from billing import auto_topups, cards, checkout, customers, events, refunds, sync
 from billing.models import PaymentMethod, RefundStatus, StripeCustomer, TopUp, TopUpStatus
-from billing.stripe_api.client import API_VERSION
+from billing.stripe_api.client import API_VERSION, StripeRefused
 from fastanchor.lib.ids import new_id
 from tests.billing.cast import make_organization
 from tests.billing.stripe.automatic import automatic, setting_of, switch_on
@@ -59,12 +63,26 @@ def ada(api: Any) -> Organization:
     return make_organization(f"{new_id('user')}@example.com")
 
 
-def save_card(api: Any, organization: Organization, name: str) -> PaymentMethod:
+def save_card(api: Any, organization: Organization, token: str) -> PaymentMethod:
     """Save one of Stripe's cards that behave as they are called."""
     customer = customers.customer_of(organization).stripe_id
-    saved = api.payment_methods.attach(name, {"customer": customer})
+    made = api.payment_methods.create({"type": "card", "card": {"token": token}})
+    saved = api.payment_methods.attach(made.id, {"customer": customer})
     cards.sync(organization)
     return PaymentMethod.objects.get(stripe_id=saved.id)
+
+
+@contextmanager
+def where_there_is_that() -> Iterator[None]:
+    """Skip what another fake does not know at all; ours knows everything here."""
+    try:
+        yield
+    except (StripeRefused, stripe.InvalidRequestError) as exc:
+        if settings.STRIPE_SECRET_KEY == KEY or not re.search(
+            "Unrecognized request URL|Invalid token id", str(exc)
+        ):
+            raise
+        pytest.skip(f"This Stripe lacks it: {exc}")
 
 
 def eventually(look: Callable[[], object], what: str) -> None:
@@ -76,7 +94,7 @@ def eventually(look: Callable[[], object], what: str) -> None:
 
 
 def test_a_saved_card_fills_the_balance_and_a_part_goes_back(api: Any, ada: Organization) -> None:
-    save_card(api, ada, "pm_card_visa")
+    save_card(api, ada, "tok_visa")
     switch_on(ada)
 
     assert auto_topups.consider(ada)
@@ -93,7 +111,8 @@ def test_a_saved_card_fills_the_balance_and_a_part_goes_back(api: Any, ada: Orga
 
 
 def test_a_declined_card_is_left_alone_for_an_hour(api: Any, ada: Organization) -> None:
-    save_card(api, ada, "pm_card_chargeCustomerFail")
+    with where_there_is_that():
+        save_card(api, ada, "tok_chargeCustomerFail")
     switch_on(ada)
 
     assert auto_topups.consider(ada)
@@ -104,7 +123,7 @@ def test_a_declined_card_is_left_alone_for_an_hour(api: Any, ada: Organization) 
 
 
 def test_a_dispute_takes_the_credit_back(api: Any, ada: Organization) -> None:
-    save_card(api, ada, "pm_card_createDispute")
+    save_card(api, ada, "tok_createDispute")
     switch_on(ada)
     auto_topups.consider(ada)
     [top_up] = automatic()
@@ -118,7 +137,7 @@ def test_a_dispute_takes_the_credit_back(api: Any, ada: Organization) -> None:
 
 
 def test_events_alone_make_a_payment_known(api: Any, ada: Organization) -> None:
-    card = save_card(api, ada, "pm_card_visa")
+    card = save_card(api, ada, "tok_visa")
     top_up = TopUp.objects.create(
         organization=ada, amount_cents=700, source="auto", actor="system", card=card
     )
@@ -142,7 +161,8 @@ def test_events_alone_make_a_payment_known(api: Any, ada: Organization) -> None:
 
 def test_a_page_that_is_closed_at_stripe_is_over_here(api: Any, ada: Organization) -> None:
     top_up = checkout.begin(organization=ada, cents=1_000, actor="user:1")
-    url = checkout.open_page(top_up, success_url=SUCCESS, cancel_url=CANCEL)
+    with where_there_is_that():
+        url = checkout.open_page(top_up, success_url=SUCCESS, cancel_url=CANCEL)
     again = checkout.open_page(top_up, success_url=SUCCESS, cancel_url=CANCEL)
     top_up.refresh_from_db()
 
@@ -153,10 +173,11 @@ def test_a_page_that_is_closed_at_stripe_is_over_here(api: Any, ada: Organizatio
 
 
 def test_after_a_customer_was_deleted_the_next_top_up_works(api: Any, ada: Organization) -> None:
-    save_card(api, ada, "pm_card_visa")
+    save_card(api, ada, "tok_visa")
     api.customers.delete(StripeCustomer.objects.get(organization=ada).stripe_id)
 
     top_up = checkout.begin(organization=ada, cents=1_000, actor="user:1")
 
-    assert checkout.open_page(top_up, success_url=SUCCESS, cancel_url=CANCEL)
+    with where_there_is_that():
+        assert checkout.open_page(top_up, success_url=SUCCESS, cancel_url=CANCEL)
     assert StripeCustomer.objects.filter(organization=ada, deleted_at=None).count() == 1
