@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-from billing.stripe_api.client import hurried
+from billing.stripe_api.patience import hurried
 from fastanchor.lib.policy import policy
 
 

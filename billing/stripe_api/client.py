@@ -5,32 +5,18 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import stripe
 from django.conf import settings
 
+from billing.stripe_api import patience
+from billing.stripe_api.patience import Patience
+
 # What this code was written for; Stripe answers in it whatever the account's default is.
 API_VERSION = "2026-10-28.endive"
 STRIPE = "https://api.stripe.com"
 CHECKOUT = "https://checkout.stripe.com"
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long Stripe is waited for: to connect, for an answer, and how often it is asked once more."""
-
-    connect_s: float
-    answer_s: float
-    retries: int
-
-
-PATIENT = Patience(connect_s=5.0, answer_s=20.0, retries=2)
-# While somebody waits for a page. What comes to nothing is taken up again by the tasks.
-HURRIED = Patience(connect_s=2.0, answer_s=5.0, retries=1)
-_is_hurried: ContextVar[bool] = ContextVar("is_hurried", default=False)
 
 
 class StripeFault(Exception):
@@ -87,28 +73,17 @@ def client() -> stripe.StripeClient:
     """Return the client of this process; raises ``NotConfigured``."""
     if not is_configured():
         raise NotConfigured
-    patience = HURRIED if _is_hurried.get() else PATIENT
-    return _client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE, patience)
-
-
-@contextmanager
-def hurried() -> Iterator[None]:
-    """Give up on Stripe soon inside: somebody waits for the page that is made."""
-    before = _is_hurried.set(True)
-    try:
-        yield
-    finally:
-        _is_hurried.reset(before)
+    return _client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE, patience.now())
 
 
 @functools.lru_cache(maxsize=4)
-def _client(key: str, base: str, patience: Patience) -> stripe.StripeClient:
+def _client(key: str, base: str, wait: Patience) -> stripe.StripeClient:
     return stripe.StripeClient(
         key,
         stripe_version=API_VERSION,
         base_addresses={"api": base},
-        max_network_retries=patience.retries,
-        http_client=stripe.RequestsClient(timeout=(patience.connect_s, patience.answer_s)),
+        max_network_retries=wait.retries,
+        http_client=stripe.RequestsClient(timeout=(wait.connect_s, wait.answer_s)),
     )
 
 

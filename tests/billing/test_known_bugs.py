@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import redis
 from django.conf import settings
 
-from billing import holds
+from accounts.models import Organization
+from billing import holds, settlement, wallets
 from billing.holds import Ask, Hold, Holds, InsufficientCredit
+from billing.spool import Usage
 from fastanchor.lib.valkey import TurnPipeline
 from tests.billing import test_holds
+from tests.billing.cast import make_organization, usage
 from tests.billing.test_holds import ORGANIZATION, Bank, ask, settled
 
 Patch = pytest.MonkeyPatch
@@ -125,3 +129,34 @@ async def test_the_bugs_of_others_would_be_seen(
     async with admission() as (bank, book):
         with pytest.raises((AssertionError, pytest.fail.Exception), match=match):
             await test(bank, book)
+
+
+def a_request_whose_hold_is_gone_is_charged(organization: Organization) -> None:
+    """Whatever has become of its hold, what a request has cost is taken from the balance."""
+    settlement.settle_batch([usage(organization, cost_nano=900, cost_picos=900_000, hold_nano=1_000)])
+
+    assert wallets.of(organization).balance_nano == -900
+
+
+def charges_only_what_is_held(patch: Patch) -> None:
+    """As in routstr #682: a stream whose hold was swept ends, and nobody pays for it."""
+    honest = settlement.settle_batch
+
+    def settle_batch(usages: Sequence[Usage], **more: Any) -> list[settlement.Settlement]:
+        with redis.Redis.from_url(settings.REDIS_URL) as valkey:
+            held = [
+                each for each in usages if each.request_id in holds.known_holds(valkey, each.organization_id)
+            ]
+        return honest(held, **more)
+
+    patch.setattr(settlement, "settle_batch", settle_batch)
+
+
+def test_a_swept_stream_that_ends_uncharged_would_be_seen(
+    organization: Organization, monkeypatch: Patch
+) -> None:
+    a_request_whose_hold_is_gone_is_charged(organization)
+    charges_only_what_is_held(monkeypatch)
+
+    with pytest.raises(AssertionError, match="0 == -900"):
+        a_request_whose_hold_is_gone_is_charged(make_organization("bob@example.org"))

@@ -11,8 +11,8 @@ from django.urls import reverse
 from accounts.models import Organization
 from billing import customers
 from billing.models import TopUp, TopUpStatus
-from billing.stripe_api import client
-from billing.stripe_api.client import HURRIED, PATIENT, Patience, hurried
+from billing.stripe_api import client, patience
+from billing.stripe_api.patience import HURRIED, PATIENT, Patience, hurried
 from tests.pages.markup import words
 from tests.pages.stripe import Card, page_of
 
@@ -22,7 +22,7 @@ SILENT = {"faults": [{"hang_s": 90}]}
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let pages wait for a moment only, and workers as long as ever: whoever waits like them is found out."""
-    monkeypatch.setattr(client, "HURRIED", Patience(connect_s=0.3, answer_s=0.3, retries=0))
+    monkeypatch.setattr(patience, "HURRIED", Patience(connect_s=0.3, answer_s=0.3, retries=0))
 
 
 def asked(card: Card, page: str, top_up: TopUp, card_id: int) -> Any:

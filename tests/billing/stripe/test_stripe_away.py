@@ -12,8 +12,9 @@ from django.test import Client
 from accounts.models import Organization
 from billing import checkout, opening, refunds, sync, tasks
 from billing.models import Journal, PaymentMethod, Refund, RefundStatus, TopUp
-from billing.stripe_api import client as stripe_client
-from billing.stripe_api.client import Patience, StripeUnavailable
+from billing.stripe_api import patience
+from billing.stripe_api.client import StripeUnavailable
+from billing.stripe_api.patience import Patience
 from tests.billing.cast import make_organization
 from tests.billing.stripe.books import assert_books_agree, balance_cents, reconcile, row_versions, spend
 from tests.billing.stripe.conftest import Buy
@@ -51,8 +52,8 @@ pytestmark = pytest.mark.timeout(180)
 
 @pytest.fixture
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stripe_client, "PATIENT", Patience(connect_s=0.5, answer_s=0.5, retries=0))
-    monkeypatch.setattr(stripe_client, "HURRIED", Patience(connect_s=0.5, answer_s=0.5, retries=0))
+    monkeypatch.setattr(patience, "PATIENT", Patience(connect_s=0.5, answer_s=0.5, retries=0))
+    monkeypatch.setattr(patience, "HURRIED", Patience(connect_s=0.5, answer_s=0.5, retries=0))
 
 
 @pytest.mark.usefixtures("_hasty")

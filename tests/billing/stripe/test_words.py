@@ -59,7 +59,7 @@ def test_nothing_of_stripe_is_taken_for_a_dict() -> None:
         if isinstance(call, ast.Call)
         and isinstance(call.func, ast.Attribute)
         and call.func.attr in {"get", "items", "keys", "values", "to_dict"}
-        # ContextVar.get is no object of Stripe's.
+        # A ContextVar is no object of Stripe's.
         and ast.unparse(call.func.value) != "_is_hurried"
     ]
 
