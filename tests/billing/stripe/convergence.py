@@ -72,6 +72,7 @@ class Story:
         if payment is not None:
             refund_id, cents = payment.refunds.pop()
             self.shop.fake.order(f"refunds/{refund_id}", {"status": "failed"})
+            payment.left += cents
             self.expected[payment.organization.pk] += cents
 
     def dispute(self) -> None:
