@@ -33,7 +33,7 @@ from tests.live.programs import Program, wait_until
 
 Act = Callable[[], object]
 Scene = Callable[[Shop, Organization], tuple[Act, set[int]]]
-SOME = 4
+SOME = 3
 
 
 def recover() -> None:
