@@ -13,7 +13,8 @@ from django.conf import settings
 
 from accounts.models import Organization
 from billing import holds, settlement, wallets
-from billing.holds import Ask, Hold, Holds, InsufficientCredit
+from billing.holds import Ask, Hold, Holds
+from billing.refusals import InsufficientCredit, Limits, Minute
 from billing.spool import Usage
 from fastanchor.lib.valkey import TurnPipeline
 from tests.billing import test_holds
@@ -85,7 +86,7 @@ def reads_and_then_spends(patch: Patch) -> None:
             if known is None or known.balance_nano - known.held_nano < wanted.output_tokens:
                 return await honest(book, wanted)
             valkey.hincrby(holds.keys_of(ORGANIZATION)[0], "held", wanted.output_tokens)
-        limits = holds.Limits(holds.Minute(0, 0, 0), holds.Minute(0, 0, 0))
+        limits = Limits(Minute(0, 0, 0), Minute(0, 0, 0))
         return Hold(wanted, wanted.output_tokens, wanted.output_tokens, 0, limits)
 
     patch.setattr(Holds, "place", place)

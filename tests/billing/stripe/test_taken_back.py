@@ -11,6 +11,7 @@ from django.core import mail
 from accounts.models import Organization
 from billing import auto_topups, holds, ledger, low_balance, off_notices, opening, topups, wallets
 from billing.models import PaymentMethod, WalletState
+from billing.refusals import InsufficientCredit
 from billing.sync import sync
 from fastanchor.lib.money import cents_to_nanos
 from fastanchor.lib.valkey import TurnPipeline, sync_client
@@ -29,7 +30,7 @@ def is_admitted(organization: Organization) -> bool:
         try:
             book = holds.Holds(pipeline, _opened)
             await book.place(ask(organization_id=organization.pk))
-        except holds.InsufficientCredit:
+        except InsufficientCredit:
             return False
         finally:
             await pipeline.close()
