@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Organization
-from billing import auto_topups, cards, wallets
+from billing import auto_topups, cards, disputes, wallets
 from billing.models import AutoTopUp, PaymentMethod, TopUp, TopUpSource
 
 logger = logging.getLogger(__name__)
@@ -34,12 +34,16 @@ FIRST = Wanted(is_on=False, threshold_cents=1_000, target_cents=5_000, month_cap
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How it stands: what is set, the card it charges, its last payment, and what this month has cost."""
+    """How it stands: what is set, the card it charges, its last payment, what this month has cost.
+
+    ``is_paused`` while a bank holds a payment back.
+    """
 
     setting: AutoTopUp | None
     card: PaymentMethod | None
     last: TopUp | None
     bought_cents: int
+    is_paused: bool
 
 
 def wanted_of(organization: Organization) -> Wanted:
@@ -74,6 +78,7 @@ def standing(organization: Organization) -> Standing:
         card=cards.default_of(organization),
         last=bought.order_by("-created_at", "-pk").first(),
         bought_cents=auto_topups.bought_cents(organization),
+        is_paused=disputes.undecided(organization.pk).exists(),
     )
 
 

@@ -15,12 +15,11 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
 
 from accounts.models import Organization
-from billing import backoff, cards, wallets
+from billing import backoff, cards, disputes, wallets
 from billing.checkout import LEAST_CENTS, MOST_CENTS
 from billing.models import (
     PENDING,
     AutoTopUp,
-    Dispute,
     PaymentMethod,
     TopUp,
     TopUpSource,
@@ -112,17 +111,13 @@ def _due(now: datetime) -> QuerySet[AutoTopUp]:
             below,
             Q(next_attempt_at=None) | Q(next_attempt_at__lte=now),
             ~Exists(pending),
-            ~Exists(_held_back(OuterRef("pk"))),
+            ~Exists(disputes.undecided(OuterRef("pk"))),
             is_on=True,
             organization__wallet__state=WalletState.ACTIVE,
         )
         # Who has waited longest comes first, so that nobody waits for ever.
         .order_by("updated_at", "pk")
     )
-
-
-def _held_back(organization_id: str | OuterRef) -> QuerySet[Dispute]:
-    return Dispute.objects.filter(top_up__organization_id=organization_id, withdrawn_cents__gt=0)
 
 
 def _consider_one(organization: Organization) -> bool:

@@ -1,4 +1,4 @@
-"""What refusals do to the automatic top-up: it waits longer and longer, and after three it is off.
+"""What refusals do to the automatic top-up: it waits for 1, 6 and 24 hours, and when the third retry fails too it is off.
 
 A card that is lost, expired or wants its owner is not tried again at all: more attempts would only annoy its bank.
 """
@@ -91,12 +91,13 @@ def _refused(top_up: TopUp) -> None:
         return
     setting.failures += 1
     setting.last_error = why(top_up)[:300]
-    setting.next_attempt_at = timezone.now() + WAITS[min(setting.failures, len(WAITS)) - 1]
+    is_over = setting.failures > len(WAITS)
+    setting.next_attempt_at = None if is_over else timezone.now() + WAITS[setting.failures - 1]
     setting.updated_at = timezone.now()
     setting.save(update_fields=["failures", "last_error", "next_attempt_at", "updated_at"])
     logger.warning(
         "billing.auto_top_up_refused",
         extra={"top_up": top_up.pk, "code": top_up.failure_code, "failures": setting.failures},
     )
-    if setting.failures >= len(WAITS) or top_up.failure_code in _FINAL:
+    if is_over or top_up.failure_code in _FINAL:
         switch_off(top_up.organization, why=setting.last_error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 
 from django.db.models import QuerySet
@@ -11,8 +12,10 @@ from accounts.models import Organization
 from billing import customers, details
 from billing.models import PENDING, TopUp, TopUpSource, TopUpStatus
 from billing.stripe_api import payments
-from billing.stripe_api.client import NotConfigured, UnknownObject, is_configured
+from billing.stripe_api.client import NotConfigured, StripeRefused, UnknownObject, is_configured
 from billing.sync import NotOurs, sync
+
+logger = logging.getLogger(__name__)
 
 LEAST_CENTS = 500
 MOST_CENTS = 1_000_000
@@ -122,7 +125,11 @@ def follow_pending(*, older_than: timedelta = timedelta(minutes=15)) -> int:
     waiting = TopUp.objects.filter(status__in=PENDING, created_at__lt=timezone.now() - older_than)
     found = list(waiting.select_related("organization").order_by("created_at", "pk")[:500])
     for top_up in found:
-        follow(top_up)
+        try:
+            follow(top_up)
+        except (StripeRefused, NotOurs):
+            # One that Stripe knows nothing of must not hold up the others.
+            logger.exception("checkout.not_followed", extra={"top_up": top_up.pk})
     return len(found)
 
 

@@ -7,16 +7,23 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from django.db.models import Q, Sum
+from django.db.models import OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
 
-from billing import ledger, lots, wallets
+from billing import backoff, ledger, lots, wallets
 from billing.models import AccountCode, Dispute, Journal, JournalKind, Posting, TopUp, Wallet, WalletState
 from billing.stripe_api.payments import DisputeSeen, Movement
 from fastanchor.lib.money import cents_to_nanos
 
 LOST = "lost"
 _ENDED = frozenset({"won", LOST, "warning_closed", "prevented"})
+_WHY_OFF = "A bank has taken back a payment of yours for good."
+
+
+def undecided(organization_id: str | OuterRef) -> QuerySet[Dispute]:
+    """Return the disputes by which a bank holds a payment back from us and which nobody has decided yet."""
+    taken = Dispute.objects.filter(top_up__organization_id=organization_id, withdrawn_cents__gt=0)
+    return taken.exclude(status=LOST)
 
 
 def apply(wallet: Wallet, top_up: TopUp, seen: DisputeSeen) -> None:
@@ -35,6 +42,9 @@ def apply(wallet: Wallet, top_up: TopUp, seen: DisputeSeen) -> None:
             "opened_at": datetime.fromtimestamp(seen.opened_at, UTC),
         },
     )
+    if seen.status == LOST and (is_new or dispute.status != LOST):
+        # Its owner may switch it on again, and so consents anew to being charged.
+        backoff.switch_off(top_up.organization, why=_WHY_OFF)
     # What was read before the end must not undo it.
     if not is_new and (dispute.status not in _ENDED or seen.status in _ENDED):
         dispute.status, dispute.withdrawn_cents = seen.status, max(0, withdrawn)

@@ -1,18 +1,18 @@
 """The low-balance mail: once when a balance falls below its threshold, and again only after it was well above it.
 
-Organizations on the Free plan have bought nothing and get none; those whose automatic top-up works need none.
+Organizations on the Free plan have bought nothing and get none; those whose automatic top-up fills the balance need none.
 """
 
 from __future__ import annotations
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts import plans
 from accounts.models import Organization
-from billing import mails, wallets
-from billing.models import AutoTopUp, LowBalanceAlert, Wallet
+from billing import disputes, mails, wallets
+from billing.models import AutoTopUp, LowBalanceAlert, Wallet, WalletState
 from fastanchor.lib.money import NANOS_PER_CENT, cents_to_nanos, short_usd
 
 DEFAULT_CENTS = 500
@@ -71,12 +71,22 @@ def _due() -> QuerySet[Wallet]:
         **{f"{mine}__is_armed": True, f"{mine}__threshold_cents__gt": 0},
         balance_nano__lt=F(f"{mine}__threshold_cents") * NANOS_PER_CENT,
     ) | Q(**{mine: None}, balance_nano__lt=DEFAULT_CENTS * NANOS_PER_CENT)
-    fills_itself = AutoTopUp.objects.filter(is_on=True, failures=0)
     return (
         Wallet.objects.filter(is_below)
         .exclude(organization__plan=plans.FREE)
-        .exclude(pk__in=fills_itself.values("pk"))
+        .exclude(pk__in=_filled_automatically().values("pk"))
         .order_by("pk")
+    )
+
+
+def _filled_automatically() -> QuerySet[AutoTopUp]:
+    """Return the automatic top-ups that work: no refusal, no month's limit and no dispute keeps them from buying."""
+    return AutoTopUp.objects.filter(
+        ~Exists(disputes.undecided(OuterRef("pk"))),
+        Q(next_attempt_at=None) | Q(next_attempt_at__lte=timezone.now()),
+        is_on=True,
+        failures=0,
+        organization__wallet__state=WalletState.ACTIVE,
     )
 
 

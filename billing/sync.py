@@ -6,7 +6,7 @@ them in any order, twice, and in parallel: each posting is made once, by the id 
 
 from __future__ import annotations
 
-from contextlib import suppress
+import logging
 
 from django.db import transaction
 from django.utils import timezone
@@ -43,6 +43,8 @@ from billing.stripe_api.client import StripeRefused
 from billing.stripe_api.customers import Entered, entered_with
 from billing.stripe_api.payments import Movement, Payment
 from fastanchor.lib.money import cents_to_nanos
+
+logger = logging.getLogger(__name__)
 
 _SYNCED = (
     "stripe_intent", "status", "failure", "failure_code", "receipt_url", "journal", "updated_at",
@@ -99,12 +101,19 @@ def resend_refunds() -> int:
     asked = Refund.objects.filter(status=RefundStatus.REQUESTED, stripe_id=None)
     waiting = list(asked.select_related("top_up__organization").order_by("created_at", "pk")[:500])
     for refund in waiting:
-        sync(refund.top_up.stripe_intent or "")
-        refund.refresh_from_db(fields=["status", "stripe_id"])
-        if refund.stripe_id is None and refund.status == RefundStatus.REQUESTED:
-            with suppress(StripeRefused):
-                send_refund(refund)
+        try:
+            _resend(refund)
+        except (StripeRefused, NotOurs):
+            # One that cannot be sent must not hold up the others.
+            logger.exception("sync.refund_not_resent", extra={"refund": refund.pk})
     return len(waiting)
+
+
+def _resend(refund: Refund) -> None:
+    sync(refund.top_up.stripe_intent or "")
+    refund.refresh_from_db(fields=["status", "stripe_id"])
+    if refund.stripe_id is None and refund.status == RefundStatus.REQUESTED:
+        send_refund(refund)
 
 
 def _refund_refused(refund: Refund) -> None:
@@ -192,7 +201,8 @@ def _status(top_up: TopUp, seen: Payment) -> TopUpStatus:
 
 
 def _credit(wallet: Wallet, top_up: TopUp, seen: Payment) -> None:
-    if top_up.journal is not None:
+    # By its id: a journal that somebody has removed is not written anew in silence, the reconciliation names it.
+    if top_up.journal_id is not None:
         return
     if (seen.currency, seen.received_cents) != (top_up.currency, top_up.amount_cents):
         top_up.status = TopUpStatus.MISMATCHED

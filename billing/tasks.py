@@ -62,18 +62,19 @@ def reannounce_balances() -> None:
 @shared_task
 def poll_stripe() -> None:
     """Take the events of Stripe that no webhook has brought."""
-    if is_configured():
-        logger.info("tasks.stripe_polled", extra={"events": events.poll()})
+    _unless_away("tasks.stripe_polled", events.poll)
 
 
 @shared_task
 def follow_top_ups() -> None:
-    """Look at Stripe after top-ups that have been pending for a while, and after refunds it has not confirmed."""
-    if is_configured():
-        logger.info(
-            "tasks.top_ups_followed",
-            extra={"top_ups": checkout.follow_pending(), "refunds": sync.resend_refunds()},
-        )
+    """Look at Stripe after top-ups that have been pending for a while."""
+    _unless_away("tasks.top_ups_followed", checkout.follow_pending)
+
+
+@shared_task
+def resend_refunds() -> None:
+    """Send refunds again that Stripe has not confirmed."""
+    _unless_away("tasks.refunds_resent", sync.resend_refunds)
 
 
 @shared_task
@@ -123,7 +124,7 @@ def _unless_away(event: str, act: Callable[[], int]) -> None:
     except StripeUnavailable as exc:
         logger.warning("tasks.stripe_away", extra={"error": str(exc)})
         return
-    # Every few seconds, and mostly there is nothing to tell.
+    # Every few seconds or minutes, and mostly there is nothing to tell.
     if count:
         logger.info(event, extra={"count": count})
 

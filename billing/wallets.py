@@ -42,11 +42,16 @@ def lock(organization: Organization) -> Wallet:
 
 
 def change(wallet: Wallet, *, balance_by: int) -> None:
-    """Change the balance of a locked wallet by nano-USD and give it the next version."""
+    """Change the balance of a locked wallet by nano-USD and give it the next version.
+
+    What a dispute has frozen is thawed by whatever covers the debt, be it paid at Stripe, by transfer, or given up by us.
+    """
     wallet.balance_nano += balance_by
+    if wallet.state == WalletState.FROZEN_DISPUTE and wallet.balance_nano >= 0:
+        wallet.state = WalletState.ACTIVE
     wallet.version += 1
     wallet.updated_at = timezone.now()
-    wallet.save(update_fields=["balance_nano", "version", "updated_at"])
+    wallet.save(update_fields=["balance_nano", "state", "version", "updated_at"])
 
 
 def turn(wallet: Wallet, state: WalletState) -> None:

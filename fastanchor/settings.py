@@ -92,6 +92,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "fastanchor.middleware.content_security_policy",
     "allauth.account.middleware.AccountMiddleware",
+    "fastanchor.middleware.no_long_wait_for_stripe",
 ]
 
 # Templates.
@@ -267,6 +268,8 @@ CELERY_BEAT_SCHEDULE = {
     "expire-responses": {"task": "accounts.tasks.expire_responses", "schedule": 300.0},
     "poll-stripe": {"task": "billing.tasks.poll_stripe", "schedule": 300.0},
     "follow-top-ups": {"task": "billing.tasks.follow_top_ups", "schedule": crontab(minute="37")},
+    # The page has said that a refund goes out as soon as Stripe answers.
+    "resend-refunds": {"task": "billing.tasks.resend_refunds", "schedule": 300.0},
     "reconcile-cash": {"task": "billing.tasks.reconcile_cash", "schedule": crontab(minute="41", hour="2")},
     "reconcile-usage": {"task": "billing.tasks.reconcile_usage", "schedule": crontab(minute="11", hour="3")},
     # Expires, so that runs do not pile up while Stripe is slow.

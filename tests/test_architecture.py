@@ -51,6 +51,8 @@ def test_every_contract_holds() -> None:
         ("accounts/tokens.py", "import billing.ledger", "Imports run downwards only"),
         ("billing/ledger.py", "import fastanchor.wiring", "Imports run downwards only"),
         ("billing/holds.py", "import billing.models", "No import chain leads from the gateway to a table"),
+        ("billing/holds.py", "import stripe", "No import chain leads from the gateway to Stripe"),
+        ("billing/refunds.py", "import stripe", "Only the module for Stripe speaks with it"),
         ("gateway/stages/admit.py", "import gateway.stages.settle", "A stage knows only those before it"),
         ("gateway/upstreams/sse.py", "import gateway.app", "Inside the gateway imports run downwards"),
         ("gateway/passages/speech.py", "import gateway.memory", "Inside the gateway imports run downwards"),

@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 import stripe
 from django.conf import settings
 
+from billing.stripe_api import patience
+from billing.stripe_api.patience import Patience
+
 # What this code was written for; Stripe answers in it whatever the account's default is.
 API_VERSION = "2026-10-28.endive"
 STRIPE = "https://api.stripe.com"
 CHECKOUT = "https://checkout.stripe.com"
-TIMEOUT_S = (5.0, 20.0)
-RETRIES = 2
 
 
 class StripeFault(Exception):
@@ -72,17 +73,17 @@ def client() -> stripe.StripeClient:
     """Return the client of this process; raises ``NotConfigured``."""
     if not is_configured():
         raise NotConfigured
-    return _client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE)
+    return _client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE, patience.now())
 
 
 @functools.lru_cache(maxsize=4)
-def _client(key: str, base: str) -> stripe.StripeClient:
+def _client(key: str, base: str, wait: Patience) -> stripe.StripeClient:
     return stripe.StripeClient(
         key,
         stripe_version=API_VERSION,
         base_addresses={"api": base},
-        max_network_retries=RETRIES,
-        http_client=stripe.RequestsClient(timeout=TIMEOUT_S),
+        max_network_retries=wait.retries,
+        http_client=stripe.RequestsClient(timeout=(wait.connect_s, wait.answer_s)),
     )
 
 

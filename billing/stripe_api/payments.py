@@ -178,8 +178,8 @@ def find_payment(intent_id: str) -> Payment:
         received_cents=intent.amount_received,
         top_up_id=_mark(intent.metadata, "top_up"),
         customer_id=thing_id(intent.customer),
-        failure=(refusal.message or "") if refusal else "",
-        failure_code=(refusal.decline_code or refusal.code or "") if refusal else "",
+        failure=_told(refusal, "message"),
+        failure_code=_told(refusal, "decline_code", "code"),
         receipt_url=(charge.receipt_url or "") if charge else "",
         charged=_charged(charge),
         refunds=tuple(refunds),
@@ -244,6 +244,11 @@ def _dispute(dispute: stripe.Dispute) -> DisputeSeen:
         opened_at=dispute.created,
         movements=tuple(movement(each) for each in dispute.balance_transactions),
     )
+
+
+def _told(error: object, *names: str) -> str:
+    """Return the first of some fields that an error has: what it has nothing to say about, Stripe leaves out of it."""
+    return next((str(value) for name in names if (value := getattr(error, name, None))), "")
 
 
 def _mark(metadata: stripe.StripeObject | None, name: str) -> str:

@@ -17,6 +17,7 @@ class Receiver:
     def __init__(self) -> None:
         self.events: list[stripe.Event] = []
         self.bodies: list[bytes] = []
+        self.signatures: list[str] = []
         # The statuses of the next answers; afterwards 200.
         self.answers: list[int] = []
         receiver = self
@@ -39,6 +40,7 @@ class Receiver:
         """Verify a delivery and keep it."""
         self.events.append(stripe.Webhook.construct_event(body, signature, SECRET))
         self.bodies.append(body)
+        self.signatures.append(signature)
 
     def kinds(self) -> list[str]:
         """Return the types of all events, as they came."""
@@ -46,7 +48,7 @@ class Receiver:
 
     def clear(self) -> None:
         """Forget everything."""
-        for each in (self.events, self.bodies, self.answers):
+        for each in (self.events, self.bodies, self.signatures, self.answers):
             each.clear()
 
     def stop(self) -> None:

@@ -1,17 +1,23 @@
-"""Stripe's own command line runs Stripe's own fixtures against the fake."""
+"""Stripe's own command line runs Stripe's own fixtures against the fake, and the product takes every event of them."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.test import Client
+from pytest_django import Settings
 
+from billing.models import Journal, StripeEvent
 from tests.clients.environments import NODE_PACKAGES, CannotInstall, give_up, node_folder_of
 from tests.fakestripe.buying import kinds_of
-from tests.fakestripe.running import KEY, RunningStripe
+from tests.fakestripe.receiver import Receiver
+from tests.fakestripe.running import KEY, SECRET, RunningStripe
 
 _LOCKS = Path(__file__).parent / "node"
 _TRIGGERED = (
@@ -83,22 +89,72 @@ def cli() -> Path:
     return folder / NODE_PACKAGES / "@stripe" / "cli-linux-x64" / "bin" / "stripe"
 
 
-@pytest.mark.parametrize("kind", _TRIGGERED)
-def test_stripes_own_fixture_brings_about_its_event(
-    cli: Path, fake: RunningStripe, tmp_path: Path, kind: str
-) -> None:
-    environment = {"HOME": str(tmp_path), "PATH": os.defpath, "STRIPE_CLI_TELEMETRY_OPTOUT": "1"}
+@pytest.fixture(scope="module")
+def _receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.stop()
 
-    done = subprocess.run(
-        [cli, "trigger", kind, "--api-base", fake.base_url, "--api-key", KEY],
-        env=environment,
+
+@pytest.fixture(scope="module")
+def wired(_receiver: Receiver) -> Iterator[RunningStripe]:
+    running = RunningStripe(webhook_url=_receiver.url)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def receiver(_receiver: Receiver, wired: RunningStripe, settings: Settings) -> Receiver:
+    """Return what the fake delivers to; the product speaks to the same fake."""
+    settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE = KEY, wired.base_url
+    settings.STRIPE_WEBHOOK_SECRETS = [SECRET]
+    wired.deliveries()
+    wired.reset()
+    wired.referee.faults.clear()
+    _receiver.clear()
+    return _receiver
+
+
+def trigger(cli: Path, home: Path, base_url: str, kind: str) -> subprocess.CompletedProcess[str]:
+    """Let Stripe's program play its fixture of an event."""
+    return subprocess.run(
+        [cli, "trigger", kind, "--api-base", base_url, "--api-key", KEY],
+        env={"HOME": str(home), "PATH": os.defpath, "STRIPE_CLI_TELEMETRY_OPTOUT": "1"},
         capture_output=True,
         text=True,
         timeout=40,
         check=False,
     )
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", _TRIGGERED)
+def test_stripes_own_fixture_brings_about_its_event_and_the_product_takes_all_that_come_of_it(
+    cli: Path, receiver: Receiver, wired: RunningStripe, tmp_path: Path, kind: str
+) -> None:
+    done = trigger(cli, tmp_path, wired.base_url, kind)
     # Some fixtures pay from bank accounts, which take three seconds.
-    fake.order("clock", {"advance_s": 4})
+    wired.order("clock", {"advance_s": 4})
+    delivered = wired.deliveries()
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert kind in kinds_of(fake.client())
+    assert kind in kinds_of(wired.client())
+    assert {each["outcome"] for each in delivered} == {"sent"}
+    product = Client()
+    taken = [
+        (event.type, take(product, body, signed))
+        for event, body, signed in zip(receiver.events, receiver.bodies, receiver.signatures, strict=True)
+    ]
+    assert taken == [(each["type"], 200) for each in delivered]
+    assert StripeEvent.objects.exclude(processed_at=None).count() == len(delivered)
+    assert not Journal.objects.exists()
+    for body in receiver.bodies:
+        wired.referee.judge_event(json.loads(body))
+    assert wired.referee.faults == []
+
+
+def take(product: Client, body: bytes, signature: str) -> int:
+    """Hand a delivery to the product as it came."""
+    headers = {"Stripe-Signature": signature}
+    response = product.post("/webhooks/stripe/", body, content_type="application/json", headers=headers)
+    return response.status_code

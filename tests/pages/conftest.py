@@ -62,12 +62,14 @@ def _running_stripe() -> Iterator[RunningStripe]:
 
 
 @pytest.fixture
-def stripe(_running_stripe: RunningStripe, settings: Settings) -> RunningStripe:
-    """Return a fake Stripe that the product speaks to and that knows nothing yet."""
+def stripe(_running_stripe: RunningStripe, settings: Settings) -> Iterator[RunningStripe]:
+    """Return a fake Stripe that knows nothing yet; whatever breaks Stripe's document fails the test."""
     settings.STRIPE_SECRET_KEY = KEY
     settings.STRIPE_API_BASE = _running_stripe.base_url
     _running_stripe.reset()
-    return _running_stripe
+    _running_stripe.referee.faults.clear()
+    yield _running_stripe
+    assert _running_stripe.referee.faults == []
 
 
 @pytest.fixture

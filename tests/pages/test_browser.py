@@ -11,6 +11,7 @@ from urllib.parse import urljoin
 import pytest
 from openai import OpenAI
 from openai.types import CompletionUsage
+from openai.types.chat import ChatCompletionMessageParam
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from tests.fakestripe.buying import FILLED_IN, IS_POOR, PAYS
@@ -82,8 +83,9 @@ def page(chromium: Browser, site: str) -> Iterator[Page]:
 
 
 def _is_complaint(message: ConsoleMessage) -> bool:
-    # A declined card is the fake Stripe's answer 402 and a wrong form ours 422; the browser thinks ill of both.
-    return message.type == "error" and not re.search("status of (402|422)", message.text)
+    # A declined card is the fake Stripe's answer 402, a wrong form ours 422, and 503 tells that Stripe is away; the
+    # browser thinks ill of all of them.
+    return message.type == "error" and not re.search("status of (402|422|503)", message.text)
 
 
 def newest_link(mails: Path) -> str:
@@ -293,6 +295,25 @@ def test_billing_details_stand_on_the_invoice_of_the_next_top_up(
     assert "Tax: none is charged $0.00 Total $25.00" in text
     page.goto("/billing/invoices/")
     expect(page.get_by_role("row", name=re.compile(r"FA-\d{4}-\d{6}"))).to_contain_text("$25.00")
+
+
+def test_while_stripe_is_away_the_page_says_so_and_requests_are_served(
+    page: Page, product: LiveProduct, stripe: LiveStripe, mails: Path
+) -> None:
+    sign_up(page, mails, "ida@example.com")
+    secret = create_key(page)
+    stripe.order("faults", {"faults": [{"status": 503}]})
+    try:
+        page.goto("/billing/")
+        page.get_by_role("button", name="Pay $10.00").click()
+
+        expect(page.get_by_text("Nothing was charged and nothing is lost")).to_be_visible(timeout=30_000)
+        with OpenAI(base_url=product.base_url, api_key=secret, max_retries=0) as client:
+            for _ in range(5):
+                asked: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello!"}]
+                assert client.chat.completions.create(model="gpt-4o", messages=asked).choices
+    finally:
+        stripe.order("faults", {"faults": []})
 
 
 def test_own_amounts_can_be_bought_and_left_without_script(

@@ -9,6 +9,7 @@ from django.urls import reverse
 from accounts.models import Organization
 from billing import auto_topups, cards, low_balance
 from billing.models import AutoTopUp, LowBalanceAlert, PaymentMethod, TopUp
+from billing.sync import sync
 from tests.fakestripe.running import RunningStripe
 from tests.pages.markup import faults, words
 from tests.pages.stripe import Card, page_of
@@ -135,6 +136,24 @@ def test_why_it_is_off_and_what_to_do_is_shown(card: Card, organization: Organiz
 
     assert "It was switched off. There is no saved card any more. Add credit yourself" in page
     assert "Automatic top-up Off" in page
+
+
+def test_while_a_bank_disputes_a_payment_it_is_said_to_be_paused_and_after_a_loss_why_it_is_off(
+    card: Card, organization: Organization
+) -> None:
+    top_up, _ = card.buy("20"), card.save()
+    card.browser.post(reverse("billing:set-auto-top-up"), SETTINGS)
+    made = card.fake.order("disputes", {"payment_intent": top_up.stripe_intent, "kind": "fraudulent"})
+    sync(top_up.stripe_intent or "")
+
+    disputed = words(card.browser.get(reverse("billing:overview")).content.decode())
+    card.fake.order(f"disputes/{made['id']}", {"status": "lost"})
+    sync(top_up.stripe_intent or "")
+    lost = words(card.browser.get(reverse("billing:overview")).content.decode())
+
+    assert "Paused: a bank disputes a payment of yours" in disputed
+    assert "It was switched off. A bank has taken back a payment of yours for good." in lost
+    assert "Paused" not in lost
 
 
 def test_without_a_card_it_cannot_be_switched_on(browser: Client, organization: Organization) -> None:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from io import StringIO
+from typing import Any
+
+from django.core.management import call_command
+from django.db import connection
+
 from accounts.models import Organization
 from billing import audit, wallets
 from billing.models import AccountCode, Posting
@@ -39,3 +46,33 @@ def assert_books_agree(shop: Shop) -> None:
     """Check every invariant that PostgreSQL can tell, and the cash to the cent."""
     assert [check for check in audit.stored_checks() if not check.ok] == []
     assert clearing_cents() == stripes_cents(shop)
+
+
+def reconcile(*arguments: str) -> tuple[int, Any]:
+    """Run the command; return its exit status and what it printed."""
+    output = StringIO()
+    try:
+        call_command("billing_reconcile", "--json", *arguments, stdout=output)
+    except SystemExit as exc:
+        return int(exc.code or 0), json.loads(output.getvalue())
+    return 0, json.loads(output.getvalue())
+
+
+# Each run leaves a row that tells of it, and none of these changes.
+_TABLES = (
+    "journal", "posting", "wallet", "creditlot", "topup", "refund", "dispute", "stripeevent", "stripecustomer",
+    "paymentmethod", "autotopup", "meterpush", "reconciliationitem", "usagerecord",
+)  # fmt: skip
+
+
+def row_versions() -> dict[str, str]:
+    """Return a mark for each table of money; any row that is added, changed or removed gives another."""
+    with connection.cursor() as cursor:
+        marks = {}
+        for table in _TABLES:
+            cursor.execute(
+                f"SELECT count(*) || ' ' || coalesce(md5(string_agg(xmin::text || each::text, '|' ORDER BY each::text)), '') "
+                f"FROM billing_{table} AS each"
+            )
+            marks[table] = str(cursor.fetchone()[0])
+    return marks

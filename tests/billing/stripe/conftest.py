@@ -9,12 +9,24 @@ from pytest_django import Settings
 
 from accounts.models import Organization
 from billing import checkout
-from billing.models import TopUp
+from billing.models import PaymentMethod, TopUp
 from tests.billing.cast import make_organization
+from tests.billing.stripe.automatic import switch_on
 from tests.billing.stripe.shop import Shop
 from tests.fakestripe.running import KEY, SECRET, RunningStripe
 
 Buy = Callable[..., TopUp]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer what takes minutes: every top-up, every point of a crash, every story."""
+    parser.addoption("--whole-campaign", action="store_true", help="Play the long campaigns about Stripe.")
+
+
+@pytest.fixture(scope="session")
+def is_whole(pytestconfig: pytest.Config) -> bool:
+    """Say whether the long campaigns were asked for."""
+    return bool(pytestconfig.getoption("--whole-campaign", default=False))
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +68,11 @@ def buy(shop: Shop, ada: Organization) -> Buy:
         return checkout.follow(shop.pay(ada, cents))
 
     return pay
+
+
+@pytest.fixture
+def card(shop: Shop, ada: Organization) -> PaymentMethod:
+    """Return ada's saved card; her automatic top-up is on."""
+    saved = shop.save_card(ada)
+    switch_on(ada)
+    return saved

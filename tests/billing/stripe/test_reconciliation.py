@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import random
 from datetime import timedelta
 from io import StringIO
-from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connections
 from django.utils import timezone
-from pytest_django import Settings
-from pytest_django.live_server_helper import LiveServer
 
 from accounts.models import Organization
 from billing import ledger, reconciliation
-from billing.models import AccountCode, Journal, JournalKind, ReconciliationItem
+from billing.models import AccountCode, JournalKind, ReconciliationItem
 from fastanchor.lib.money import cents_to_nanos
-from tests.billing.cast import make_organization
-from tests.billing.stripe.books import assert_books_agree, balance_cents
+from tests.billing.stripe.books import assert_books_agree, balance_cents, reconcile
 from tests.billing.stripe.conftest import Buy
 from tests.billing.stripe.shop import Shop
-
-
-def reconcile(*arguments: str) -> tuple[int, Any]:
-    """Run the command; return its exit status and what it printed."""
-    output = StringIO()
-    try:
-        call_command("billing_reconcile", "--json", *arguments, stdout=output)
-    except SystemExit as exc:
-        return int(exc.code or 0), json.loads(output.getvalue())
-    return 0, json.loads(output.getvalue())
 
 
 def test_books_that_agree_are_silent(buy: Buy, shop: Shop) -> None:
@@ -120,46 +103,6 @@ def test_while_stripe_is_away_nothing_is_concluded(buy: Buy, shop: Shop) -> None
         reconcile()
 
     assert list(reconciliation.open_items()) == []
-
-
-@pytest.mark.timeout(600)
-@pytest.mark.django_db(transaction=True)
-def test_after_a_hostile_post_one_reconciliation_makes_all_right(
-    live_server: LiveServer, shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Half of the webhooks are lost, half come twice, all in any order, and Stripe fails now and then."""
-    # The server's threads must not outlive the test with a connection in their hands.
-    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
-    seed, chance = 7, random.Random(7)
-    customers = [make_organization(f"{name}@example.com") for name in ("ada", "ben", "cleo")]
-    shop.listen(f"{live_server.url}/webhooks/stripe/", settings.STRIPE_WEBHOOK_SECRETS)
-    shop.fake.order("webhooks", {"drop": 0.5, "double": 0.5, "shuffle_ms": 50, "seed": seed, "parallel": 4})
-    bought: dict[str, int] = {}
-    for _ in range(40):
-        cents = chance.randint(500, 5_000)
-        customer = chance.choice(customers)
-        top_up = shop.pay(customer, cents)
-        bought[top_up.pk] = cents
-        if chance.random() < 0.3:
-            shop.refund(shop.intent_of(top_up), chance.randint(1, cents))
-        elif chance.random() < 0.2:
-            shop.dispute(shop.intent_of(top_up))
-    shop.fake.order(
-        "faults", {"faults": [{"status": 500, "rate": 0.05}, {"status": 503, "rate": 0.02}], "seed": seed}
-    )
-    while not shop.fake.order("settle", {"within_s": 10})["settled"]:
-        pass
-    shop.fake.order("faults", {"faults": []})
-
-    status, told = reconcile()
-    journals = Journal.objects.count()
-    second, _ = reconcile()
-
-    assert (status, told["open"], second) == (0, [], 0)
-    assert Journal.objects.count() == journals
-    credited = Journal.objects.filter(kind=JournalKind.TOP_UP).count()
-    assert credited == len(bought)
-    assert_books_agree(shop)
 
 
 def test_the_command_says_in_words_what_is_open(buy: Buy, shop: Shop) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -75,6 +76,52 @@ def test_nothing_is_credited_before_it_is_paid(shop: Shop, ada: Organization) ->
 
     assert (followed.status, balance_cents(ada)) == (TopUpStatus.OPEN, 0)
     assert Organization.objects.get(pk=ada.pk).plan_id == plans.FREE
+
+
+def test_a_payment_by_bank_is_credited_once_it_has_arrived(shop: Shop, ada: Organization) -> None:
+    top_up, intent_id = by_bank(shop, ada)
+    processing = sync(intent_id).status, balance_cents(ada)
+
+    shop.fake.order(f"payments/{intent_id}", {"status": "succeeded"})
+    checkout.follow(top_up)
+    sync(intent_id)
+
+    assert processing == (TopUpStatus.PROCESSING, 0)
+    assert balance_cents(ada) == 1_000
+    assert_books_agree(shop)
+
+
+def test_a_payment_by_bank_that_comes_to_nothing_has_failed_and_says_why(
+    shop: Shop, ada: Organization
+) -> None:
+    top_up, intent_id = by_bank(shop, ada)
+    sync(intent_id)
+
+    shop.fake.order(f"payments/{intent_id}", {"status": "failed"})
+    top_up.refresh_from_db()
+    seen = checkout.follow(top_up)
+
+    assert (seen.status, balance_cents(ada)) == (TopUpStatus.FAILED, 0)
+    assert seen.failure
+
+
+def by_bank(shop: Shop, organization: Organization) -> tuple[TopUp, str]:
+    """Return a top-up that is being paid from a bank account, which takes days, and its payment."""
+    top_up, _ = shop.open(organization, 1_000)
+    bank: Any = {
+        "amount": 1_000,
+        "currency": "usd",
+        "customer": organization.stripe_customers.get().stripe_id,
+        "payment_method_data": {
+            "type": "us_bank_account",
+            "us_bank_account": {"routing_number": "110000000", "account_number": "000123456789"},
+            "billing_details": {"name": "Ada Lovelace"},
+        },
+        "confirm": True,
+        "metadata": {"top_up": top_up.pk},
+        "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+    }
+    return top_up, shop.api.payment_intents.create(bank).id
 
 
 def test_refunds_at_stripe_come_out_of_what_was_bought_each_once(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import pytest
 from django.utils import timezone
 
 from accounts.models import Organization
@@ -114,6 +115,23 @@ def test_what_stripe_counts_otherwise_is_named_until_it_agrees(
     usage_mirror.reconcile_usage()
 
     assert open_items() == [("meter_differs", f"{ada.pk} {yesterday()}")]
+
+
+@pytest.mark.parametrize(
+    ("micro", "told", "named"), [(10**15 - 1, 10**15 - 1, []), (10**15, 0, ["meter_value"])]
+)
+def test_fifteen_digits_are_counted_exactly_and_sixteen_are_never_sent(
+    buy: Buy, ada: Organization, monkeypatch: pytest.MonkeyPatch, micro: int, told: int, named: list[str]
+) -> None:
+    buy(1_000)
+    used = {yesterday(): {ada.pk: micro}}
+    monkeypatch.setattr(usage_mirror, "_used_micro", lambda day: used.get(day, {}))
+
+    for _ in range(2):
+        usage_mirror.reconcile_usage()
+
+    assert counted(ada, yesterday()) == told
+    assert [kind for kind, _ in open_items()] == named
 
 
 def test_a_wallet_that_drifts_by_a_nano_is_named(buy: Buy, ada: Organization) -> None:
