@@ -18,17 +18,6 @@ from tests.fakestripe.running import KEY, SECRET, RunningStripe
 Buy = Callable[..., TopUp]
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Offer what takes minutes: every top-up, every point of a crash, every story."""
-    parser.addoption("--whole-campaign", action="store_true", help="Play the long campaigns about Stripe.")
-
-
-@pytest.fixture(scope="session")
-def is_whole(pytestconfig: pytest.Config) -> bool:
-    """Say whether the long campaigns were asked for."""
-    return bool(pytestconfig.getoption("--whole-campaign", default=False))
-
-
 @pytest.fixture(scope="session")
 def _running() -> Iterator[RunningStripe]:
     running = RunningStripe()

@@ -1,6 +1,6 @@
 """A worker may die between any two steps: what it began is finished by others, once.
 
-``./dev test tests/billing/stripe/test_crashes.py --whole-campaign`` dies at every point; a plain run at some of them.
+``./dev test tests/billing/stripe/test_crashes.py --full`` dies at every point; a plain run at some of them.
 """
 
 from __future__ import annotations
@@ -111,11 +111,11 @@ def points(shop: Shop, scene: Scene) -> list[str]:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
 def test_whoever_dies_in_between_leaves_nothing_undone_and_nothing_done_twice(
-    shop: Shop, scene: Scene, *, is_whole: bool
+    shop: Shop, scene: Scene, *, is_full: bool
 ) -> None:
     there_are = points(shop, scene)
     recover()
-    some = range(len(there_are)) if is_whole else random.Random(3).sample(range(len(there_are)), SOME)
+    some = range(len(there_are)) if is_full else random.Random(3).sample(range(len(there_are)), SOME)
 
     for point in some:
         play(shop, scene, point)

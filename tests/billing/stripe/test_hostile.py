@@ -1,6 +1,6 @@
 """After a bad day one reconciliation makes all right, to the cent, and a second one has nothing to do.
 
-``./dev test tests/billing/stripe/test_hostile.py --whole-campaign`` plays 200 top-ups; a plain run plays some of them.
+``./dev test tests/billing/stripe/test_hostile.py --full`` plays 200 top-ups; a plain run plays some of them.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ def test_after_a_bad_day_one_reconciliation_makes_all_right_and_the_next_changes
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
     *,
-    is_whole: bool,
+    is_full: bool,
 ) -> None:
     # The server's threads must not outlive the test with a connection in their hands.
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
     shop.listen(f"{live_server.url}/webhooks/stripe/", settings.STRIPE_WEBHOOK_SECRETS)
     day = BadDay(shop, seed=7)
-    day.run(WHOLE if is_whole else SHORT)
+    day.run(WHOLE if is_full else SHORT)
     outcomes = {each["outcome"] for each in shop.fake.deliveries()}
 
     status, told = reconcile()
