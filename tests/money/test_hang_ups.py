@@ -17,7 +17,7 @@ TOKENS = 40
 @pytest.mark.parametrize("events", [1, 2, TOKENS // 2, TOKENS, TOKENS + 1, TOKENS + 3])
 async def test_a_drained_stream_costs_what_its_upstream_reported(product: LiveProduct, events: int) -> None:
     organization, key = product.new_customer()
-    body = chat_body(f"[[sandbox tokens={TOKENS} delay_ms=10]]", stream=True, max_tokens=100)
+    body = chat_body(f"[[sandbox tokens={TOKENS} delay_ms=40]]", stream=True, max_tokens=100)
 
     assert await hang_up_after(product.base_url, key, body, events) == events
 
@@ -26,7 +26,8 @@ async def test_a_drained_stream_costs_what_its_upstream_reported(product: LivePr
     assert row["output_tokens"] == TOKENS
     assert row["cost_nano"] == row["input_tokens"] * INPUT_NANO + TOKENS * OUTPUT_NANO
     assert not row["is_estimated"]
-    assert row["outcome"] == "client_left" or events > TOKENS
+    # With the last token in hand, the end may come before the hang-up is noticed.
+    assert row["outcome"] == "client_left" or events >= TOKENS
     assert product.balance(organization) == 10_000_000_000 - row["cost_nano"]
 
 
