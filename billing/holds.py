@@ -39,13 +39,13 @@ _EXACT_NANOS = 2**53 - 1
 LUA = Path(__file__).with_name("lua")
 
 
-def _script(name: str) -> Script:
-    return Script((LUA / f"{name}.lua").read_text(encoding="utf-8"))
+def _script(name: str, *before: str) -> Script:
+    return Script("".join((LUA / f"{each}.lua").read_text(encoding="utf-8") for each in (*before, name)))
 
 
-_ADMIT, _EXTEND, _SETTLE, _RENEW = (_script(name) for name in ("admit", "extend", "settle", "renew"))
-_PUBLISH, _REGISTER, _EPOCH = (_script(name) for name in ("publish", "register", "epoch"))
-_END_DEAD = _script("end_dead")
+_EXTEND, _SETTLE, _RENEW = (_script(name) for name in ("extend", "settle", "renew"))
+_REGISTER, _EPOCH = (_script(name) for name in ("register", "epoch"))
+_ADMIT, _PUBLISH, _END_DEAD = (_script(name, "_give_back") for name in ("admit", "publish", "end_dead"))
 
 
 class HoldsUnavailable(Exception):

@@ -92,5 +92,5 @@ class DisputeAdmin(ReadOnlyAdmin):
             " loss, its wallet comes up to zero at most, and the dispute freezes it no longer."
         )
         return answer(
-            request, Page(self, dispute, f"Write off {dispute.stripe_id}", words, ReasonForm, draft)
+            request, Page(self, dispute, f"Write off {dispute.stripe_id}", words, ReasonForm), draft
         )

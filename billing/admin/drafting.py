@@ -45,14 +45,13 @@ _REFUSALS = tuple(_WORDS)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One form about one row, what it says of itself, and how its draft is made."""
+    """One form about one row, and what it says of itself."""
 
     admin: _ModelAdmin
     row: Model
     title: str
     words: str
     form: type[forms.Form]
-    draft: Callable[[Any], Draft]
     initial: dict[str, Any] = field(default_factory=dict)
     verb: str = "Show what will be booked"
 
@@ -62,15 +61,15 @@ def actor_of(request: HttpRequest) -> str:
     return f"user:{cast('User', request.user).pk}"
 
 
-def answer(request: HttpRequest, page: Page) -> HttpResponse:
-    """Show the form; then what it would book; then book it."""
+def answer(request: HttpRequest, page: Page, draft_of: Callable[[Any], Draft]) -> HttpResponse:
+    """Show the form; then what it would book, as ``draft_of`` the form says; then book it."""
     if request.method != "POST":
         return show_form(request, page, page.form(initial=page.initial))
     form = page.form(request.POST)
     if "_edit" in request.POST or not form.is_valid():
         return show_form(request, page, form)
     try:
-        draft = page.draft(form)
+        draft = draft_of(form)
         if "_confirm" in request.POST:
             return _book(request, page, form, draft)
         return _show_legs(request, page, form, drafts.show(draft))

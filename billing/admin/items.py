@@ -169,7 +169,7 @@ class ReconciliationItemAdmin(ReadOnlyAdmin):
             )
 
         words = f"Books {self.missing(item)} of Stripe's cash, which our books lack, and closes the item."
-        return answer(request, Page(self, item, f"Settle {item}", words, BookForm, draft))
+        return answer(request, Page(self, item, f"Settle {item}", words, BookForm), draft)
 
     def credit(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Credit a payment to who has paid it."""
@@ -183,12 +183,12 @@ class ReconciliationItemAdmin(ReadOnlyAdmin):
             "Credits what Stripe has received, and closes the item; what becomes of the payment is followed."
         )
         owner = {"organization": remedies.owner_of(item)}
-        return answer(request, Page(self, item, f"Credit {item.subject}", words, CreditForm, draft, owner))
+        return answer(request, Page(self, item, f"Credit {item.subject}", words, CreditForm, owner), draft)
 
     def explain(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Close an item for which nothing has to move."""
         item = self._item(request, object_id)
-        page = Page(self, item, f"Close {item}", _EXPLAIN, ReasonForm, _no_draft, verb="Close the item")
+        page = Page(self, item, f"Close {item}", _EXPLAIN, ReasonForm, verb="Close the item")
         form = ReasonForm(request.POST or None)
         if request.method != "POST" or not form.is_valid():
             return show_form(request, page, form)
@@ -204,7 +204,3 @@ class ReconciliationItemAdmin(ReadOnlyAdmin):
         if not request.user.has_perm("billing.close_reconciliationitem"):
             raise PermissionDenied
         return get_object_or_404(ReconciliationItem, pk=unquoted(object_id))
-
-
-def _no_draft(_: ReasonForm) -> Draft:
-    raise NotImplementedError

@@ -98,7 +98,7 @@ class WalletAdmin(ReadOnlyAdmin):
 
         words = "Adds credit that nobody has paid for. What the organization owes is paid by it first."
         return answer(
-            request, Page(self, wallet, f"Give credit to {wallet.organization}", words, GiveForm, draft)
+            request, Page(self, wallet, f"Give credit to {wallet.organization}", words, GiveForm), draft
         )
 
     def take(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -116,7 +116,7 @@ class WalletAdmin(ReadOnlyAdmin):
 
         words = "Takes credit out of the wallet, promotional first, never below zero."
         title = f"Take credit back from {wallet.organization}"
-        return answer(request, Page(self, wallet, title, words, AdjustmentForm, draft))
+        return answer(request, Page(self, wallet, title, words, AdjustmentForm), draft)
 
     def _wallet(self, request: HttpRequest, object_id: str) -> Wallet:
         if not request.user.has_perm("billing.adjust_wallet"):

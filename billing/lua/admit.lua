@@ -18,17 +18,7 @@ local key = ARGV[3]
 -- Holds whose gateway died come back when their lease ends.
 local dead = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now_ms, 'LIMIT', 0, 50)
 local held = tonumber(wallet[3] or '0')
-for _, request in ipairs(dead) do
-  local entry = redis.call('HGET', KEYS[2], request)
-  redis.call('ZREM', KEYS[3], request)
-  if entry then
-    local amount, owners = string.match(entry, '^(%d+):(.*)$')
-    redis.call('HDEL', KEYS[2], request)
-    redis.call('HINCRBY', KEYS[1], 'held', string.format('%.0f', 0 - amount))
-    for owner in string.gmatch(owners, '[^,]+') do redis.call('HINCRBY', KEYS[4], owner .. ':held', string.format('%.0f', 0 - amount)) end
-    held = held - tonumber(amount)
-  end
-end
+for _, request in ipairs(dead) do held = held - give_back(request) end
 
 -- Rates as "theoretical arrival time": one number a bucket, a minute's worth of burst.
 local function bucket(arrival, limit, cost)

@@ -15,16 +15,7 @@ if (wallet[2] or ARGV[4] == '1') and version >= tonumber(wallet[3] or '-1') then
   redis.call('HSET', KEYS[1], 'balance', ARGV[3], 'version', ARGV[2])
 end
 local settled = tonumber(ARGV[5])
-for i = 6, 5 + settled do
-  local entry = redis.call('HGET', KEYS[2], ARGV[i])
-  redis.call('ZREM', KEYS[3], ARGV[i])
-  if entry then
-    local amount, owners = string.match(entry, '^(%d+):(.*)$')
-    redis.call('HDEL', KEYS[2], ARGV[i])
-    redis.call('HINCRBY', KEYS[1], 'held', string.format('%.0f', 0 - amount))
-    for owner in string.gmatch(owners, '[^,]+') do redis.call('HINCRBY', KEYS[4], owner .. ':held', string.format('%.0f', 0 - amount)) end
-  end
-end
+for i = 6, 5 + settled do give_back(ARGV[i]) end
 local windows = {'day', 'week', 'month', 'lifetime'}
 for i = 10 + settled, #ARGV, 5 do
   local subject = ARGV[i]

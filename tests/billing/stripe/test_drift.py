@@ -106,15 +106,7 @@ def test_both_commands_name_what_has_drifted(books: Books, drift: str) -> None:
 
 
 def test_an_orphan_payment_at_stripe_is_named_by_its_own_id(books: Books, shop: Shop) -> None:
-    orphan = shop.api.payment_intents.create(
-        {
-            "amount": 700,
-            "currency": "usd",
-            "payment_method": "pm_card_visa",
-            "confirm": True,
-            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-        }
-    )
+    orphan = shop.pay_as_a_stranger()
 
     status, told = reconcile()
 

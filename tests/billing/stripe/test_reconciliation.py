@@ -42,15 +42,7 @@ def test_a_payment_that_nobody_told_of_is_found_by_its_cash(shop: Shop, ada: Org
 
 def test_cash_of_nobody_is_named(buy: Buy, shop: Shop) -> None:
     buy(1_000)
-    orphan = shop.api.payment_intents.create(
-        {
-            "amount": 700,
-            "currency": "usd",
-            "payment_method": "pm_card_visa",
-            "confirm": True,
-            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-        }
-    )
+    orphan = shop.pay_as_a_stranger()
 
     status, told = reconcile()
 

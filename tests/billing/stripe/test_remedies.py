@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
-from typing import Any
 
 import pytest
-import stripe
 from django.db import connection
 from django.utils import timezone
 
@@ -46,19 +44,6 @@ def carry_out(draft: drafts.Draft) -> Journal:
     return drafts.book(draft, shown=drafts.show(draft))
 
 
-def pay_as_a_stranger(shop: Shop, cents: int = 700, **more: Any) -> stripe.PaymentIntent:
-    """Return a payment on our account that belongs to no top-up."""
-    params: Any = {
-        "amount": cents,
-        "currency": "usd",
-        "payment_method": "pm_card_visa",
-        "confirm": True,
-        "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-        **more,
-    }
-    return shop.api.payment_intents.create(params)
-
-
 def still_open() -> list[str]:
     # Journals of the last hour are not yet expected among Stripe's movements.
     reconciliation.reconcile_cash(now=timezone.now() + timedelta(hours=2))
@@ -66,7 +51,7 @@ def still_open() -> list[str]:
 
 
 def test_a_payment_of_nobody_becomes_the_credit_of_who_has_paid_it(shop: Shop, ada: Organization) -> None:
-    payment = pay_as_a_stranger(shop)
+    payment = shop.pay_as_a_stranger()
     reconciliation.reconcile_cash()
     item = only("orphan_payment")
 
@@ -84,7 +69,7 @@ def test_a_payment_of_nobody_becomes_the_credit_of_who_has_paid_it(shop: Shop, a
 
 
 def test_what_becomes_of_it_later_is_followed_like_any_payment(shop: Shop, ada: Organization) -> None:
-    payment = pay_as_a_stranger(shop)
+    payment = shop.pay_as_a_stranger()
     reconciliation.reconcile_cash()
     carry_out(remedies.credit_payment(decision("orphan_payment"), organization=ada))
 
@@ -125,7 +110,7 @@ def test_a_mismatched_payment_is_credited_to_nobody_else(
 
 
 def test_a_payment_in_euros_is_credited_to_nobody(shop: Shop, ada: Organization) -> None:
-    payment = pay_as_a_stranger(shop, currency="eur")
+    payment = shop.pay_as_a_stranger(currency="eur")
     with pytest.raises(NotOurs):
         sync(payment.id)
 

@@ -14,7 +14,6 @@ from billing.sync import sync
 from tests.billing.stripe.books import assert_books_agree, balance_cents, spend
 from tests.billing.stripe.conftest import Buy
 from tests.billing.stripe.shop import Shop
-from tests.billing.stripe.test_remedies import pay_as_a_stranger
 from tests.billing.test_staff_bookings import confirm, preview, tool
 
 LIST = "/admin/billing/topup/"
@@ -67,7 +66,7 @@ def test_only_who_may_syncs(client: Client, shop: Shop, ada: Organization) -> No
 def test_a_payment_of_nobody_is_credited_from_its_item(
     staff: Client, root: User, shop: Shop, ada: Organization
 ) -> None:
-    pay_as_a_stranger(shop)
+    shop.pay_as_a_stranger()
     reconciliation.reconcile_cash()
     item = ReconciliationItem.objects.get(kind="orphan_payment")
 

@@ -17,7 +17,6 @@ from fastanchor.lib.money import NANOS_PER_CENT
 from tests.billing.cast import make_organization
 from tests.billing.stripe.books import assert_books_agree, spend
 from tests.billing.stripe.shop import Shop
-from tests.billing.stripe.test_remedies import pay_as_a_stranger
 
 DAYS, SEED = 3, 20_260_301
 WHY, WHO = "Campaign", "user:7"
@@ -95,7 +94,7 @@ class Day:
         self.shop.fake.order("movements", {"type": kind, "amount": amount, "fee": fee})
 
     def stranger(self, _: Organization) -> None:
-        pay_as_a_stranger(self.shop, self.chance.randint(50, 900))
+        self.shop.pay_as_a_stranger(self.chance.randint(50, 900))
 
     def reconcile(self, _: Organization) -> None:
         reconciliation.reconcile_cash()

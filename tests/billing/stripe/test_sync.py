@@ -227,15 +227,7 @@ def test_an_inquiry_moves_nothing(buy: Buy, shop: Shop, ada: Organization) -> No
 
 
 def test_money_of_nobody_is_an_open_item_and_no_credit(shop: Shop, ada: Organization) -> None:
-    paid = shop.api.payment_intents.create(
-        {
-            "amount": 700,
-            "currency": "usd",
-            "payment_method": "pm_card_visa",
-            "confirm": True,
-            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-        }
-    )
+    paid = shop.pay_as_a_stranger()
 
     for _ in range(2):
         with pytest.raises(NotOurs):
