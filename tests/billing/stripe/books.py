@@ -10,8 +10,8 @@ from django.core.management import call_command
 from django.db import connection
 
 from accounts.models import Organization
-from billing import audit, wallets
-from billing.models import AccountCode, Posting
+from billing import audit, ledger, wallets
+from billing.models import AccountCode, Journal, JournalKind, Posting
 from billing.settlement import settle_batch
 from fastanchor.lib.money import cents_to_nanos
 from tests.billing.cast import usage
@@ -76,3 +76,16 @@ def row_versions() -> dict[str, str]:
             )
             marks[table] = str(cursor.fetchone()[0])
     return marks
+
+
+def slip_of_the_pen() -> Journal:
+    """Book a cent at Stripe of which Stripe knows nothing."""
+    cent = cents_to_nanos(1)
+    return ledger.post(
+        key="a slip of the pen",
+        kind=JournalKind.STRIPE,
+        legs={AccountCode.STRIPE_CLEARING: cent, AccountCode.STRIPE_FEES: -cent},
+        organization=None,
+        reason="Slip",
+        actor="test",
+    )

@@ -10,10 +10,9 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.models import Organization
-from billing import ledger, reconciliation
-from billing.models import AccountCode, JournalKind, ReconciliationItem
-from fastanchor.lib.money import cents_to_nanos
-from tests.billing.stripe.books import assert_books_agree, balance_cents, reconcile
+from billing import reconciliation
+from billing.models import ReconciliationItem
+from tests.billing.stripe.books import assert_books_agree, balance_cents, reconcile, slip_of_the_pen
 from tests.billing.stripe.conftest import Buy
 from tests.billing.stripe.shop import Shop
 
@@ -55,15 +54,7 @@ def test_cash_of_nobody_is_named(buy: Buy, shop: Shop) -> None:
 
 def test_a_journal_that_stripe_knows_nothing_of_is_named(buy: Buy, shop: Shop) -> None:
     buy(1_000)
-    cent = cents_to_nanos(1)
-    journal = ledger.post(
-        key="a slip of the pen",
-        kind=JournalKind.STRIPE,
-        legs={AccountCode.STRIPE_CLEARING: cent, AccountCode.STRIPE_FEES: -cent},
-        organization=None,
-        reason="Slip",
-        actor="test",
-    )
+    journal = slip_of_the_pen()
     reconciliation.reconcile_cash(now=timezone.now() + timedelta(hours=2))
     status, told = reconcile()
 

@@ -24,7 +24,7 @@ from billing.models import (
 from billing.remedies import Decision, Remedy
 from billing.sync import NotOurs, sync
 from fastanchor.lib.money import cents_to_nanos
-from tests.billing.stripe.books import assert_books_agree, balance_cents
+from tests.billing.stripe.books import assert_books_agree, balance_cents, slip_of_the_pen
 from tests.billing.stripe.conftest import Buy
 from tests.billing.stripe.shop import Shop
 
@@ -153,14 +153,7 @@ def test_cash_may_be_a_customers(shop: Shop, buy: Buy, ada: Organization) -> Non
 
 def test_a_journal_that_stripe_knows_nothing_of_is_taken_back(shop: Shop) -> None:
     cent = cents_to_nanos(1)
-    slip = ledger.post(
-        key="a slip of the pen",
-        kind=JournalKind.STRIPE,
-        legs={AccountCode.STRIPE_CLEARING: cent, AccountCode.STRIPE_FEES: -cent},
-        organization=None,
-        reason="Slip",
-        actor="test",
-    )
+    slip = slip_of_the_pen()
     items.note(
         kind="cash_unheard",
         subject=slip.idempotency_key,
