@@ -6,18 +6,19 @@ from django.contrib import admin
 from django.urls import include, path
 
 from billing import webhooks
-from fastanchor import live, pages
+from fastanchor import live
+from fastanchor.pages import activity, docs, overview, site
 from gateway.endpoints import ENDPOINTS
 from gateway.views import missing_prefix, unknown_path
 
 urlpatterns = [
-    path("", pages.home, name="home"),
-    path("pricing/", pages.pricing, name="pricing"),
-    path("quickstart/", pages.quickstart, name="quickstart"),
-    path("docs/<slug:name>/", pages.manual_page, name="manual"),
-    path("dashboard/", pages.overview, name="dashboard"),
+    path("", site.home, name="home"),
+    path("pricing/", site.pricing, name="pricing"),
+    path("quickstart/", docs.quickstart, name="quickstart"),
+    path("docs/<slug:name>/", docs.manual_page, name="manual"),
+    path("dashboard/", overview.overview, name="dashboard"),
     path("dashboard/live/", live.stream, name="live"),
-    path("dashboard/requests/<slug:request_id>/", pages.request_receipt, name="request"),
+    path("dashboard/requests/<slug:request_id>/", activity.request_receipt, name="request"),
     path("keys/", include("accounts.urls")),
     path("billing/", include("billing.urls")),
     path("accounts/", include("allauth.urls")),

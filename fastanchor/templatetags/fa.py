@@ -88,12 +88,16 @@ def size(tokens: int) -> str:
 
 @register.filter
 def moment(at: datetime, form: str = "%Y-%m-%d %H:%M") -> SafeString:
-    """Write an aware moment in UTC as a time element; ``times.js`` adds the reader's own zone as tool tip."""
+    """Write an aware moment in UTC as a time element; ``times.js`` writes it anew in the reader's own zone.
+
+    ``form`` may use %Y, %m, %d, %H, %M and %S.
+    """
     utc = at.astimezone(UTC)
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
+        '<time datetime="{}" title="{}" data-form="{}">{}</time>',
         utc.isoformat(timespec="seconds"),
         utc.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        form,
         utc.strftime(form),
     )
 

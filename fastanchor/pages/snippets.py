@@ -1,0 +1,28 @@
+"""What every snippet on a page is filled with: the host it is served from and the reader's key."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+
+from accounts import keys, organizations
+from accounts.models import ApiKey
+
+PLACEHOLDER_KEY = "YOUR_KEY"
+
+
+def newest_key(request: HttpRequest) -> ApiKey | None:
+    """Return the reader's newest live key; ``None`` for strangers and those who have none."""
+    if not request.user.is_authenticated:
+        return None
+    return keys.live_keys(organizations.of_user(request.user)).order_by("-created_at", "pk").first()
+
+
+def shown(key: ApiKey | None) -> str:
+    """Return what stands for the key in a snippet: the prefix of the reader's own, where there is one."""
+    return f"{key.prefix}…" if key else PLACEHOLDER_KEY
+
+
+def context(request: HttpRequest, key: str = PLACEHOLDER_KEY) -> dict[str, str]:
+    """Return the context of the templates in ``snippets/``."""
+    origin = request.build_absolute_uri("/").rstrip("/")
+    return {"base_url": f"{origin}/v1", "origin": origin, "key": key}
