@@ -13,7 +13,7 @@ from django.urls import reverse
 class Place:
     """A page that the navigation leads to: its label, the name of its URL, and words to find it by.
 
-    It counts as current for its own path and for all below it; ``sections`` are further paths that belong to it.
+    It counts as current for its own path and for all below it; ``sections`` are further paths that belong to it. ``icon`` is a symbol of ``static/vendor/lucide/sprite.svg``.
     """
 
     label: str
@@ -21,6 +21,7 @@ class Place:
     words: str = ""
     args: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()
+    icon: str = ""
 
     @property
     def path(self) -> str:
@@ -30,7 +31,7 @@ class Place:
     def holds(self, path: str) -> bool:
         """Tell whether a path is this page, or below it."""
         own = self.path
-        # The home page and the overview are above everything.
+        # Home and the overviews are above all others.
         return path == own or (own.count("/") > 2 and path.startswith(own)) or path.startswith(self.sections)
 
 
@@ -41,6 +42,7 @@ class Shown:
     label: str
     path: str
     words: str
+    icon: str
     is_current: bool
 
 
@@ -51,14 +53,28 @@ SITE = (
 )
 FOOT: tuple[Place, ...] = ()
 CONSOLE = (
-    Place("Overview", "dashboard", "dashboard balance today live"),
-    Place("API keys", "accounts:keys", "secret token limits", sections=("/keys/",)),
-    Place("Billing", "billing:overview", "credit top-up card balance", sections=("/billing/",)),
+    Place("Overview", "dashboard", "dashboard balance today live", icon="layout-dashboard"),
+    Place("API keys", "accounts:keys", "secret token limits", sections=("/keys/",), icon="key-round"),
+    Place(
+        "Billing", "billing:overview", "credit top-up card balance", sections=("/billing/",), icon="wallet"
+    ),
 )
 ACCOUNT = (
     Place("Email addresses", "account_email", "mail account"),
     Place("Password", "account_change_password", "security account"),
 )
+# Places within one place of the console, shown above its pages.
+SECTIONS = {
+    "/billing/": (
+        Place("Balance", "billing:overview"),
+        Place("Transactions", "billing:transactions", "history csv"),
+        Place("Invoices", "billing:invoices", "receipts credit notes pdf"),
+        Place("Statements", "billing:statements", "months pdf"),
+        Place("Budgets", "billing:budgets", "limits spending"),
+        Place("Cards", "billing:cards", "payment methods"),
+        Place("Billing details", "billing:details", "company address tax id vat"),
+    ),
+}
 
 
 def context(request: HttpRequest) -> dict[str, object]:
@@ -67,6 +83,10 @@ def context(request: HttpRequest) -> dict[str, object]:
         "site_places": _Places(SITE, request.path),
         "foot_places": _Places(FOOT, request.path),
         "console_places": _Places(CONSOLE, request.path),
+        "section_places": _Places(_section(request.path), request.path),
+        "more_places": _Places(
+            tuple(place for section in SECTIONS.values() for place in section), request.path
+        ),
         "account_places": _Places(ACCOUNT, request.path),
         "theme": _theme(request),
     }
@@ -81,7 +101,11 @@ class _Places:
 
     def __iter__(self) -> Iterator[Shown]:
         for place in self._places:
-            yield Shown(place.label, place.path, place.words, place.holds(self._path))
+            yield Shown(place.label, place.path, place.words, place.icon, place.holds(self._path))
+
+
+def _section(path: str) -> tuple[Place, ...]:
+    return next((places for start, places in SECTIONS.items() if path.startswith(start)), ())
 
 
 def _theme(request: HttpRequest) -> str:

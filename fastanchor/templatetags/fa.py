@@ -103,6 +103,14 @@ def moment(at: datetime, form: str = "%Y-%m-%d %H:%M") -> SafeString:
 
 
 @register.filter
+def moment_utc(at: datetime, form: str = "%Y-%m-%d %H:%M") -> SafeString:
+    """Write an aware moment in UTC and leave it so: on bills, whose days and months are UTC."""
+    return format_html(
+        '<time datetime="{}">{}</time>', at.isoformat(timespec="seconds"), at.astimezone(UTC).strftime(form)
+    )
+
+
+@register.filter
 def clock(at: datetime) -> SafeString:
     """Write the time of day of a moment in UTC; the tool tip tells the date."""
     return moment(at, "%H:%M:%S")

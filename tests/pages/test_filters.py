@@ -71,7 +71,8 @@ def test_a_moment_is_written_in_utc_whatever_its_zone() -> None:
     at = datetime(2026, 3, 1, 0, 30, 5, tzinfo=timezone(timedelta(hours=2)))
 
     assert fa.moment(at) == (
-        '<time datetime="2026-02-28T22:30:05+00:00" title="2026-02-28 22:30:05 UTC">2026-02-28 22:30</time>'
+        '<time datetime="2026-02-28T22:30:05+00:00" title="2026-02-28 22:30:05 UTC"'
+        ' data-form="%Y-%m-%d %H:%M">2026-02-28 22:30</time>'
     )
     assert ">22:30:05<" in fa.clock(at)
 
