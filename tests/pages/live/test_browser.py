@@ -2,128 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urljoin
 
 import pytest
 from openai import OpenAI
 from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletionMessageParam
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.fakestripe.buying import FILLED_IN, IS_POOR, PAYS
+from tests.fakestripe.buying import IS_POOR, PAYS
 from tests.live.product import LiveProduct
 from tests.live.stripe import LiveStripe
-from tests.pages.browser import find_browser, open_browser
+from tests.pages.live.journeys import create_key, pay_with, sign_up
 from tests.pages.pdf import text_of
-from tests.pages.screenshots import PUBLIC, SIGNED_IN
 
-EMAIL, PASSWORD = "dora@example.com", "a long password of dora"
+EMAIL = "dora@example.com"
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    path = find_browser()
-    if path is None and os.environ.get("CI") == "true":
-        pytest.fail("No browser found, and CI must not go without: name one in FASTANCHOR_BROWSER.")
-    if path is None:
-        pytest.skip("No browser found: name one in FASTANCHOR_BROWSER to test the pages in it.")
-    with open_browser(path) as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def mails(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("mail")
-
-
-@pytest.fixture(scope="module")
-def stripe(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[LiveStripe]:
-    running = LiveStripe(tmp_path_factory.mktemp("stripe") / "log")
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="module")
-def product(
-    tmp_path_factory: pytest.TempPathFactory, mails: Path, stripe: LiveStripe, chromium: Browser
-) -> Iterator[LiveProduct]:
-    """Run the product; asks for the browser first, so that nothing starts in vain without one."""
-    with LiveProduct(
-        tmp_path_factory.mktemp("pages"),
-        database_url=os.environ["DATABASE_URL"],
-        redis_url=os.environ["REDIS_URL"],
-        gateways=1,
-        environment={"FASTANCHOR_EMAIL_URL": mails.as_uri(), **stripe.environment},
-    ) as product:
-        yield product
-
-
-@pytest.fixture
-def site(product: LiveProduct) -> str:
-    return urljoin(product.base_url, "/")
-
-
-@pytest.fixture
-def page(chromium: Browser, site: str) -> Iterator[Page]:
-    """Return a fresh page; whatever the browser complains about fails the test."""
-    complaints: list[str] = []
-    context = chromium.new_context(base_url=site)
-    page = context.new_page()
-    page.on("console", lambda message: complaints.append(message.text) if _is_complaint(message) else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield page
-    context.close()
-    assert complaints == []
-
-
-def _is_complaint(message: ConsoleMessage) -> bool:
-    # A declined card is the fake Stripe's answer 402, a wrong form ours 422, and 503 tells that Stripe is away; the
-    # browser thinks ill of all of them.
-    return message.type == "error" and not re.search("status of (402|422|503)", message.text)
-
-
-def newest_link(mails: Path) -> str:
-    """Return the link of the newest mail."""
-    newest = max(mails.iterdir(), key=lambda path: path.stat().st_mtime_ns)
-    found = re.search(r"https?://\S+", newest.read_text(encoding="utf-8"))
-    assert found is not None
-    return found[0]
-
-
-def sign_up(page: Page, mails: Path, email: str) -> None:
-    """Become a customer with a verified address, and stand on the dashboard."""
-    page.goto("/accounts/signup/")
-    page.get_by_label("Email").fill(email)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Create account").click()
-    expect(page.get_by_role("heading", name="Check your inbox")).to_be_visible()
-    page.goto(newest_link(mails))
-    page.get_by_role("button", name="Yes, verify it").click()
-    page.wait_for_url("**/dashboard/")
-
-
-def create_key(page: Page) -> str:
-    """Create a key from the dashboard of someone who has none, and return to it with the secret."""
-    page.get_by_role("link", name="Create a key").click()
-    page.get_by_label("Name").fill("Laptop")
-    page.get_by_role("button", name="Create key").click()
-    secret = page.locator("#secret").inner_text()
-    page.get_by_role("link", name="open the dashboard").click()
-    return secret
-
-
-def pay_with(page: Page, number: str) -> None:
-    """Fill in Stripe's page and pay."""
-    for name in ("cardExpiry", "cardCvc", "billingName", "billingPostalCode"):
-        page.locator(f"#{name}").fill(FILLED_IN[name])
-    page.locator("#cardNumber").fill(number)
-    page.locator("#pay").click()
 
 
 def cost_of(usage: CompletionUsage) -> str:
@@ -207,12 +103,12 @@ def test_the_pages_work_without_script(chromium: Browser, site: str) -> None:
 
 
 def test_credit_is_bought_with_the_second_card_and_seen_at_once(
-    page: Page, stripe: LiveStripe, mails: Path
+    page: Page, live_stripe: LiveStripe, mails: Path
 ) -> None:
     sign_up(page, mails, "gus@example.com")
     page.get_by_role("navigation").get_by_role("link", name="Billing").click()
     page.get_by_role("button", name="Pay $10.00").click()
-    page.wait_for_url(f"{stripe.base_url}/**")
+    page.wait_for_url(f"{live_stripe.base_url}/**")
 
     pay_with(page, IS_POOR)
     expect(page.locator("#error")).to_contain_text("insufficient funds")
@@ -234,7 +130,7 @@ def test_credit_is_bought_with_the_second_card_and_seen_at_once(
 
 
 def test_a_card_is_saved_on_stripe_s_page_listed_and_removed(
-    page: Page, stripe: LiveStripe, mails: Path
+    page: Page, live_stripe: LiveStripe, mails: Path
 ) -> None:
     sign_up(page, mails, "ira@example.com")
     page.goto("/billing/")
@@ -242,7 +138,7 @@ def test_a_card_is_saved_on_stripe_s_page_listed_and_removed(
     expect(page.get_by_text("No card is saved.")).to_be_visible()
 
     page.get_by_role("button", name="Save a card").click()
-    page.wait_for_url(f"{stripe.base_url}/**")
+    page.wait_for_url(f"{live_stripe.base_url}/**")
     expect(page.get_by_text("No charge today")).to_be_visible()
     pay_with(page, IS_POOR)
     expect(page.locator("#error")).to_contain_text("insufficient funds")
@@ -261,7 +157,7 @@ def test_a_card_is_saved_on_stripe_s_page_listed_and_removed(
 
 
 def test_billing_details_stand_on_the_invoice_of_the_next_top_up(
-    page: Page, stripe: LiveStripe, mails: Path
+    page: Page, live_stripe: LiveStripe, mails: Path
 ) -> None:
     sign_up(page, mails, "jan@example.com")
     page.goto("/billing/")
@@ -281,7 +177,7 @@ def test_billing_details_stand_on_the_invoice_of_the_next_top_up(
 
     page.goto("/billing/")
     page.get_by_role("button", name="Pay $25.00").click()
-    page.wait_for_url(f"{stripe.base_url}/**")
+    page.wait_for_url(f"{live_stripe.base_url}/**")
     expect(page.locator("#taxId")).to_have_count(0)
     pay_with(page, PAYS)
     page.wait_for_url("**/billing/top-ups/**")
@@ -298,11 +194,11 @@ def test_billing_details_stand_on_the_invoice_of_the_next_top_up(
 
 
 def test_while_stripe_is_away_the_page_says_so_and_requests_are_served(
-    page: Page, product: LiveProduct, stripe: LiveStripe, mails: Path
+    page: Page, product: LiveProduct, live_stripe: LiveStripe, mails: Path
 ) -> None:
     sign_up(page, mails, "ida@example.com")
     secret = create_key(page)
-    stripe.order("faults", {"faults": [{"status": 503}]})
+    live_stripe.order("faults", {"faults": [{"status": 503}]})
     try:
         page.goto("/billing/")
         page.get_by_role("button", name="Pay $10.00").click()
@@ -313,7 +209,7 @@ def test_while_stripe_is_away_the_page_says_so_and_requests_are_served(
                 asked: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello!"}]
                 assert client.chat.completions.create(model="gpt-4o", messages=asked).choices
     finally:
-        stripe.order("faults", {"faults": []})
+        live_stripe.order("faults", {"faults": []})
 
 
 def test_own_amounts_can_be_bought_and_left_without_script(
@@ -333,12 +229,3 @@ def test_own_amounts_can_be_bought_and_left_without_script(
 
     expect(plain.get_by_text("You came back from Stripe without paying")).to_be_visible()
     context.close()
-
-
-def test_no_page_is_wider_than_a_phone(page: Page, mails: Path) -> None:
-    sign_up(page, mails, "fay@example.com")
-    page.set_viewport_size({"width": 390, "height": 800})
-
-    for path in {*PUBLIC.values(), *SIGNED_IN.values()} - {"/nothing-here/"}:
-        page.goto(path)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
