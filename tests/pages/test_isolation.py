@@ -1,0 +1,105 @@
+"""No address shows or changes what is another organization's: each that names something is visited by a stranger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import ApiKey, Membership, Organization, User
+from billing.models import Invoice, TaxId
+from tests.pages.stripe import Card
+from tests.pages.urlmap import addresses
+from tests.pages.usage import serve
+
+Parameters = dict[str, Any]
+
+
+class Belongings:
+    """What ada's organization has, made when an address asks for it."""
+
+    def __init__(self, card: Card, organization: Organization, key: ApiKey) -> None:
+        self.card = card
+        self.organization = organization
+        self.key = key
+
+    def top_up(self) -> Parameters:
+        return {"top_up_id": self.card.buy("12.35").pk}
+
+    def saved_card(self) -> Parameters:
+        return {"card_id": self.card.save().pk}
+
+    def tax_id(self) -> Parameters:
+        told = {"tax-kind": "eu_vat", "tax-value": "DE123456788"}
+        self.card.browser.post(reverse("billing:add-tax-id"), told)
+        return {"tax_id": TaxId.objects.get().pk}
+
+    def invoice(self) -> Parameters:
+        self.card.buy("12.35")
+        return {"number": Invoice.objects.get().pk}
+
+    def membership(self) -> Parameters:
+        return {"membership_id": Membership.objects.get(organization=self.organization).pk}
+
+    def api_key(self) -> Parameters:
+        return {"key_id": self.key.pk}
+
+    def request(self) -> Parameters:
+        return {"request_id": serve(self.organization, self.key).request_id}
+
+
+NAMED: dict[str, Callable[[Belongings], Parameters]] = {
+    "request": Belongings.request,
+    "accounts:revoke-key": Belongings.api_key,
+    "billing:top-up": Belongings.top_up,
+    "billing:resume-top-up": Belongings.top_up,
+    "billing:refund": Belongings.top_up,
+    "billing:receipt": Belongings.top_up,
+    "billing:choose-card": Belongings.saved_card,
+    "billing:remove-card": Belongings.saved_card,
+    "billing:remove-tax-id": Belongings.tax_id,
+    "billing:invoice": Belongings.invoice,
+    "billing:set-member-budgets": Belongings.membership,
+    "billing:key-budgets": Belongings.api_key,
+}
+# What names nothing that is somebody's: texts for all, months of one's own, and links from one's own mail.
+PUBLIC = {"manual"}
+OWN = {"billing:statement"}
+MAILED = {"account_confirm_email", "account_reset_password_from_key"}
+
+
+def test_every_address_that_names_something_is_tried() -> None:
+    naming = {address.name for address in addresses() if address.parameters}
+
+    assert naming == {*NAMED, *PUBLIC, *OWN, *MAILED}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_what_is_another_s_is_not_there(
+    card: Card, organization: Organization, key: ApiKey, cleo: User, name: str
+) -> None:
+    path = reverse(name, kwargs=NAMED[name](Belongings(card, organization, key)))
+    stranger = Client()
+    stranger.force_login(cleo)
+
+    answers = {stranger.get(path).status_code, stranger.post(path).status_code}
+
+    assert 404 in answers
+    assert answers <= {404, 405}
+    assert card.browser.get(path).status_code != 404
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_strangers_are_sent_to_the_login(client: Client, db: None, name: str) -> None:
+    [address] = [each for each in addresses() if each.name == name]
+    path = reverse(name, kwargs=dict.fromkeys(address.parameters, 7))
+
+    answers = [client.get(path), client.post(path)]
+
+    assert all(answer.status_code in {302, 405} for answer in answers)
+    to_login = [answer for answer in answers if answer.status_code == 302]
+    assert to_login
+    assert all(answer["Location"].startswith(reverse("account_login")) for answer in to_login)
