@@ -1,4 +1,4 @@
-"""The overview of an organization's money, with all the forms that stand on it."""
+"""The overview of an organization's money, and buying credit."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from accounts.access import SignedInRequest
 from accounts.models import Organization
-from billing import auto_settings, checkout, details, low_balance, transactions, wallets
-from billing.forms import AutoTopUpForm, LowBalanceForm, TopUpForm
+from billing import checkout, details, transactions, wallets
+from billing.forms import TopUpForm
 from billing.stripe_api.client import checkout_origin, is_configured
 from fastanchor.lib.policy import policy
 
@@ -24,18 +24,14 @@ def show_overview(
     request: SignedInRequest,
     *,
     top_up: TopUpForm | None = None,
-    auto: AutoTopUpForm | None = None,
-    low: LowBalanceForm | None = None,
     trouble: str = "",
     status: int = 200,
 ) -> HttpResponse:
-    """Show the overview; a form that was filled in wrongly is shown as it was filled in."""
+    """Show the overview; a form that was filled in wrongly as it was filled in."""
     organization = request.organization
     context = {
         **_money(organization),
         "form": top_up or TopUpForm(),
-        "auto_form": auto or AutoTopUpForm.of(auto_settings.wanted_of(organization)),
-        "low_form": low or LowBalanceForm(initial={"threshold": low_balance.threshold_of(organization)}),
         "presets": checkout.PRESET_CENTS,
         "can_buy": is_configured(),
         "has_details": details.is_ours(organization),
@@ -62,5 +58,4 @@ def _money(organization: Organization) -> dict[str, object]:
         "state": wallets.of(organization).state,
         "waiting": checkout.waiting(organization)[:MOST_WAITING],
         "lines": newest[:NEWEST],
-        "auto": auto_settings.standing(organization),
     }

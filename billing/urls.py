@@ -24,6 +24,7 @@ urlpatterns = [
     path("details/tax-ids/<int:tax_id>/remove/", details_views.remove_tax_id, name="remove-tax-id"),
     path("invoices/", views.invoice_list, name="invoices"),
     path("invoices/<str:number>.pdf", downloads.invoice, name="invoice"),
+    path("automatic/", setting_views.automatic, name="automatic"),
     path("auto-top-up/", setting_views.set_auto_top_up, name="set-auto-top-up"),
     path("low-balance/", setting_views.set_low_balance, name="set-low-balance"),
     path("budgets/", budget_views.budget_page, name="budgets"),

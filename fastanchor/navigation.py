@@ -70,6 +70,7 @@ SECTIONS = {
         Place("Transactions", "billing:transactions", "history csv"),
         Place("Invoices", "billing:invoices", "receipts credit notes pdf"),
         Place("Statements", "billing:statements", "months pdf"),
+        Place("Automatic top-up", "billing:automatic", "low balance alert mail card"),
         Place("Budgets", "billing:budgets", "limits spending"),
         Place("Cards", "billing:cards", "payment methods"),
         Place("Billing details", "billing:details", "company address tax id vat"),

@@ -12,7 +12,17 @@ from billing.models import BillingDetails, Invoice, PaymentMethod, Refund, TaxId
 from tests.pages.pdf import text_of
 from tests.pages.stripe import Card
 
-OWN = ["overview", "budgets", "cards", "transactions", "statements", "export", "details", "invoices"]
+OWN = [
+    "overview",
+    "automatic",
+    "budgets",
+    "cards",
+    "transactions",
+    "statements",
+    "export",
+    "details",
+    "invoices",
+]
 ONE = ["top-up", "refund", "receipt", "resume-top-up"]
 CARD = ["choose-card", "remove-card"]
 SENT = [
@@ -76,7 +86,7 @@ def test_lists_hold_nothing_of_another(card: Card, cleo: User, name: str) -> Non
 
     told = (top_up.pk, waiting.pk, "12.35", "$56.78", str(top_up.journal_id), "ending in 4242", "DE123456788")
     assert not any(text in foreign for text in told)
-    assert name in {"budgets", "statements"} or any(text in own for text in told)
+    assert name in {"automatic", "budgets", "statements"} or any(text in own for text in told)
 
 
 def test_budgets_of_another_are_not_there(browser: Client, ada: User, key: ApiKey, cleo: User) -> None:

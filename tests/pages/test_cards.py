@@ -146,10 +146,10 @@ def test_while_a_bank_disputes_a_payment_it_is_said_to_be_paused_and_after_a_los
     made = card.fake.order("disputes", {"payment_intent": top_up.stripe_intent, "kind": "fraudulent"})
     sync(top_up.stripe_intent or "")
 
-    disputed = words(card.browser.get(reverse("billing:overview")).content.decode())
+    disputed = words(card.browser.get(reverse("billing:automatic")).content.decode())
     card.fake.order(f"disputes/{made['id']}", {"status": "lost"})
     sync(top_up.stripe_intent or "")
-    lost = words(card.browser.get(reverse("billing:overview")).content.decode())
+    lost = words(card.browser.get(reverse("billing:automatic")).content.decode())
 
     assert "Paused: a bank disputes a payment of yours" in disputed
     assert "It was switched off. A bank has taken back a payment of yours for good." in lost
@@ -196,7 +196,7 @@ def test_the_mail_about_a_low_balance_is_set_in_dollars(
     browser.post(reverse("billing:set-low-balance"), {"low-threshold": typed})
 
     assert low_balance.threshold_of(organization) == cents
-    shown = browser.get(reverse("billing:overview")).content.decode()
+    shown = browser.get(reverse("billing:automatic")).content.decode()
     assert f'value="{cents // 100}.{cents % 100:02d}"' in shown
 
 
