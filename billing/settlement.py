@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
-from billing import holds, spending, wallets
+from billing import health, holds, spending, wallets
 from billing.models import Outcome, Wallet
 from billing.spool import Checkpoint, Intent, Usage
 from fastanchor.lib.money import PICOS_PER_NANO
@@ -35,13 +35,14 @@ class Settlement:
 
 
 class _Row(NamedTuple):
-    """An inserted usage record, as far as money is concerned."""
+    """An inserted usage record, as far as money is concerned, and what else is counted of it."""
 
     request_id: str
     organization_id: str
     key_id: str
     day: int
     cost_nano: int
+    seen: health.Seen
 
 
 def settle_batch(usages: Sequence[Usage], *, released: Mapping[str, str] | None = None) -> list[Settlement]:
@@ -63,6 +64,7 @@ def settle_batch(usages: Sequence[Usage], *, released: Mapping[str, str] | None 
             ]
         )
         spent = _spent(usages)
+        health.add(row.seen for row in rows)
     return _settlements(usages, released, rows, locked, spent)
 
 
@@ -134,7 +136,7 @@ SELECT {", ".join(_TARGETS.get(name, (name, name))[1] for name in _COLUMNS)}, no
 FROM unnest({", ".join(f"%s::{kind}[]" for kind in _COLUMNS.values())}) AS usage ({", ".join(_COLUMNS)})
 ON CONFLICT DO NOTHING
 RETURNING request_id, organization_id, key_id, to_char(started_at AT TIME ZONE 'UTC', 'YYYYMMDD')::integer,
-    cost_nano
+    cost_nano, {health.COLUMNS}
 """  # noqa: S608 - the names stand above
 _UPSTREAM_TEXTS = frozenset({"finish_reason", "error_code", "upstream_id"})
 
@@ -146,7 +148,7 @@ def _insert(usages: Sequence[Usage]) -> list[_Row]:
     with connection.cursor() as cursor:
         columns: list[Any] = [[_value(usage, name) for usage in in_order] for name in _COLUMNS]
         cursor.execute(_INSERT, columns)
-        return [_Row(*row) for row in cursor.fetchall()]
+        return [_Row._make([*row[:5], health.Seen(*row[5:])]) for row in cursor.fetchall()]
 
 
 def _value(usage: Usage, name: str) -> object:
