@@ -22,6 +22,7 @@ PUBLIC = {
     "home": "/",
     "pricing": "/pricing/",
     "quickstart": "/quickstart/",
+    "status": "/status/",
     "clients": "/docs/clients/",
     "formats": "/docs/formats/",
     "login": "/accounts/login/",
