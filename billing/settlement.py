@@ -6,6 +6,7 @@ wallet is locked first, in the order of their ids, so that no two settlements wa
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
-from billing import holds, spending, wallets
+from billing import health, holds, spending, wallets
 from billing.models import Outcome, Wallet
 from billing.spool import Checkpoint, Intent, Usage
 from fastanchor.lib.money import PICOS_PER_NANO
@@ -34,13 +35,14 @@ class Settlement:
 
 
 class _Row(NamedTuple):
-    """An inserted usage record, as far as money is concerned."""
+    """An inserted usage record, as far as money is concerned, and what else is counted of it."""
 
     request_id: str
     organization_id: str
     key_id: str
     day: int
     cost_nano: int
+    seen: health.Seen
 
 
 def settle_batch(usages: Sequence[Usage], *, released: Mapping[str, str] | None = None) -> list[Settlement]:
@@ -54,8 +56,15 @@ def settle_batch(usages: Sequence[Usage], *, released: Mapping[str, str] | None 
         locked = _lock({usage.organization_id for usage in usages}, set(released.values()))
         rows = _insert(usages)
         _move_balances(rows, locked)
-        spending.add([spending.Cost(row.organization_id, row.key_id, row.day, row.cost_nano) for row in rows])
+        spending.add(
+            [
+                spending.Cost(row.organization_id, row.key_id, row.day, row.cost_nano)
+                for row in rows
+                if row.cost_nano
+            ]
+        )
         spent = _spent(usages)
+        health.add(row.seen for row in rows)
     return _settlements(usages, released, rows, locked, spent)
 
 
@@ -110,7 +119,7 @@ _COLUMNS = {
     "is_estimated": "boolean", "attempts": "bigint", "finish_reason": "text", "error_code": "text",
     "upstream_id": "text", "cache_write_1h_tokens": "bigint", "audio_input_tokens": "bigint",
     "cached_audio_tokens": "bigint", "audio_output_tokens": "bigint", "image_input_tokens": "bigint",
-    "images": "bigint", "searches": "bigint", "characters": "bigint", "seconds": "bigint",
+    "images": "bigint", "searches": "bigint", "characters": "bigint", "seconds": "bigint", "attempts_made": "jsonb",
 }  # fmt: skip
 _TARGETS = {
     "started_at_ms": ("started_at", "'epoch'::timestamptz + started_at_ms * interval '1 millisecond'"),
@@ -127,7 +136,7 @@ SELECT {", ".join(_TARGETS.get(name, (name, name))[1] for name in _COLUMNS)}, no
 FROM unnest({", ".join(f"%s::{kind}[]" for kind in _COLUMNS.values())}) AS usage ({", ".join(_COLUMNS)})
 ON CONFLICT DO NOTHING
 RETURNING request_id, organization_id, key_id, to_char(started_at AT TIME ZONE 'UTC', 'YYYYMMDD')::integer,
-    cost_nano
+    cost_nano, {health.COLUMNS}
 """  # noqa: S608 - the names stand above
 _UPSTREAM_TEXTS = frozenset({"finish_reason", "error_code", "upstream_id"})
 
@@ -139,18 +148,21 @@ def _insert(usages: Sequence[Usage]) -> list[_Row]:
     with connection.cursor() as cursor:
         columns: list[Any] = [[_value(usage, name) for usage in in_order] for name in _COLUMNS]
         cursor.execute(_INSERT, columns)
-        return [_Row(*row) for row in cursor.fetchall()]
+        return [_Row._make([*row[:5], health.Seen(*row[5:])]) for row in cursor.fetchall()]
 
 
 def _value(usage: Usage, name: str) -> object:
     value = getattr(usage, name)
+    if name == "attempts_made":
+        return json.dumps(value) if value else None
     return value.replace("\0", "") if name in _UPSTREAM_TEXTS else value
 
 
 def _move_balances(rows: Sequence[_Row], locked: Mapping[str, Wallet]) -> None:
     costs: Counter[str] = Counter()
     for row in rows:
-        costs[row.organization_id] += row.cost_nano
+        if row.cost_nano:
+            costs[row.organization_id] += row.cost_nano
     if not costs:
         return
     with connection.cursor() as cursor:

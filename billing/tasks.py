@@ -15,6 +15,7 @@ from billing import (
     checkout,
     details_push,
     events,
+    health,
     invoices,
     low_balance,
     off_notices,
@@ -50,6 +51,12 @@ def expire_lots() -> None:
 def prepare_partitions() -> None:
     """Create the partitions of the coming months."""
     logger.info("tasks.partitions_prepared", extra={"names": partitions.prepare()})
+
+
+@shared_task
+def forget_old_health() -> None:
+    """Delete counts of the platform's health that nobody looks at any more."""
+    logger.info("tasks.health_forgotten", extra={"rows": health.forget_old(at=timezone.now())})
 
 
 @shared_task

@@ -14,8 +14,19 @@ from django.utils.safestring import SafeString
 
 from catalog.channels import add_routes, disable_channel, enable_channel, save_channel
 from catalog.forms import CatalogModelForm, ChannelForm, PriceForm, ReasonForm, TierForm, TierFormSet
+from catalog.incidents import follow_updates
 from catalog.listing import extras_of, rate_usd
-from catalog.models import CatalogModel, Channel, ModelAlias, Price, PriceTier, Provider, Route
+from catalog.models import (
+    CatalogModel,
+    Channel,
+    Incident,
+    IncidentUpdate,
+    ModelAlias,
+    Price,
+    PriceTier,
+    Provider,
+    Route,
+)
 from catalog.prices import add_price
 from catalog.publish import announce_catalog, tier_of
 
@@ -297,3 +308,40 @@ def _tier(tier: PriceTier) -> str:
     when = f"{tier.during} UTC " if tier.during else ""
     extras = [words for words in extras_of(tier_of(tier).rates) if not words.startswith("cache write $")]
     return ", ".join([f"{when}{where}{text}", *extras])
+
+
+class IncidentUpdateInline(_StackedInline):
+    """What is known at a moment; the newest one says how far we are."""
+
+    model = IncidentUpdate
+    extra = 1
+    fields = ("state", "at", "body")
+    ordering = ("-at", "-pk")
+
+
+@admin.register(Incident)
+class IncidentAdmin(_ModelAdmin):
+    """What the status page tells of trouble."""
+
+    list_display = ("title", "impact", "state", "started_at", "resolved_at")
+    list_filter = ("state", "impact")
+    search_fields = ("title",)
+    ordering = ("-started_at",)
+    fields = (
+        "title",
+        "impact",
+        "started_at",
+        "affected_providers",
+        "affected_models",
+        "state",
+        "resolved_at",
+    )
+    readonly_fields = ("state", "resolved_at")
+    autocomplete_fields = ("affected_models",)
+    filter_horizontal = ("affected_providers",)
+    inlines = (IncidentUpdateInline,)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
+        """Save the updates and follow them."""
+        super().save_related(request, form, formsets, change)
+        follow_updates(form.instance)

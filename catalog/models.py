@@ -19,6 +19,11 @@ def new_price_id() -> str:
     return new_id("price")
 
 
+def new_incident_id() -> str:
+    """Return a fresh ``inc_`` id."""
+    return new_id("inc")
+
+
 def new_channel_id() -> str:
     """Return a fresh ``chan_`` id."""
     return new_id("chan")
@@ -288,3 +293,65 @@ class Route(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model_id} by {self.channel_id}"
+
+
+class Impact(models.TextChoices):
+    """What an incident means to callers."""
+
+    DEGRADED = "degraded", "Degraded"
+    """Slower, or a few requests fail."""
+    PARTIAL = "partial", "Partial outage"
+    """Many requests fail, or all to some models."""
+    MAJOR = "major", "Major outage"
+    """Most requests fail."""
+    MAINTENANCE = "maintenance", "Maintenance"
+    """Planned, and told before."""
+
+
+class IncidentState(models.TextChoices):
+    """How far we are with an incident."""
+
+    INVESTIGATING = "investigating", "Investigating"
+    IDENTIFIED = "identified", "Identified"
+    MONITORING = "monitoring", "Monitoring"
+    RESOLVED = "resolved", "Resolved"
+
+
+class Incident(models.Model):
+    """Something that callers notice, as staff tells of it; ``catalog.incidents`` keeps the state."""
+
+    id = models.CharField(primary_key=True, max_length=40, default=new_incident_id, editable=False)
+    title = models.CharField(max_length=200)
+    impact = models.CharField(max_length=20, choices=Impact)
+    state = models.CharField(
+        max_length=20, choices=IncidentState, default=IncidentState.INVESTIGATING, editable=False
+    )
+    affected_providers = models.ManyToManyField(Provider, blank=True, related_name="incidents")
+    affected_models = models.ManyToManyField(CatalogModel, blank=True, related_name="incidents")
+    started_at = models.DateTimeField(default=timezone.now)
+    resolved_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state="resolved", resolved_at__isnull=False)
+                | (~Q(state="resolved") & Q(resolved_at__isnull=True)),
+                name="incident_resolved_or_open",
+            )
+        ]
+        indexes = [models.Index(fields=["-started_at", "id"], name="incident_newest_first")]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class IncidentUpdate(models.Model):
+    """What was known of an incident at a moment, in Markdown."""
+
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="updates")
+    state = models.CharField(max_length=20, choices=IncidentState)
+    body = models.TextField(max_length=5_000, help_text="Markdown; HTML is shown as it is written.")
+    at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.state} at {self.at:%Y-%m-%d %H:%M}"

@@ -40,10 +40,15 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """Answer 200 when PostgreSQL and Valkey answer, else 503 with the one that does not."""
-    checks = {"postgresql": _postgresql_answers(), "valkey": _valkey_answers()}
-    ready = all(checks.values())
-    named = {name: "ok" if answers else "unreachable" for name, answers in checks.items()}
+    found = checks()
+    ready = all(found.values())
+    named = {name: "ok" if answers else "unreachable" for name, answers in found.items()}
     return JsonResponse({"status": "ok" if ready else "unavailable", **named}, status=200 if ready else 503)
+
+
+def checks() -> dict[str, bool]:
+    """Ask PostgreSQL and Valkey, and tell which of them answered."""
+    return {"postgresql": _postgresql_answers(), "valkey": _valkey_answers()}
 
 
 def _postgresql_answers() -> bool:

@@ -51,7 +51,7 @@ SITE = (
     Place("Quickstart", "quickstart", "docs first request start"),
     Place("Clients", "manual", "sdk tools", args=("clients",)),
 )
-FOOT: tuple[Place, ...] = ()
+FOOT = (Place("Status", "status", "uptime incidents outage latency"),)
 CONSOLE = (
     Place("Overview", "dashboard", "dashboard balance today live", icon="layout-dashboard"),
     Place("API keys", "accounts:keys", "secret token limits", sections=("/keys/",), icon="key-round"),

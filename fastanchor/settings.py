@@ -266,6 +266,10 @@ CELERY_BEAT_SCHEDULE = {
         "task": "billing.tasks.prepare_partitions",
         "schedule": crontab(minute="23", hour="3"),
     },
+    "forget-old-health": {
+        "task": "billing.tasks.forget_old_health",
+        "schedule": crontab(minute="47", hour="3"),
+    },
     "expire-responses": {"task": "accounts.tasks.expire_responses", "schedule": 300.0},
     "poll-stripe": {"task": "billing.tasks.poll_stripe", "schedule": 300.0},
     "follow-top-ups": {"task": "billing.tasks.follow_top_ups", "schedule": crontab(minute="37")},

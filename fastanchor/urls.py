@@ -7,7 +7,7 @@ from django.urls import include, path
 
 from billing import webhooks
 from fastanchor import live
-from fastanchor.pages import activity, docs, overview, site
+from fastanchor.pages import activity, docs, overview, site, status
 from gateway.endpoints import ENDPOINTS
 from gateway.views import missing_prefix, unknown_path
 
@@ -16,6 +16,9 @@ urlpatterns = [
     path("pricing/", site.pricing, name="pricing"),
     path("quickstart/", docs.quickstart, name="quickstart"),
     path("docs/<slug:name>/", docs.manual_page, name="manual"),
+    path("status/", status.status, name="status"),
+    path("status/feed.atom", status.feed, name="status-feed"),
+    path("status.json", status.status_json, name="status-json"),
     path("dashboard/", overview.overview, name="dashboard"),
     path("dashboard/live/", live.stream, name="live"),
     path("dashboard/requests/<slug:request_id>/", activity.request_receipt, name="request"),

@@ -7,6 +7,7 @@ refuse everything else. What a table means, and what must always hold, stands in
 from __future__ import annotations
 
 from billing.models.automatic import AutoTopUp, LowBalanceAlert
+from billing.models.health import Health
 from billing.models.invoices import (
     LONGEST,
     BillingDetails,
@@ -70,6 +71,7 @@ __all__ = [
     "CreditLotQuerySet",
     "DeadLetter",
     "Dispute",
+    "Health",
     "Invoice",
     "InvoiceCounter",
     "InvoiceKind",

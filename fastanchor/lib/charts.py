@@ -13,6 +13,8 @@ BAR = 14
 HEIGHT = 100
 # A value above zero is always visible, however small it is beside the tallest.
 LEAST_HEIGHT = 2
+_STEP, _CELL = 12, 9
+_SIZES = {"warn": 80, "bad": 60, "none": 30}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +50,35 @@ def _bar(number: int, bar: Bar, height: int) -> SafeString:
         '<g class="chart-hour"><title>{}</title><rect class="chart-hit" x="{}" width="{}" height="{}"/>'
         '<rect class="chart-bar" x="{}" y="{}" width="{}" height="{}"/></g>',
         bar.title, start, SLOT, HEIGHT, start + (SLOT - BAR) // 2, HEIGHT - height, BAR, height,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One of several things side by side that are well or not: the words that name it, and its tone as a class."""
+
+    title: str
+    tone: str
+
+
+def strip(cells: Sequence[Cell], *, name: str) -> SafeString:
+    """Return an SVG of cells side by side; what is not well is also shorter, for who does not tell colours apart."""
+    drawn = format_html_join(
+        "",
+        '<g><title>{}</title><rect class="strip-cell is-{}" x="{}" y="{}" width="{}" height="{}" rx="2"/></g>',
+        (
+            (
+                cell.title,
+                cell.tone,
+                number * _STEP,
+                HEIGHT - _SIZES.get(cell.tone, HEIGHT),
+                _CELL,
+                _SIZES.get(cell.tone, HEIGHT),
+            )
+            for number, cell in enumerate(cells)
+        ),
+    )
+    return format_html(
+        '<svg class="strip" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>',
+        max(0, _STEP * len(cells) - (_STEP - _CELL)), HEIGHT, name, drawn,
     )  # fmt: skip

@@ -123,6 +123,12 @@ def is_past(at: datetime | None) -> bool:
 
 
 @register.filter
+def span_ms(milliseconds: int | None) -> str:
+    """Write milliseconds for people; nothing for none."""
+    return "" if milliseconds is None else span(timedelta(milliseconds=milliseconds))
+
+
+@register.filter
 def span(duration: timedelta) -> str:
     """Write a duration for people: ``840 ms``, ``3.2 s``, ``4 min 05 s``."""
     millis = max(0, duration // timedelta(milliseconds=1))

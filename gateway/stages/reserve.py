@@ -65,7 +65,7 @@ def write_intent(gateway: Gateway, call: Call) -> None:
             organization_id=call.caller.organization_id,
             key_id=call.caller.key_id,
             model_id=call.model.id,
-            provider_id=call.channel.provider,
+            provider_id=call.model.provider,
             channel_id=call.channel.id,
             price_id=call.price.id,
             started_at_ms=call.request.started_at_ms,

@@ -23,7 +23,16 @@ TEXTS = [
     ("code-mark", "code-page"),
 ]
 # Edges of controls and bars on ground: 3.
-SHAPES = [*product(("line-strong", "chart-requests", "chart-tokens", "chart-spend"), ("surface",))]
+_DRAWN = (
+    "line-strong",
+    "chart-requests",
+    "chart-tokens",
+    "chart-spend",
+    "strip-good",
+    "strip-warn",
+    "strip-bad",
+)
+SHAPES = [*product(_DRAWN, ("surface",))]
 
 
 def colour(name: str, theme: int) -> str:
