@@ -81,6 +81,7 @@ def pricing(request: HttpRequest) -> HttpResponse:
         "found_count": page.paginator.count,
         "model_count": on_sale().count() if query else page.paginator.count,
         "query": query,
+        **snippets.context(request),
     }
     return render(request, "site/pricing.html", context)
 

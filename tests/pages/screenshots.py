@@ -20,7 +20,17 @@ Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, Theme] = ("light", "dark")
 PUBLIC = {
     "home": "/",
+    "home-switched": "/?model=deepseek-v4-pro",
+    "models": "/models/",
+    "models-narrowed": "/models/?q=gpt&can=vision&sort=input",
+    "models-none": "/models/?kind=speech&context=1000000",
+    "model": "/models/gpt-4o/",
+    "model-with-hours": "/models/deepseek-flash/",
     "pricing": "/pricing/",
+    "terms": "/legal/terms/",
+    "privacy": "/legal/privacy/",
+    "refunds": "/legal/refunds/",
+    "imprint": "/legal/imprint/",
     "quickstart": "/quickstart/",
     "clients": "/docs/clients/",
     "formats": "/docs/formats/",
