@@ -15,7 +15,11 @@ from django.db.models import Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 
-from accounts import announcements, keys
+from accounts import (
+    announcements,
+    keys,
+    legal_admin,  # noqa: F401 - registers its tables
+)
 from accounts.models import ApiKey, Membership, Organization, Plan, User
 
 # Staff log in where everybody does: with rate limits and a verified address.

@@ -226,3 +226,34 @@ class StoredResponse(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+
+class LegalDocument(models.Model):
+    """A text that binds us or our customers, such as the terms; what it says stands in its versions."""
+
+    slug = models.SlugField(primary_key=True, max_length=40, help_text="Part of its address: /legal/…/")
+    title = models.CharField(max_length=80)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class LegalVersion(models.Model):
+    """What a legal document says from a day on; never edited, only succeeded (``accounts.legal``)."""
+
+    document = models.ForeignKey(LegalDocument, on_delete=models.PROTECT, related_name="versions")
+    text = models.TextField(help_text="Markdown.")
+    valid_from = models.DateField(
+        help_text="From when it holds (UTC); the page shows it as the date of revision."
+    )
+    is_draft = models.BooleanField(
+        default=False, help_text="The page says that no lawyer has approved it yet."
+    )
+    saved_at = models.DateTimeField(default=timezone.now, editable=False)
+    saved_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, editable=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["document", "-valid_from", "-id"], name="legal_newest_first")]
+
+    def __str__(self) -> str:
+        return f"{self.document_id} of {self.valid_from}"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import Case, F, QuerySet, When
+from django.db.models.expressions import OrderBy
+
 from catalog.models import CatalogModel, LifeCycle, Price
-from catalog.publish import price_of, prices_newest_first
+from catalog.publish import ascending_tiers, price_of
 from catalog.snapshot import Rates, Tier
 
 _PICOS_PER_USD = 10**12
@@ -63,16 +67,37 @@ def extras_of(rates: Rates) -> tuple[str, ...]:
     )
 
 
-def listed_models(*, at: datetime) -> list[ListedModel]:
-    """Return the models on sale with their prices at a moment, by provider and id, in three queries."""
-    rows = (
+def on_sale() -> QuerySet[CatalogModel]:
+    """Return the models that the site shows for sale."""
+    return (
         CatalogModel.objects.filter(is_listed=True, pk__in=Price.objects.values("model"))
         .exclude(life_cycle=LifeCycle.RETIRED)
         .select_related("provider")
-        .prefetch_related(prices_newest_first())
-        .order_by("provider__name", "pk")
     )
-    return [_listed(row, at) for row in rows]
+
+
+def listed_models(*, at: datetime) -> list[ListedModel]:
+    """Return the models on sale with their prices at a moment, by provider and id, in three queries."""
+    return listed(on_sale().order_by("provider__name", "pk"), at=at)
+
+
+def listed(models: Iterable[CatalogModel], *, at: datetime) -> list[ListedModel]:
+    """Return models with their prices at a moment, in two queries; each must have a price."""
+    rows = list(models)
+    prices = prices_in_force([row.pk for row in rows], at=at)
+    return [_listed(row, prices[row.pk]) for row in rows]
+
+
+def prices_in_force(model_ids: Iterable[str], *, at: datetime) -> dict[str, Price]:
+    """Return the prices of models at a moment; a first price also covers all time before it."""
+    rows = Price.objects.filter(model__in=model_ids).order_by("model", *in_force_first(at)).distinct("model")
+    return {row.model_id: row for row in rows.prefetch_related(ascending_tiers())}
+
+
+def in_force_first(at: datetime) -> tuple[OrderBy, OrderBy]:
+    """Return the order in which a model's price at a moment comes first."""
+    is_later = Case(When(valid_from__gt=at, then=F("valid_from")))
+    return is_later.asc(nulls_first=True), F("valid_from").desc()
 
 
 def rate_usd(micro_usd: int) -> str:
@@ -87,9 +112,8 @@ def picos_usd(pico_usd: int) -> str:
     return f"${dollars:,}.{places}"
 
 
-def _listed(row: CatalogModel, at: datetime) -> ListedModel:
-    prices = list(row.prices.all())
-    price = price_of(next((price for price in prices if price.valid_from <= at), prices[-1]))
+def _listed(row: CatalogModel, in_force: Price) -> ListedModel:
+    price = price_of(in_force)
     rates = price.tiers[0].rates
     return ListedModel(
         id=row.pk,

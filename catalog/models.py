@@ -151,7 +151,20 @@ class CatalogModel(models.Model):
     output_modalities = models.JSONField(default=text_only)
     created_at = models.DateTimeField(default=timezone.now, help_text="When the model came out.")
     life_cycle = models.CharField(max_length=20, choices=LifeCycle, default=LifeCycle.ACTIVE)
-    is_listed = models.BooleanField(default=True, help_text="Shown in /v1/models and on the pricing page.")
+    retires_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When its provider ends it, as the model's page says; ends nothing itself.",
+    )
+    replaced_by = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="replaces",
+        help_text="What the model's page advises instead.",
+    )
+    is_listed = models.BooleanField(default=True, help_text="Shown in /v1/models and on the site.")
     # What the loader wrote last: it brings up to date what nobody has changed since.
     loaded = models.JSONField(default=dict, blank=True, editable=False)
 

@@ -69,11 +69,12 @@ def _rows() -> list[models.CatalogModel]:
 def prices_newest_first() -> Prefetch[str]:
     """Return the prefetch of a model's prices with their tiers, as ``price_of`` needs them."""
     return Prefetch(
-        "prices", queryset=models.Price.objects.order_by("-valid_from").prefetch_related(_tiers())
+        "prices", queryset=models.Price.objects.order_by("-valid_from").prefetch_related(ascending_tiers())
     )
 
 
-def _tiers() -> Prefetch[str]:
+def ascending_tiers() -> Prefetch[str]:
+    """Return the prefetch of a price's tiers, as ``price_of`` needs them."""
     return Prefetch("tiers", queryset=models.PriceTier.objects.order_by("above_tokens"))
 
 
@@ -84,7 +85,7 @@ def price_of(row: models.Price) -> snapshot.Price:
 
 def find_price(price_id: str) -> snapshot.Price | None:
     """Return one price, in force or not, of a model that is sold or no longer."""
-    row = models.Price.objects.filter(pk=price_id).prefetch_related(_tiers()).first()
+    row = models.Price.objects.filter(pk=price_id).prefetch_related(ascending_tiers()).first()
     return price_of(row) if row else None
 
 

@@ -47,11 +47,17 @@ class Shown:
 
 
 SITE = (
+    Place("Models", "models", "catalogue list search compare", sections=("/models/",)),
     Place("Pricing", "pricing", "prices plans cost"),
     Place("Quickstart", "quickstart", "docs first request start"),
     Place("Clients", "manual", "sdk tools", args=("clients",)),
 )
-FOOT = (Place("Status", "status", "uptime incidents outage latency"),)
+FOOT = (
+    Place("Terms", "legal", "legal conditions", args=("terms",)),
+    Place("Privacy", "legal", "legal data", args=("privacy",)),
+    Place("Refunds", "legal", "legal money back", args=("refunds",)),
+    Place("Imprint", "legal", "legal contact address", args=("imprint",)),
+)
 CONSOLE = (
     Place("Overview", "dashboard", "dashboard balance today live", icon="layout-dashboard"),
     Place("API keys", "accounts:keys", "secret token limits", sections=("/keys/",), icon="key-round"),

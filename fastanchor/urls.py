@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, register_converter
 
 from billing import webhooks
 from fastanchor import live
-from fastanchor.pages import activity, docs, overview, site, status
+from fastanchor.pages import activity, crawlers, docs, legal, models, overview, site, status
 from gateway.endpoints import ENDPOINTS
 from gateway.views import missing_prefix, unknown_path
 
+register_converter(models.ModelId, "model")
+
 urlpatterns = [
     path("", site.home, name="home"),
+    path("models", models.without_slash),
+    path("models/", models.catalogue, name="models"),
+    path("models/<model:model_id>/", models.model_page, name="model"),
     path("pricing/", site.pricing, name="pricing"),
+    path("legal/<slug:slug>/", legal.document, name="legal"),
+    path("robots.txt", crawlers.robots, name="robots"),
+    path("sitemap.xml", crawlers.sitemap, name="sitemap"),
+    path("favicon.ico", crawlers.favicon),
     path("quickstart/", docs.quickstart, name="quickstart"),
     path("docs/<slug:name>/", docs.manual_page, name="manual"),
     path("status/", status.status, name="status"),

@@ -2,47 +2,99 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from accounts.models import Plan
-from catalog.listing import ListedModel, listed_models
+from catalog.listing import ListedModel, listed, on_sale
+from catalog.models import Kind
 from catalog.offers import read_product
+from catalog.pricing import Usage, cost_picos
+from catalog.search import Search, find
+from catalog.snapshot import Price, Tier
+from fastanchor.lib.money import Nanos, round_picos
 from fastanchor.pages import snippets
 
 FEATURED = tuple(offer.id for offer in read_product())
+PAGE_SIZE = 250
+# What the price of the landing page's example is reckoned for.
+_EXAMPLE = Usage(
+    input_tokens=500, cached_tokens=0, cache_write_tokens=0, output_tokens=200, reasoning_tokens=0
+)
+_TIMES = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A model to switch to, and what a thousand short requests cost with it."""
+
+    model: ListedModel
+    cost_nano: Nanos
+    is_chosen: bool
 
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    """Say what this is, show the one-line switch and the prices of the best-known models."""
-    sold = {model.id: model for model in listed_models(at=datetime.now(UTC))}
-    featured = [sold[name] for name in FEATURED if name in sold]
-    context = {"models": featured, "model_count": len(sold), **snippets.context(request)}
+    """Show the one-line switch with ``?model=``, what it costs, the plans, and the best-known models."""
+    asked = request.GET.get("model", "").replace("\x00", "")[:120]
+    at, models = datetime.now(UTC), on_sale()
+    found = {model.id: model for model in listed(models.filter(pk__in=[*FEATURED, asked]), at=at)}
+    featured = [found[name] for name in FEATURED if name in found]
+    switches = _switches(featured, found.get(asked))
+    model_count = models.count()
+    context = {
+        "switches": switches,
+        "model": next((each.model.id for each in switches if each.is_chosen), FEATURED[0]),
+        "example": _EXAMPLE,
+        "times": _TIMES,
+        "models": featured,
+        "model_count": model_count,
+        "model_words": str(model_count),
+        "provider_count": models.order_by().values("provider").distinct().count(),
+        "plans": Plan.objects.in_bulk(),
+        **snippets.context(request),
+    }
     return render(request, "site/home.html", context)
 
 
 @require_safe
 def pricing(request: HttpRequest) -> HttpResponse:
     """Show the plans and every model's price; ``?q=`` narrows the list."""
-    query = request.GET.get("q", "").strip()[:80]
-    models = listed_models(at=datetime.now(UTC))
-    found = [model for model in models if _matches(model, query)]
-    providers = [(name, list(group)) for name, group in groupby(found, key=lambda model: model.provider)]
+    query = request.GET.get("q", "").replace("\x00", "").strip()[:80]
+    at = datetime.now(UTC)
+    found = find(Search(words=query), at=at).order_by("provider__name", "pk")
+    page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
+    shown = listed(page.object_list, at=at)
     context = {
         "plans": Plan.objects.in_bulk(),
-        "providers": providers,
-        "found_count": len(found),
-        "model_count": len(models),
+        "providers": [
+            (name, list(group)) for name, group in groupby(shown, key=lambda model: model.provider)
+        ],
+        "page": page,
+        "found_count": page.paginator.count,
+        "model_count": on_sale().count() if query else page.paginator.count,
         "query": query,
+        **snippets.context(request),
     }
     return render(request, "site/pricing.html", context)
 
 
-def _matches(model: ListedModel, query: str) -> bool:
-    text = f"{model.id} {model.name} {model.provider} {model.kind}".lower()
-    return all(word in text for word in query.lower().split())
+def _switches(featured: Sequence[ListedModel], asked: ListedModel | None) -> list[Switch]:
+    """Return the models to choose from: the featured ones, and the one that was asked for where it can chat."""
+    offered = list(featured)
+    if asked and asked.kind == Kind.CHAT and asked not in offered:
+        offered.append(asked)
+    chosen = asked if asked in offered else next(iter(offered), None)
+    return [Switch(model, _cost_of_many(model), model == chosen) for model in offered]
+
+
+def _cost_of_many(model: ListedModel) -> Nanos:
+    price = Price("", 0, (Tier(0, model.rates),))
+    return round_picos(cost_picos(price, _EXAMPLE) * _TIMES)

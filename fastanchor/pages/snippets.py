@@ -8,6 +8,7 @@ from accounts import keys, organizations
 from accounts.models import ApiKey
 
 PLACEHOLDER_KEY = "YOUR_KEY"
+LANGUAGES = ("curl", "python", "javascript")
 
 
 def newest_key(request: HttpRequest) -> ApiKey | None:
@@ -26,3 +27,9 @@ def context(request: HttpRequest, key: str = PLACEHOLDER_KEY) -> dict[str, str]:
     """Return the context of the templates in ``snippets/``."""
     origin = request.build_absolute_uri("/").rstrip("/")
     return {"base_url": f"{origin}/v1", "origin": origin, "key": key}
+
+
+def files(kind: str) -> dict[str, str]:
+    """Return the templates of the snippets that call a model of a kind, by language."""
+    folder = "snippets" if kind == "chat" else f"snippets/{kind}"
+    return {language: f"{folder}/{language}.html" for language in LANGUAGES}

@@ -64,6 +64,12 @@ def plain_usd(nanos: int) -> str:
 
 
 @register.filter
+def dollars(nanos: int) -> str:
+    """Write an amount inside a sentence, without cents where there are none: ``$5``, ``$7.50``."""
+    return short_usd(nanos).removesuffix(".00")
+
+
+@register.filter
 def rate(micros: int) -> SafeString:
     """Write micro-USD per 1M tokens as dollars, exactly."""
     return format_html('<span class="money">{}</span>', rate_usd(micros))

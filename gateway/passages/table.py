@@ -88,6 +88,11 @@ def passage_for(format_: Format, route: Route, model: Model, *, has_search: bool
     return passage
 
 
+def leads_to(format_: Format, adapter: str) -> bool:
+    """Tell whether any way leads from a format to channels with an adapter."""
+    return (adapter, format_.name) in NATIVE or (adapter in ADAPTERS and isinstance(format_, TextFormat))
+
+
 def _translation(format_: Format, adapter: str) -> Passage:
     if adapter not in ADAPTERS or not isinstance(format_, TextFormat):
         raise CannotExpress("model", "No channel to this model serves this path.")

@@ -38,7 +38,12 @@ class Page(HTMLParser):
         if tag == "style" or (tag == "script" and "src" not in given):
             self.faults.append(f"inline {tag}")
         for name, value in given.items():
-            if (tag, name) in _LOADING and (value.startswith("//") or ":" in value):
+            # The canonical address names the page itself; nothing is loaded from it.
+            if (
+                (tag, name) in _LOADING
+                and given.get("rel") != "canonical"
+                and (value.startswith("//") or ":" in value)
+            ):
                 self.faults.append(f"{tag} loads {value}")
 
 
