@@ -51,6 +51,7 @@ SITE = (
     Place("Pricing", "pricing", "prices plans cost"),
     Place("Quickstart", "quickstart", "docs first request start"),
     Place("Clients", "manual", "sdk tools", args=("clients",)),
+    Place("Status", "status", "uptime incidents outage latency"),
 )
 FOOT = (
     Place("Terms", "legal", "legal conditions", args=("terms",)),

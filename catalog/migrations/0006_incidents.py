@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
     """Adds both tables."""
 
     dependencies = [
-        ('catalog', '0004_loaded'),
+        ('catalog', '0005_life_cycle'),
     ]
 
     operations = [
