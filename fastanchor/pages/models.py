@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
@@ -17,7 +17,7 @@ from catalog import search, sheet
 from catalog.listing import listed
 from catalog.models import MODEL_ID_PATTERN, Kind, Modality
 from catalog.search import Facets, Search
-from fastanchor.pages import snippets
+from fastanchor.pages import snippets, status_board
 from gateway.reach import paths_of
 from gateway.views import missing_prefix
 
@@ -117,7 +117,8 @@ def model_page(request: HttpRequest, model_id: str) -> HttpResponse:
         "reads": [Modality(each).label for each in model.input_modalities],
         "makes": [Modality(each).label for each in model.output_modalities],
         "files": snippets.files(model.kind),
-        "playground": _playground(model.pk) if model.kind == Kind.CHAT else "",
+        "playground": f"{reverse('playground')}?{urlencode({'model': model.pk})}" if model.kind == Kind.CHAT else "",
+        **status_board.model_health(model.pk),
         **snippets.context(request),
     }
     return render(request, "site/model.html", context, status=410 if found.is_retired else 200)
@@ -129,13 +130,6 @@ def without_slash(request: HttpRequest) -> HttpResponse:
     if "text/html" in request.headers.get("accept", ""):
         return redirect("models")
     return missing_prefix(request)
-
-
-def _playground(model_id: str) -> str:
-    try:
-        return f"{reverse('playground')}?{urlencode({'model': model_id})}"
-    except NoReverseMatch:
-        return ""
 
 
 def _search(given: QueryDict) -> Search:
