@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
-from billing import holds, spending, wallets
+from billing import holds, spending, usage_sums, wallets
 from billing.models import Outcome, Wallet
 from billing.spool import Checkpoint, Intent, Usage
 from fastanchor.lib.money import PICOS_PER_NANO
@@ -55,6 +55,7 @@ def settle_batch(usages: Sequence[Usage], *, released: Mapping[str, str] | None 
         rows = _insert(usages)
         _move_balances(rows, locked)
         spending.add([spending.Cost(row.organization_id, row.key_id, row.day, row.cost_nano) for row in rows])
+        usage_sums.add(usages, [row.request_id for row in rows])
         spent = _spent(usages)
     return _settlements(usages, released, rows, locked, spent)
 

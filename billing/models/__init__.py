@@ -47,6 +47,7 @@ from billing.models.usage import (
     Outcome,
     Spend,
     UsageRecord,
+    UsageSum,
 )
 from billing.models.wallets import (
     CreditLot,
@@ -95,6 +96,7 @@ __all__ = [
     "TopUpSource",
     "TopUpStatus",
     "UsageRecord",
+    "UsageSum",
     "Wallet",
     "WalletState",
     "new_journal_id",
