@@ -85,11 +85,19 @@ _DIFFERING = f"{differing(_RECORDS, _SUMS)} ORDER BY culprit"
 _DROP = f"""
 DELETE FROM billing_usagesum WHERE {_SUMS} AND ({_GROUP}) IN (SELECT {_GROUP} FROM ({differing(_RECORDS, _SUMS)}) AS wrong)
 """  # noqa: S608 - the parts stand above
-_FILL = f"""
-INSERT INTO billing_usagesum ({_GROUP}, {_COUNTS}, member)
-SELECT {_GROUP}, {_COUNTS}, coalesce((SELECT 'user_' || created_by_id FROM accounts_apikey WHERE id = key_id), '')
-FROM ({counted(_RECORDS)}) AS counted ORDER BY {_GROUP} ON CONFLICT DO NOTHING
-"""  # noqa: S608 - the parts stand above
+
+
+def _filled(records: str) -> str:
+    return f"""
+    INSERT INTO billing_usagesum ({_GROUP}, {_COUNTS}, member)
+    SELECT {_GROUP}, {_COUNTS}, coalesce((SELECT 'user_' || created_by_id FROM accounts_apikey WHERE id = key_id), '')
+    FROM ({counted(records)}) AS counted ORDER BY {_GROUP} ON CONFLICT DO NOTHING
+    """  # noqa: S608 - the parts stand above
+
+
+_FILL = _filled(_RECORDS)
+# For an organization that has no sums yet.
+FILL_ORGANIZATION = _filled("organization_id = %(organization)s")
 _ORGANIZATIONS = f"""
 SELECT organization_id FROM billing_usagerecord WHERE {_IN_RANGE}
 UNION SELECT organization_id FROM billing_usagesum WHERE start >= %(start)s AND start < %(end)s ORDER BY 1

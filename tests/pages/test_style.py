@@ -23,7 +23,10 @@ TEXTS = [
     ("code-mark", "code-page"),
 ]
 # Edges of controls and bars on ground: 3.
-SHAPES = [*product(("line-strong", "chart-requests", "chart-tokens", "chart-spend"), ("surface",))]
+SERIES = [f"series-{name}" for name in (*range(1, 9), "other")]
+SHAPES = [
+    *product(("line-strong", "chart-requests", "chart-tokens", "chart-spend", *SERIES), ("surface",)),
+]
 
 
 def colour(name: str, theme: int) -> str:
