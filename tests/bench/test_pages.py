@@ -48,7 +48,6 @@ def test_every_page_answers_and_asks_little_with_ten_thousand_records(
     assert len(measured) > 15
     assert [(each.name, each.status) for each in measured if each.status != 200] == []
     asking = {each.name: each.queries for each in measured if each.queries > pages.MOST_QUERIES}
-    assert asking.pop("billing:overview", 0) <= 19
     assert asking == {}
 
 
