@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from billing import usage_recount
+
 # Stands before every query: what the ledger owes each organization, in all and on its promotional side, and what it
 # has used, in all and beyond its holds. PostgreSQL computes only what a query asks for.
 _COMMON = """
@@ -175,6 +177,7 @@ CHECKS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Every top-up and refund has one document of its amount, and their numbers have no gap.",
         (_NO_DOCUMENT, _GAPS, _DOCUMENT_AMOUNT),
     ),
+    "I14": ("The sums of usage by hour and by day are those of the records.", (usage_recount.differing(),)),
 }
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from django.db.models import Count, Q, Sum
-from django.db.models.functions import ExtractHour
+from django.db.models import Q
 
 from accounts.models import Organization
 from billing import spending
+from billing.analytics import ONE_HOUR, Numbers
 from billing.attempts import AttemptMade
 from billing.models import UsageRecord
 from billing.spool import Usage as Entry
@@ -47,28 +48,10 @@ class Day:
     hours: tuple[Hour, ...] = field(repr=False)
 
 
-def today(*, organization: Organization, at: datetime) -> Day:
-    """Return the usage of the day (UTC) that ``at`` is in, by the time requests started; one query."""
+def day_of(found: Mapping[datetime, Numbers], at: datetime) -> Day:
+    """Return the day (UTC) that ``at`` is in, from the hours of a course, by the time requests started."""
     start = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    rows = (
-        UsageRecord.objects.filter(
-            organization=organization, started_at__gte=start, started_at__lt=start + timedelta(days=1)
-        )
-        .annotate(hour=ExtractHour("started_at", tzinfo=UTC))
-        .values("hour")
-        .annotate(
-            requests=Count("request_id"),
-            inputs=Sum("input_tokens"),
-            outputs=Sum("output_tokens"),
-            cost=Sum("cost_nano"),
-        )
-        .order_by("hour")
-    )
-    by_hour = {
-        row["hour"]: Hour(row["requests"], int(row["inputs"]), int(row["outputs"]), int(row["cost"]))
-        for row in rows
-    }
-    hours = tuple(by_hour.get(number, Hour()) for number in range(24))
+    hours = tuple(_hour(found.get(start + number * ONE_HOUR, Numbers())) for number in range(24))
     return Day(
         requests=sum(hour.requests for hour in hours),
         input_tokens=sum(hour.input_tokens for hour in hours),
@@ -76,6 +59,10 @@ def today(*, organization: Organization, at: datetime) -> Day:
         cost_nano=sum(hour.cost_nano for hour in hours),
         hours=hours,
     )
+
+
+def _hour(numbers: Numbers) -> Hour:
+    return Hour(numbers.requests, numbers.input_tokens, numbers.output_tokens, numbers.cost_nano)
 
 
 def recent(

@@ -11,7 +11,7 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
 from accounts.models import ApiKey, Organization
-from billing import usage, wallets
+from billing import figures, usage, wallets
 from billing.models import Outcome, UsageRecord
 from billing.usage import Hour
 from catalog import publish
@@ -45,10 +45,12 @@ def balance(*, organization: Organization) -> dict[str, object]:
     return {"wallet": wallets.balance_of(organization)}
 
 
-def today(*, organization: Organization, at: datetime) -> dict[str, object]:
-    """Return the context of ``dashboard/_today.html``: the numbers of the day (UTC) and three charts."""
-    day = usage.today(organization=organization, at=at)
+def numbers(*, organization: Organization, at: datetime) -> dict[str, object]:
+    """Return the context of ``_numbers.html``, ``_models.html`` and ``_today.html``, with three charts of the day (UTC)."""
+    found = figures.figures(organization=organization, at=at)
+    day = usage.day_of(found.hours, at)
     return {
+        "figures": found,
         "day": day,
         "requests_chart": _chart("Requests by hour", day.hours, lambda hour: hour.requests, count),
         "tokens_chart": _chart("Tokens by hour", day.hours, lambda hour: hour.tokens, count),

@@ -96,11 +96,13 @@ def _may_watch(viewer: Viewer) -> bool:
 
 def render(organization: Organization) -> Frame:
     """Render everything that a tab may need; uses the database."""
-    at = datetime.now(UTC)
+    numbers = dashboard.numbers(organization=organization, at=datetime.now(UTC))
     return Frame(
         sections=(
             ("balance", dashboard.render("_balance", dashboard.balance(organization=organization))),
-            ("today", dashboard.render("_today", dashboard.today(organization=organization, at=at))),
+            ("numbers", dashboard.render("_numbers", numbers)),
+            ("today", dashboard.render("_today", numbers)),
+            ("models", dashboard.render("_models", numbers)),
         ),
         rows=tuple(
             (row.record.request_id, dashboard.render("_row", {"row": row}))

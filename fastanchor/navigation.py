@@ -61,6 +61,7 @@ FOOT = (
 )
 CONSOLE = (
     Place("Overview", "dashboard", "dashboard balance today live", icon="layout-dashboard"),
+    Place("Usage", "usage", "analytics spend tokens charts cost errors latency models", icon="chart-column"),
     Place("API keys", "accounts:keys", "secret token limits", sections=("/keys/",), icon="key-round"),
     Place(
         "Billing", "billing:overview", "credit top-up card balance", sections=("/billing/",), icon="wallet"

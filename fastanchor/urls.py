@@ -7,7 +7,7 @@ from django.urls import include, path, register_converter
 
 from billing import webhooks
 from fastanchor import live
-from fastanchor.pages import activity, crawlers, docs, legal, models, overview, site, status
+from fastanchor.pages import activity, crawlers, docs, legal, models, overview, site, status, usage
 from gateway.endpoints import ENDPOINTS
 from gateway.views import missing_prefix, unknown_path
 
@@ -29,6 +29,7 @@ urlpatterns = [
     path("status/feed.atom", status.feed, name="status-feed"),
     path("status.json", status.status_json, name="status-json"),
     path("dashboard/", overview.overview, name="dashboard"),
+    path("dashboard/usage/", usage.usage, name="usage"),
     path("dashboard/live/", live.stream, name="live"),
     path("dashboard/requests/<slug:request_id>/", activity.request_receipt, name="request"),
     path("keys/", include("accounts.urls")),

@@ -48,6 +48,7 @@ from billing.models.usage import (
     Outcome,
     Spend,
     UsageRecord,
+    UsageSum,
 )
 from billing.models.wallets import (
     CreditLot,
@@ -97,6 +98,7 @@ __all__ = [
     "TopUpSource",
     "TopUpStatus",
     "UsageRecord",
+    "UsageSum",
     "Wallet",
     "WalletState",
     "new_journal_id",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -147,6 +148,48 @@ class UsageRecord(models.Model):
 
     def __str__(self) -> str:
         return self.request_id
+
+
+class UsageSum(models.Model):
+    """What one key's requests to one model at one provider came to in one hour, and again in one day (UTC).
+
+    ``billing.usage_sums`` keeps it equal to the records; the histograms are counted in the buckets of
+    ``fastanchor.lib.histogram``, and hold only as many as are needed.
+    """
+
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, db_index=False, related_name="usage_sums"
+    )
+    hours = models.PositiveSmallIntegerField(help_text="How many hours are summed up: 1 or 24.")
+    start = models.DateTimeField(help_text="When the hour or day began in which the requests were started.")
+    key_id = models.CharField(max_length=40)
+    member = models.CharField(
+        max_length=40, blank=True, help_text="user_ and the number of the member who made the key."
+    )
+    model_id = models.CharField(max_length=200)
+    provider_id = models.CharField(max_length=80)
+    requests = models.BigIntegerField()
+    failed = models.BigIntegerField()
+    input_tokens = models.BigIntegerField()
+    cached_tokens = models.BigIntegerField()
+    cache_write_tokens = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    reasoning_tokens = models.BigIntegerField()
+    cost_nano = models.BigIntegerField()
+    took = ArrayField(models.IntegerField(), help_text="How many answers took how long, by bucket.")
+    first_token = ArrayField(models.IntegerField(), help_text="The same, until the first token.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "hours", "start", "key_id", "model_id", "provider_id"],
+                name="usage_summed_once",
+            ),
+            models.CheckConstraint(condition=Q(hours__in=[1, 24]), name="usage_sum_of_hour_or_day"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.hours} h of {self.organization_id} from {self.start:%Y-%m-%d %H:%M}"
 
 
 class DeadLetter(models.Model):

@@ -16,14 +16,14 @@ from fastanchor.pages import snippets
 @signed_in
 @require_safe
 def overview(request: SignedInRequest) -> HttpResponse:
-    """Show balance, today and the newest requests of the organization."""
+    """Show balance, spend, requests, latency, today and the newest requests of the organization."""
     key = snippets.newest_key(request)
     context = {
         "organization": request.organization,
         "newest_key": key,
         "rows": dashboard.rows(organization=request.organization),
         **dashboard.balance(organization=request.organization),
-        **dashboard.today(organization=request.organization, at=datetime.now(UTC)),
+        **dashboard.numbers(organization=request.organization, at=datetime.now(UTC)),
         **snippets.context(request, snippets.shown(key)),
     }
     return render(request, "dashboard/overview.html", context)

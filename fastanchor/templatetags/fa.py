@@ -25,6 +25,13 @@ def usd(nanos: int) -> SafeString:
 
 
 @register.filter
+def usd_rough(nanos: int) -> SafeString:
+    """Write nano-USD that are a guess with three digits, the rest cut off."""
+    step = int(10 ** max(0, len(str(abs(nanos))) - 3))
+    return format_html('<span class="money">{}</span>', short_usd(nanos // step * step))
+
+
+@register.filter
 def usd_exact(nanos: int) -> SafeString:
     """Write nano-USD with all nine places, the last three dimmed."""
     return _dimmed(plain_usd(nanos))
@@ -79,6 +86,18 @@ def rate(micros: int) -> SafeString:
 def count(number: int) -> str:
     """Write a whole number in groups of three: ``1 234 567`` with narrow spaces."""
     return f"{number:,}".replace(",", NARROW_SPACE)
+
+
+@register.filter
+def count_short(number: int) -> SafeString:
+    """Write a whole number in short, cut and never rounded up, the exact one as tool tip: ``16.0M``."""
+    for unit, step in (("B", 10**9), ("M", 10**6), ("K", 10**3)):
+        if number >= 10 * step:
+            tenths = number * 10 // step
+            return format_html(
+                '<span title="{}">{}.{}{}</span>', count(number), tenths // 10, tenths % 10, unit
+            )
+    return format_html("<span>{}</span>", count(number))
 
 
 @register.filter
@@ -143,3 +162,23 @@ def span(duration: timedelta) -> str:
     if millis < 60_000:
         return f"{millis // 1_000}.{millis % 1_000 // 100} s"
     return f"{millis // 60_000} min {millis // 1_000 % 60:02d} s"
+
+
+@register.filter
+def per_mille(parts: int) -> str:
+    """Write parts of a thousand as percent: ``12.3 %``."""
+    return f"{parts // 10}.{parts % 10} %" if parts % 10 else f"{parts // 10} %"
+
+
+@register.filter
+def millis(ms: int | None) -> str:
+    """Write milliseconds for people, a dash for none."""
+    return "–" if ms is None else span(timedelta(milliseconds=ms))
+
+
+@register.filter
+def change(parts: int) -> str:
+    """Write by how many parts of a thousand something changed: ``+12.3 %``, ``−4 %``; whole percent from 100 on."""
+    shown = abs(parts) // 10 * 10 if abs(parts) >= 1_000 else abs(parts)
+    sign = "+" if parts > 0 else "−"
+    return f"{sign}{per_mille(shown)}" if shown else "no change"

@@ -8,7 +8,8 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Organization
-from billing import usage as usages
+from billing import analytics, usage as usages
+from billing.analytics import Scope, Step, Stretch
 from billing.settlement import settle_batch
 from tests.billing.cast import make_organization, usage
 
@@ -39,7 +40,9 @@ def test_a_day_is_summed_by_hour_in_utc(
     # The same moment, told by a clock in Tokyo, where it is already the next day.
     at = late.astimezone(timezone(timedelta(hours=9)))
     with django_assert_num_queries(1):
-        day = usages.today(organization=organization, at=at)
+        stretch = Stretch(DAY - timedelta(days=1), DAY + timedelta(days=2))
+        found = analytics.course(Scope(organization.pk), stretch, Step.HOUR)
+    day = usages.day_of(found, at)
 
     assert (day.requests, day.input_tokens, day.output_tokens, day.cost_nano) == (3, 600, 150, 2_000)
     assert len(day.hours) == 24

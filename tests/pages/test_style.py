@@ -23,6 +23,7 @@ TEXTS = [
     ("code-mark", "code-page"),
 ]
 # Edges of controls and bars on ground: 3.
+SERIES = [f"series-{name}" for name in (*range(1, 9), "other")]
 _DRAWN = (
     "line-strong",
     "chart-requests",
@@ -31,6 +32,7 @@ _DRAWN = (
     "strip-good",
     "strip-warn",
     "strip-bad",
+    *SERIES,
 )
 SHAPES = [*product(_DRAWN, ("surface",))]
 

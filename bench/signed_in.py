@@ -1,0 +1,67 @@
+"""Every page behind the login, as the bench of pages opens it: a new page gets a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+from bench.filling import Filled
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A page that is measured: the name of its URL, its path and, where several are, which view of it."""
+
+    name: str
+    path: Callable[[Filled], str]
+    view: str = ""
+
+    @property
+    def label(self) -> str:
+        """How the table names it."""
+        return f"{self.name}, {self.view}" if self.view else self.name
+
+
+def _page(name: str, query: str = "", *, view: str = "") -> Opened:
+    return Opened(name, lambda _: f"{reverse(name)}{query}", view)
+
+
+PAGES = (
+    _page("dashboard"),
+    _page("usage"),
+    _page("usage", "?range=today&group=member", view="today by member"),
+    _page("usage", "?range=90d&group=model", view="90 days by model"),
+    _page("usage", "?range=90d&group=key&measure=tokens", view="90 days of tokens by key"),
+    _page("usage", "?range=90d&group=provider&measure=latency", view="90 days of latency by provider"),
+    Opened("request", lambda filled: reverse("request", args=[filled.request_id])),
+    _page("accounts:keys"),
+    _page("billing:overview"),
+    _page("billing:transactions"),
+    _page("billing:statements"),
+    _page("billing:invoices"),
+    _page("billing:cards"),
+    _page("billing:details"),
+    _page("billing:budgets"),
+    _page("billing:automatic"),
+    Opened("billing:key-budgets", lambda filled: reverse("billing:key-budgets", args=[filled.key_id])),
+    _page("account_email"),
+    _page("account_change_password"),
+    _page("account_logout"),
+)
+# Behind the login, and not measured: why.
+OTHERS: dict[str, str] = {
+    "live": "a stream that does not end",
+    "billing:top-up": "asks Stripe",
+    "billing:refund": "asks Stripe",
+    "billing:resume-top-up": "leads on to Stripe",
+    "billing:export": "a file of any length, in pieces",
+    "billing:invoice": "a document",
+    "billing:receipt": "a document",
+    "billing:statement": "a document",
+    "account_set_password": "leads to another page for who has a password",
+    "account_reauthenticate": "leads to another page for who has just logged in",
+    "account_confirm_login_code": "for who is not logged in",
+    "account_email_verification_sent": "for who is not logged in",
+}
