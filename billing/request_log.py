@@ -16,10 +16,10 @@ from django.db import connection, models
 
 from accounts.models import Organization
 from billing.models import UsageRecord
-from billing.selection import Condition, Selection
+from billing.selection import TROUBLED, Condition, Ending, Selection
 
 ROWS = 50
-SCANNED = 20_000
+SCANNED = 10_000
 SUMMED = 10_000
 RARE = 2_000
 MOST_MODELS = 200
@@ -102,9 +102,9 @@ _COLUMNS = {
     Order.NEWEST: (("started_at", True), ("request_id", False)),
     Order.DEAREST: (("cost_nano", True), ("started_at", True), ("request_id", False)),
 }
-# What the index of an order can be asked for; of several the first, for each has an index of its own.
+# What the index of an order can be asked for; then what has an index of its own, of which one can be used.
 _INDEXED = {
-    Order.NEWEST: (("start", "end"), ("ending", "key", "model")),
+    Order.NEWEST: (("start", "end"), ("key", "model")),
     Order.DEAREST: (("start", "end", "least", "most"), ()),
 }
 
@@ -120,21 +120,16 @@ class _Search:
     def of(cls, organization: Organization, selection: Selection, order: Order) -> Self:
         found = selection.conditions()
         always, one_of = _INDEXED[order]
+        indexed = [Condition("organization_id = %s", (organization.pk,))]
+        indexed += [found.pop(name) for name in always if name in found]
         # All that is OK is nearly everything: no index helps.
-        if selection.ending is not None and selection.ending == "ok":
-            one_of = tuple(name for name in one_of if name != "ending")
-        first = next((name for name in one_of if name in found), None)
-        names = {*always, first}
-        own = Condition("organization_id = %s", (organization.pk,))
-        return cls(
-            (own, *(condition for name, condition in found.items() if name in names)),
-            tuple(condition for name, condition in found.items() if name not in names),
-        )
-
-    @property
-    def whole(self) -> Condition:
-        """All conditions together."""
-        return _all((*self.indexed, *self.others))
+        if order == Order.NEWEST and selection.ending not in {None, Ending.OK}:
+            # Which trouble it is, the index does not know.
+            indexed.append(Condition(TROUBLED))
+        else:
+            first = [name for name in one_of if name in found][:1]
+            indexed += [found.pop(name) for name in first]
+        return cls(tuple(indexed), tuple(found.values()))
 
 
 def read(
@@ -148,7 +143,7 @@ def read(
 ) -> Page:
     """Return a page: from the top, or after a position, or (``is_backward``) just before it."""
     search = _Search.of(organization, selection, order)
-    is_set = order == Order.NEWEST and _is_rare(search, selection)
+    is_set = _is_rare(organization, selection)
     source = _Source(search, order, position, is_backward=is_backward, is_set=is_set)
     records = source.records(rows + 1)
     has_more, records = len(records) > rows, records[:rows]
@@ -177,17 +172,35 @@ def _backward(
     )
 
 
-def _is_rare(search: _Search, selection: Selection) -> bool:
-    """Tell whether a least cost leaves so few requests that all of them can be read, by the index of costs."""
-    if not selection.least_nano:
-        return False
-    names = ("start", "end", "least", "most")
+def _is_rare(organization: Organization, selection: Selection) -> bool:
+    """Tell whether one condition that has an index leaves so few requests that all of them can be read."""
     found = selection.conditions()
-    where = _all((search.indexed[0], *(found[name] for name in names if name in found)))
-    sql = f"SELECT count(*) FROM (SELECT FROM {_TABLE} WHERE {where.sql} LIMIT {RARE + 1}) AS few"  # noqa: S608
+    if selection.ending == Ending.OK:
+        del found["ending"]
+    elif selection.ending is not None:
+        found["ending"] = Condition(TROUBLED)
+    always = [Condition("organization_id = %s", (organization.pk,))]
+    always += [found[name] for name in ("start", "end") if name in found]
+    named: list[tuple[str, Condition]] = [
+        (name, _all((*always, found[name]))) for name in ("ending", "key", "model", "least") if name in found
+    ]
+    if "start" in found and len(found) > len(always) - 1:
+        named.append(("start", _all(always)))
+    if not named:
+        return False
     with connection.cursor() as cursor:
-        cursor.execute(sql, where.values)
+        sql = ", ".join(_at_most_rare(name, where) for name, where in named)
+        cursor.execute(f"SELECT least({sql})", _all([where for _, where in named]).values)
         return int(cursor.fetchone()[0]) <= RARE
+
+
+def _at_most_rare(name: str, where: Condition) -> str:
+    # In the order of the index, so that the planner never reads the table for it.
+    order = (
+        "cost_nano DESC, started_at DESC, request_id" if name == "least" else "started_at DESC, request_id"
+    )
+    few = f"SELECT FROM {_TABLE} WHERE {where.sql} ORDER BY {order} LIMIT {RARE + 1}"
+    return f"(SELECT count(*) FROM ({few}) AS few)"  # noqa: S608
 
 
 _TABLE = "billing_usagerecord"
@@ -208,13 +221,14 @@ class _Source:
     def records(self, limit: int) -> list[UsageRecord]:
         """Return the first rows."""
         others = _all(() if self._is_set else self._search.others)
-        source, values = self._scanned("*", SCANNED if others.values else limit)
+        source, values = self.scanned("*", SCANNED if others.values else limit)
         sql = f"{source} WHERE {others.sql} ORDER BY {self._order()} LIMIT {limit}"
         return list(UsageRecord.objects.raw(sql, [*values, *others.values]))
 
     def edge(self) -> Position | None:
         """Return the last place that was looked at; nothing where all was."""
-        source, values = self._scanned("started_at, request_id, cost_nano", SCANNED)
+        names = [name for name, _ in self._columns]
+        source, values = self.scanned(", ".join(names), SCANNED)
         sql = (
             f"SELECT *, count(*) OVER () FROM ({source}) AS looked_at "  # noqa: S608
             f"ORDER BY {self._order(is_turned=True)} LIMIT 1"
@@ -222,9 +236,11 @@ class _Source:
         with connection.cursor() as cursor:
             cursor.execute(sql, values)
             row = cursor.fetchone()
-        return Position(*row[:3]) if row and row[3] == SCANNED else None
+        if row is None or row[-1] < SCANNED:
+            return None
+        return Position(**{"cost_nano": 0, **dict(zip(names, row[:-1], strict=True))})
 
-    def _scanned(self, columns: str, most: int) -> tuple[str, tuple[Any, ...]]:
+    def scanned(self, columns: str, most: int) -> tuple[str, tuple[Any, ...]]:
         """Return a query for the next rows of the index; its own limit is what makes the planner walk there."""
         if self._is_set:
             # Materialized: otherwise the planner may look for few requests by walking through all of them.
@@ -232,7 +248,7 @@ class _Source:
             found = f"SELECT * FROM {_TABLE} WHERE {where.sql}"  # noqa: S608
             return f"WITH scanned AS MATERIALIZED ({found}) SELECT {columns} FROM scanned", where.values  # noqa: S608
         where = _all((*self._search.indexed, *self._beyond))
-        inner = f"SELECT * FROM {_TABLE} WHERE {where.sql} ORDER BY {self._order()} LIMIT {most}"  # noqa: S608
+        inner = f"SELECT {columns} FROM {_TABLE} WHERE {where.sql} ORDER BY {self._order()} LIMIT {most}"  # noqa: S608
         return f"SELECT {columns} FROM ({inner}) AS scanned", where.values  # noqa: S608
 
     def _order(self, *, is_turned: bool = False) -> str:
@@ -260,14 +276,17 @@ def _beyond(columns: Sequence[tuple[str, bool]], position: Position, *, is_backw
 def total(*, organization: Organization, selection: Selection) -> Total | None:
     """Return what a selection comes to, where it lies among so few requests that they can be summed at once."""
     search = _Search.of(organization, selection, Order.NEWEST)
-    where, others = _all(search.indexed), _all(search.others)
+    others = _all(search.others)
+    source, values = _Source(search, Order.NEWEST, None, is_backward=False, is_set=False).scanned(
+        "*", SUMMED + 1
+    )
     sql = f"""
     SELECT count(*), count(*) FILTER (WHERE {others.sql}), sum(input_tokens) FILTER (WHERE {others.sql}),
         sum(output_tokens) FILTER (WHERE {others.sql}), sum(cost_nano) FILTER (WHERE {others.sql})
-    FROM (SELECT * FROM {_TABLE} WHERE {where.sql} LIMIT {SUMMED + 1}) AS scanned
+    FROM ({source}) AS looked_at
     """  # noqa: S608
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*others.values * 4, *where.values])
+        cursor.execute(sql, [*others.values * 4, *values])
         scanned, *sums = cursor.fetchone()
     return None if scanned > SUMMED else Total(*(int(value or 0) for value in sums))
 

@@ -121,6 +121,7 @@ def test_what_is_rare_says_how_far_it_was_searched(
     browser: Client, organization: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request_log, "SCANNED", 100)
+    monkeypatch.setattr(request_log, "RARE", 10)
     fill(organization, 150, newest=datetime.now(UTC))
 
     html = log(browser, stream="yes", most="0.0000010")
@@ -189,7 +190,7 @@ def test_no_page_costs_more_queries_with_more_requests(
     count: int,
 ) -> None:
     fill(organization, count, newest=datetime.now(UTC))
-    wishes = (
+    wishes: tuple[dict[str, str], ...] = (
         {},
         {"sort": "dearest", "outcome": "failed"},
         {"range": "any", "model": "model-1", "least": "0.0009", "stream": "no", "outcome": "cut"},
