@@ -16,7 +16,6 @@ from billing.selection import Selection
 from fastanchor import activity
 from fastanchor.pages import request_choices
 from fastanchor.pages.log_form import PLACES, LogForm, chips
-from fastanchor.pages.request_choices import Choices
 
 _NO_SUCH = "You have no request with this id. Look for it as x-request-id in the answer's headers."
 
@@ -44,7 +43,7 @@ def log(request: SignedInRequest) -> HttpResponse:
         else None,
         "is_newest": form.order == Order.NEWEST,
         "is_top": page.newer is None,
-        "is_unused": _is_unused(choices),
+        "is_unused": not choices.models and not page.records,
         "filters": _filters(request),
     }
     return render(request, "activity/log.html", context, status=404 if wanted else 200)
@@ -56,10 +55,6 @@ def _is_own(request: SignedInRequest, request_id: str) -> bool:
     except usage.UnknownRequest:
         return False
     return True
-
-
-def _is_unused(choices: Choices) -> bool:
-    return not choices.models
 
 
 def _page(request: SignedInRequest, selection: Selection, order: Order) -> Page:

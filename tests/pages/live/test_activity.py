@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,17 +21,19 @@ from tests.pages.live.journeys import create_key, newest_link, sign_up
 pytestmark = pytest.mark.timeout(240)
 
 
-@pytest.fixture
-def worker(product: LiveProduct, tmp_path: Path) -> Iterator[Program]:
+@pytest.fixture(scope="module")
+def worker(product: LiveProduct) -> Iterator[Program]:
     """Run a worker of Celery's own."""
     command = ["-m", "celery", "--quiet", "-A", "fastanchor", "worker", "--pool", "solo"]
     program = Program(
         [*command, "--without-gossip", "--without-mingle"],
-        log=tmp_path / "worker.log",
+        log=product.folder / "worker.log",
         environment=product.environment,
     )
     yield program
     program.stop()
+    # Seen where a test fails.
+    sys.stdout.write(program.output())
 
 
 def ask(client: OpenAI, model: str, words: int) -> str:
@@ -49,12 +52,11 @@ def test_an_expensive_request_is_found_and_its_cost_understood(
     secret = create_key(page)
     page.goto("/dashboard/activity/")
     expect(page.get_by_role("heading", name="No requests yet")).to_be_visible()
+    page.get_by_role("button", name="Follow live").click()
+    expect(page.locator("#tail-state")).to_have_text("Live")
     with OpenAI(base_url=product.base_url, api_key=secret, max_retries=0) as client:
         ask(client, "gpt-4o", 3)
-        page.goto("/dashboard/activity/")
         expect(page.locator("#log-rows tr")).to_have_count(1)
-        page.get_by_role("button", name="Follow live").click()
-        expect(page.locator("#tail-state")).to_have_text("Live")
         dear = ask(client, "gpt-4o", 900)
         expect(page.locator("#log-rows tr")).to_have_count(2)
         page.get_by_role("button", name="Pause").click()
@@ -82,8 +84,8 @@ def test_requests_are_taken_away_as_a_file(
     secret = create_key(page)
     with OpenAI(base_url=product.base_url, api_key=secret, max_retries=0) as client:
         costs = [ask(client, "gpt-4o", words) for words in (3, 40)]
+    expect(page.locator("#requests tr")).to_have_count(2)
     page.goto("/dashboard/activity/?model=gpt-4o")
-    expect(page.locator("#log-rows tr")).to_have_count(2)
 
     page.get_by_role("link", name="Export", exact=True).click()
     expect(page.get_by_label("Model")).to_have_value("gpt-4o")
