@@ -25,7 +25,7 @@ RUN FASTANCHOR_HOSTS=build.invalid \
     REDIS_URL=unix:///build \
     python3 manage.py collectstatic --no-input --verbosity 0 \
     && python3 -m compileall -q . \
-    && mkdir /data && chown 10001:10001 /data
+    && mkdir /data /exports && chown 10001:10001 /data /exports
 USER 10001:10001
 VOLUME /data
 EXPOSE 8000

@@ -7,7 +7,7 @@ from django.urls import include, path, register_converter
 
 from billing import webhooks
 from fastanchor import live
-from fastanchor.pages import activity, crawlers, docs, legal, models, overview, site, status, usage
+from fastanchor.pages import activity, crawlers, docs, exports, legal, models, overview, receipts, site, status, tail, usage
 from gateway.endpoints import ENDPOINTS
 from gateway.views import missing_prefix, unknown_path
 
@@ -31,7 +31,14 @@ urlpatterns = [
     path("dashboard/", overview.overview, name="dashboard"),
     path("dashboard/usage/", usage.usage, name="usage"),
     path("dashboard/live/", live.stream, name="live"),
-    path("dashboard/requests/<slug:request_id>/", activity.request_receipt, name="request"),
+    path("dashboard/requests/<slug:request_id>/", receipts.request_page, name="request"),
+    path("dashboard/activity/", activity.log, name="activity"),
+    path("dashboard/activity/live/", tail.stream, name="activity-live"),
+    path("dashboard/exports/", exports.export_list, name="exports"),
+    path("dashboard/exports/<slug:export_id>/", exports.export_page, name="export"),
+    path("dashboard/exports/<slug:export_id>/progress/", exports.export_progress, name="export-progress"),
+    path("dashboard/exports/<slug:export_id>/cancel/", exports.cancel_export, name="cancel-export"),
+    path("dashboard/exports/<slug:export_id>/download/", exports.download, name="download-export"),
     path("keys/", include("accounts.urls")),
     path("billing/", include("billing.urls")),
     path("accounts/", include("allauth.urls")),

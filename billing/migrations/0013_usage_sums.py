@@ -48,7 +48,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0004_budgets'),
-        ('billing', '0010_invoices'),
+        ('billing', '0012_health'),
     ]
 
     operations = [

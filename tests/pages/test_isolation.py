@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import ApiKey, Membership, Organization, User
-from billing.models import Invoice, TaxId
+from billing.models import Export, Invoice, TaxId
+from billing.selection import Selection
 from tests.pages.stripe import Card
 from tests.pages.urlmap import addresses
 from tests.pages.usage import serve
@@ -50,9 +52,21 @@ class Belongings:
     def request(self) -> Parameters:
         return {"request_id": serve(self.organization, self.key).request_id}
 
+    def export(self) -> Parameters:
+        wanted = Selection(start=datetime(2026, 1, 1, tzinfo=UTC), end=datetime(2026, 1, 2, tzinfo=UTC))
+        return {
+            "export_id": Export.objects.create(
+                organization=self.organization, kind="requests", file_format="csv", wanted=wanted.as_json()
+            ).pk
+        }
+
 
 NAMED: dict[str, Callable[[Belongings], Parameters]] = {
     "request": Belongings.request,
+    "export": Belongings.export,
+    "export-progress": Belongings.export,
+    "download-export": Belongings.export,
+    "cancel-export": Belongings.export,
     "accounts:revoke-key": Belongings.api_key,
     "billing:top-up": Belongings.top_up,
     "billing:resume-top-up": Belongings.top_up,

@@ -23,7 +23,7 @@ from tests.pages.urlmap import addresses
 MOST_QUERIES = 12
 FEW, MANY = 10, 10_000
 # Streams that end when their reader leaves.
-ENDLESS = {"live"}
+ENDLESS = {"live", "activity-live"}
 MINUTE_MS = 60_000
 pytestmark = pytest.mark.timeout(300)
 
