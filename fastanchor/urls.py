@@ -19,7 +19,7 @@ urlpatterns = [
     path("dashboard/", overview.overview, name="dashboard"),
     path("dashboard/live/", live.stream, name="live"),
     path("dashboard/requests/<slug:request_id>/", activity.request_receipt, name="request"),
-    path("keys/", include("accounts.urls")),
+    path("keys/", include("fastanchor.pages.key_urls")),
     path("billing/", include("billing.urls")),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
