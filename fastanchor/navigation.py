@@ -53,6 +53,7 @@ FOOT: tuple[Place, ...] = ()
 CONSOLE = (
     Place("Overview", "dashboard", "dashboard balance today live"),
     Place("API keys", "accounts:keys", "secret token limits", sections=("/keys/",)),
+    Place("Playground", "playground", "try chat models side by side"),
     Place("Billing", "billing:overview", "credit top-up card balance", sections=("/billing/",)),
 )
 ACCOUNT = (

@@ -7,7 +7,7 @@ from django.urls import include, path
 
 from billing import webhooks
 from fastanchor import live
-from fastanchor.pages import activity, docs, overview, site
+from fastanchor.pages import activity, docs, overview, playground, site
 from gateway.endpoints import ENDPOINTS
 from gateway.views import missing_prefix, unknown_path
 
@@ -17,6 +17,8 @@ urlpatterns = [
     path("quickstart/", docs.quickstart, name="quickstart"),
     path("docs/<slug:name>/", docs.manual_page, name="manual"),
     path("dashboard/", overview.overview, name="dashboard"),
+    path("dashboard/playground/", playground.playground, name="playground"),
+    path("dashboard/playground/key/", playground.mint_key, name="playground-key"),
     path("dashboard/live/", live.stream, name="live"),
     path("dashboard/requests/<slug:request_id>/", activity.request_receipt, name="request"),
     path("keys/", include("fastanchor.pages.key_urls")),

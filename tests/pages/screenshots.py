@@ -33,6 +33,7 @@ PUBLIC = {
 SIGNED_IN = {
     "dashboard": "/dashboard/",
     "keys": "/keys/",
+    "playground": "/dashboard/playground/",
     "billing": "/billing/",
     "budgets": "/billing/budgets/",
     "cards": "/billing/cards/",
