@@ -20,7 +20,7 @@ from accounts import (
     keys,
     legal_admin,  # noqa: F401 - registers its tables
 )
-from accounts.models import ApiKey, Membership, Organization, Plan, User
+from accounts.models import ApiKey, Membership, OldSecret, Organization, Plan, User
 
 # Staff log in where everybody does: with rate limits and a verified address.
 admin.site.site_header = admin.site.site_title = "FastAnchor"
@@ -123,12 +123,32 @@ class OrganizationAdmin(KeptForever, admin.ModelAdmin):  # type: ignore[type-arg
         announcements.organization_changed(obj.pk)
 
 
+class OldSecretInline(admin.StackedInline):  # type: ignore[type-arg]
+    """What still works beside the key's present secret."""
+
+    model = OldSecret
+    fields = readonly_fields = ("prefix", "last4", "replaced_at", "expires_at", "last_seen_at")
+    can_delete = False
+    extra = 0
+
+
 @admin.register(ApiKey)
 class ApiKeyAdmin(KeptForever, admin.ModelAdmin):  # type: ignore[type-arg]
     """Keys, to look at and to revoke; their owners make them, where the secret can be shown."""
 
-    list_display = ("name", "prefix", "last4", "organization", "created_at", "last_used_at", "revoked_at")
+    list_display = (
+        "name",
+        "kind",
+        "prefix",
+        "last4",
+        "organization",
+        "created_at",
+        "last_used_at",
+        "revoked_at",
+    )
+    list_filter = ("kind",)
     list_select_related = ("organization",)
+    inlines = (OldSecretInline,)
     search_fields = ("id", "name", "last4", "organization__id", "organization__name")
     ordering = ("-created_at", "-pk")
     exclude = ("digest",)

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from accounts import tokens
+from fastanchor.lib.networks import Network
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ class Caller:
     # The member, where it has a budget.
     member: str = ""
     allowed_models: frozenset[str] = frozenset()
+    # From where the key may be used; from everywhere where there are none.
+    networks: tuple[Network, ...] = ()
     expires_at: int = 0
     revoked: bool = False
     priority: int = 0
@@ -227,7 +230,8 @@ class _Memory:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._entries: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
-        self._by_key: dict[str, bytes] = {}
+        # Two while a key is rotated.
+        self._by_key: defaultdict[str, set[bytes]] = defaultdict(set)
         self._by_organization: defaultdict[str, set[bytes]] = defaultdict(set)
 
     def fresh(self, digest: bytes, now: float) -> Caller | None:
@@ -246,7 +250,7 @@ class _Memory:
     def put(self, digest: bytes, caller: Caller, now: float) -> None:
         self.drop(digest)
         self._entries[digest] = (caller, now)
-        self._by_key[caller.key_id] = digest
+        self._by_key[caller.key_id].add(digest)
         self._by_organization[caller.organization_id].add(digest)
         if len(self._entries) > self._limit:
             self.drop(next(iter(self._entries)))
@@ -256,15 +260,13 @@ class _Memory:
         if entry is None:
             return
         caller = entry[0]
-        self._by_key.pop(caller.key_id, None)
-        siblings = self._by_organization[caller.organization_id]
-        siblings.discard(digest)
-        if not siblings:
-            del self._by_organization[caller.organization_id]
+        for index, name in ((self._by_key, caller.key_id), (self._by_organization, caller.organization_id)):
+            index[name].discard(digest)
+            if not index[name]:
+                del index[name]
 
     def drop_key(self, key_id: str) -> None:
-        digest = self._by_key.get(key_id)
-        if digest is not None:
+        for digest in list(self._by_key.get(key_id, ())):
             self.drop(digest)
 
     def drop_organization(self, organization_id: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Unpack
 
 from django.conf import settings
@@ -18,7 +18,8 @@ from django.utils import timezone
 
 from accounts import announcements, budgets, tokens
 from accounts.keyring import Caller
-from accounts.models import ApiKey, Organization, User
+from accounts.models import ApiKey, KeyKind, OldSecret, Organization, User
+from fastanchor.lib.networks import NoRange, ranges_of
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,9 @@ MAX_LIVE_KEYS = 100
 MAX_NAME = 80
 MAX_MODELS = 200
 MAX_MODEL_ID = 200
+MAX_IP_RANGES = 50
+# How exactly it is known when a secret was last seen, while a key has two.
+SEEN_TO = timedelta(minutes=1)
 
 
 class Limits(budgets.Budgets, total=False):
@@ -33,6 +37,7 @@ class Limits(budgets.Budgets, total=False):
 
     expires_at: datetime | None
     allowed_models: Iterable[str]
+    allowed_ip_ranges: Iterable[str]
     requests_per_minute: int | None
     tokens_per_minute: int | None
 
@@ -74,15 +79,12 @@ def create(
     token = tokens.new_token()
     prefix, last4 = tokens.shown_parts(token)
     with transaction.atomic():
-        # Creations of one organization wait for each other, so that the count holds.
-        Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
-        if live_keys(organization).count() >= MAX_LIVE_KEYS:
-            raise TooManyKeys
+        _make_room(organization)
         key = ApiKey.objects.create(
             organization=organization,
             created_by=created_by,
             name=checked_name,
-            digest=tokens.digest(token, _peppers()[0]),
+            digest=newest_digest(token),
             prefix=prefix,
             last4=last4,
             **checked,
@@ -101,13 +103,22 @@ def rename(*, key: ApiKey, name: str) -> ApiKey:
 def update_limits(*, key: ApiKey, by: User | None, **limits: Unpack[Limits]) -> ApiKey:
     """Change the limits that are named and leave the others; raises ``KeyRefused``."""
     checked = checked_limits(key.organization, **limits)
-    for field, value in checked.items():
-        setattr(key, field, value)
     with transaction.atomic():
+        if "expires_at" in checked and key.expires_at is not None and key.expires_at <= timezone.now():
+            _make_room(key.organization)
+        for field, value in checked.items():
+            setattr(key, field, value)
         key.save(update_fields=list(checked))
         announcements.key_changed(key.pk)
     logger.info("accounts.key_limited", extra={"key": key.pk, "by": _who(by)})
     return key
+
+
+def change(*, key: ApiKey, by: User | None, name: str, **limits: Unpack[Limits]) -> ApiKey:
+    """Change a key's name and the limits that are named, or nothing; raises ``KeyRefused``."""
+    with transaction.atomic():
+        rename(key=key, name=name)
+        return update_limits(key=key, by=by, **limits)
 
 
 def revoke(*, key: ApiKey, by: User | None) -> ApiKey:
@@ -120,10 +131,31 @@ def revoke(*, key: ApiKey, by: User | None) -> ApiKey:
     return key
 
 
+def _make_room(organization: Organization) -> None:
+    """Raise ``TooManyKeys`` where no other key may live; changes of one organization wait for each other here."""
+    Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+    if live_keys(organization).count() >= MAX_LIVE_KEYS:
+        raise TooManyKeys
+
+
+def of_programs(organization: Organization) -> QuerySet[ApiKey]:
+    """Return the keys that people make and manage; those of the playground are nobody's business."""
+    return ApiKey.objects.filter(organization=organization, kind=KeyKind.PROGRAM)
+
+
 def live_keys(organization: Organization) -> QuerySet[ApiKey]:
-    """Return the keys that are neither revoked nor expired."""
-    never_or_later = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
-    return ApiKey.objects.filter(never_or_later, organization=organization, revoked_at=None)
+    """Return the keys for programs that are neither revoked nor expired."""
+    return of_programs(organization).filter(is_live())
+
+
+def is_live() -> Q:
+    """Return the condition that a key is neither revoked nor expired."""
+    return Q(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None)
+
+
+def newest_digest(token: str) -> bytes:
+    """Return what is stored of a secret."""
+    return tokens.digest(token, _peppers()[0])
 
 
 def load_caller(digests: list[bytes]) -> Caller | None:
@@ -133,10 +165,23 @@ def load_caller(digests: list[bytes]) -> Caller | None:
     """
     key = ApiKey.objects.filter(digest__in=digests).select_related("organization__plan").first()
     if key is None:
-        return None
+        return _caller_by_old_secret(digests)
     if bytes(key.digest) != digests[0]:
         ApiKey.objects.filter(pk=key.pk, digest=key.digest).update(digest=digests[0])
     return _caller(key)
+
+
+def _caller_by_old_secret(digests: list[bytes]) -> Caller | None:
+    """Return the caller of a secret that was replaced and still works for a while; notes that it was seen."""
+    old = OldSecret.objects.filter(digest__in=digests).select_related("key__organization__plan").first()
+    now = timezone.now()
+    if old is None or old.expires_at <= now:
+        return None
+    if bytes(old.digest) != digests[0]:
+        OldSecret.objects.filter(pk=old.pk, digest=old.digest).update(digest=digests[0])
+    if old.last_seen_at is None or old.last_seen_at <= now - SEEN_TO:
+        OldSecret.objects.filter(pk=old.pk).update(last_seen_at=now)
+    return _caller(old.key, until=old.expires_at)
 
 
 def touch(used: Mapping[str, datetime]) -> None:
@@ -166,6 +211,8 @@ def checked_limits(organization: Organization, **limits: Unpack[Limits]) -> Limi
     _check_rate("tokens_per_minute", checked.get("tokens_per_minute"), organization)
     if "allowed_models" in checked:
         checked["allowed_models"] = _checked_models(checked["allowed_models"])
+    if "allowed_ip_ranges" in checked:
+        checked["allowed_ip_ranges"] = _checked_ranges(checked["allowed_ip_ranges"])
     return checked
 
 
@@ -176,9 +223,11 @@ def limit_of(organization: Organization, name: str) -> int:
     return limit
 
 
-def _caller(key: ApiKey) -> Caller:
+def _caller(key: ApiKey, *, until: datetime | None = None) -> Caller:
+    """Return who calls with a key; not beyond ``until``, where its secret ends before it does."""
     organization = key.organization
     flat, member = budgets.in_force(key)
+    ends = [int(end.timestamp()) for end in (key.expires_at, until) if end is not None]
     return Caller(
         key_id=key.pk,
         organization_id=organization.pk,
@@ -191,7 +240,8 @@ def _caller(key: ApiKey) -> Caller:
         budgets=flat,
         member=member,
         allowed_models=frozenset(key.allowed_models),
-        expires_at=int(key.expires_at.timestamp()) if key.expires_at else 0,
+        networks=ranges_of(key.allowed_ip_ranges),
+        expires_at=min(ends, default=0),
         revoked=key.revoked_at is not None,
         priority=organization.plan.priority,
     )
@@ -242,3 +292,15 @@ def _checked_models(models: Iterable[str]) -> list[str]:
         text = f"At most {MAX_MODELS} models, each of at most {MAX_MODEL_ID} characters."
         raise InvalidValue(text, field="allowed_models")
     return named
+
+
+def _checked_ranges(ranges: Iterable[str]) -> list[str]:
+    named = [each.strip() for each in ranges if each.strip()]
+    try:
+        networks = dict.fromkeys(ranges_of(named))
+    except NoRange as exc:
+        raise InvalidValue(str(exc), field="allowed_ip_ranges") from exc
+    if len(networks) > MAX_IP_RANGES:
+        text = f"At most {MAX_IP_RANGES} ranges; these are {len(networks)}."
+        raise InvalidValue(text, field="allowed_ip_ranges")
+    return [str(network) for network in networks]

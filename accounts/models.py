@@ -176,12 +176,21 @@ class Membership(Budgeted):
         return f"{self.user} in {self.organization}"
 
 
+class KeyKind(models.TextChoices):
+    """For whom a key is."""
+
+    PROGRAM = "program", "Program"
+    # A member's own, for the playground page: its secret lives in a browser tab and is replaced all the time.
+    PLAYGROUND = "playground", "Playground"
+
+
 class ApiKey(Budgeted):
     """A secret by which programs call us; only its keyed digest is stored."""
 
     id = models.CharField(primary_key=True, max_length=40, default=new_key_id, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="api_keys")
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True)
+    kind = models.CharField(max_length=20, choices=KeyKind, default=KeyKind.PROGRAM, editable=False)
     name = models.CharField(max_length=80)
     digest = models.BinaryField(max_length=32, unique=True, editable=False)
     prefix = models.CharField(max_length=16, editable=False)
@@ -193,13 +202,40 @@ class ApiKey(Budgeted):
     allowed_models = models.JSONField(default=list, blank=True, help_text="Model ids; empty allows all.")
     requests_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Below the plan's.")
     tokens_per_minute = models.PositiveBigIntegerField(null=True, blank=True, help_text="Below the plan's.")
+    allowed_ip_ranges = models.JSONField(
+        default=list, blank=True, help_text="In CIDR notation; empty allows all addresses."
+    )
 
     class Meta(Budgeted.Meta):
         abstract = False
+        constraints = [
+            *Budgeted.Meta.constraints,
+            models.UniqueConstraint(
+                fields=["organization", "created_by"],
+                condition=models.Q(kind=KeyKind.PLAYGROUND, revoked_at=None),
+                name="playground_key_once",
+            ),
+        ]
         indexes = [models.Index(fields=["organization", "-created_at"], name="key_by_organization")]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…{self.last4})"
+
+
+class OldSecret(models.Model):
+    """The secret that a key had before its rotation, valid for a while beside the new one; a key has one at most."""
+
+    key = models.OneToOneField(ApiKey, on_delete=models.CASCADE, primary_key=True, related_name="old_secret")
+    digest = models.BinaryField(max_length=32, unique=True, editable=False)
+    prefix = models.CharField(max_length=16, editable=False)
+    last4 = models.CharField(max_length=4, editable=False)
+    replaced_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField()
+    # To the minute: when a process last asked whose it is.
+    last_seen_at = models.DateTimeField(null=True, editable=False)
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…{self.last4}"
 
 
 class StoredResponse(models.Model):

@@ -25,3 +25,8 @@ def ensure_verified(*, email: str, password: str | None = None, is_staff: bool =
         )
         organizations.create_personal(user=user)
     return user
+
+
+def is_verified(user: User) -> bool:
+    """Tell whether an address of the user is verified."""
+    return EmailAddress.objects.filter(user=user, verified=True).exists()

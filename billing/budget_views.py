@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import budgets, keys
 from accounts.access import SignedInRequest, signed_in
 from accounts.forms import BudgetForm
-from accounts.models import ApiKey, Budgeted, Membership
+from accounts.models import Budgeted, Membership
 from billing.budgets import standings
 
 PAGE_SIZE = 20
@@ -60,7 +60,7 @@ def set_member_budgets(request: SignedInRequest, membership_id: int) -> HttpResp
 @signed_in
 def key_budgets(request: SignedInRequest, key_id: str) -> HttpResponse:
     """Show what a key has spent of its budgets, and set them."""
-    key = get_object_or_404(ApiKey, pk=key_id, organization=request.organization)
+    key = get_object_or_404(keys.of_programs(request.organization), pk=key_id)
     form = BudgetForm(request.POST, prefix="key") if request.method == "POST" else BudgetForm.of(key, "key")
     if form.is_valid() and key.revoked_at is None:
         keys.update_limits(key=key, by=request.user, **form.budgets())

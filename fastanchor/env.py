@@ -7,6 +7,8 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
+from fastanchor.lib.networks import Network, NoRange, ranges_of
+
 missing: list[str] = []
 
 
@@ -57,6 +59,15 @@ def env_int(name: str, default: int) -> int:
 def env_list(name: str, default: str = "") -> list[str]:
     """Return a comma-separated list without its empty parts."""
     return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
+
+
+def env_ranges(name: str) -> tuple[Network, ...]:
+    """Return a comma-separated list of addresses and ranges."""
+    try:
+        return ranges_of(env_list(name))
+    except NoRange as exc:
+        message = f"{name} must list addresses and ranges: {exc}"
+        raise ImproperlyConfigured(message) from None
 
 
 def refuse_missing() -> None:

@@ -70,6 +70,7 @@ CONSOLE = (
     ),
     Place("Usage", "usage", "analytics spend tokens charts cost errors latency models", icon="chart-column"),
     Place("API keys", "accounts:keys", "secret token limits", sections=("/keys/",), icon="key-round"),
+    Place("Playground", "playground", "try chat models side by side", icon="messages-square"),
     Place(
         "Billing", "billing:overview", "credit top-up card balance", sections=("/billing/",), icon="wallet"
     ),

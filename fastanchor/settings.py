@@ -17,7 +17,8 @@ from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
-from fastanchor.env import env_bool, env_int, env_list, env_secret, env_str, refuse_missing
+from fastanchor.env import env_bool, env_int, env_list, env_ranges, env_secret, env_str, refuse_missing
+from fastanchor.lib.networks import Front
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -43,7 +44,9 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = IS_PRODUCTION
 SECURE_HSTS_SECONDS = 31_536_000 if IS_PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = IS_PRODUCTION
 SECURE_REFERRER_POLICY = "same-origin"
-if env_bool("FASTANCHOR_TRUST_PROXY"):
+# FASTANCHOR_TRUSTED_PROXIES narrows whom we believe where a request comes from, and lets there be several in a row.
+FRONT = Front(env_bool("FASTANCHOR_TRUST_PROXY"), env_ranges("FASTANCHOR_TRUSTED_PROXIES"))
+if FRONT.is_proxied:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     ALLAUTH_TRUSTED_PROXY_COUNT = 1
 X_FRAME_OPTIONS = "DENY"

@@ -7,7 +7,7 @@ from django.urls import include, path, register_converter
 
 from billing import webhooks
 from fastanchor import live
-from fastanchor.pages import activity, crawlers, docs, exports, legal, models, overview, receipts, site, status, tail, usage
+from fastanchor.pages import activity, crawlers, docs, exports, legal, models, overview, playground, receipts, site, status, tail, usage
 from gateway.endpoints import ENDPOINTS
 from gateway.views import missing_prefix, unknown_path
 
@@ -39,7 +39,9 @@ urlpatterns = [
     path("dashboard/exports/<slug:export_id>/progress/", exports.export_progress, name="export-progress"),
     path("dashboard/exports/<slug:export_id>/cancel/", exports.cancel_export, name="cancel-export"),
     path("dashboard/exports/<slug:export_id>/download/", exports.download, name="download-export"),
-    path("keys/", include("accounts.urls")),
+    path("dashboard/playground/", playground.playground, name="playground"),
+    path("dashboard/playground/key/", playground.mint_key, name="playground-key"),
+    path("keys/", include("fastanchor.pages.key_urls")),
     path("billing/", include("billing.urls")),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),

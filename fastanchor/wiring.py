@@ -67,6 +67,7 @@ class Process:
             ),
             max_body_bytes=settings.MAX_BODY_BYTES,
             memory=Memory(self._pipeline, ring=settings.ARCHIVE_KEYS),
+            front=settings.FRONT,
         )
 
     async def start(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from fastanchor.lib.long_waits import LongWaits
-from gateway.call import Request
+from gateway.call import Request, Source
 from gateway.endpoints import ENDPOINTS
 from gateway.errors import BodyTimeout, GatewayError, MethodNotAllowed, RequestTooLarge
 from gateway.pipeline import serve
@@ -30,6 +30,8 @@ _READ_HEADERS = frozenset(
         b"x-api-key",
     }
 )
+# Of a connection by a Unix socket.
+_UNKNOWN = ("", 0)
 # Bytes a second by which a body must grow beyond its first seconds.
 SLOWEST_BODY = 16 * 1024
 # How long a body that was refused for its size is still read.
@@ -58,7 +60,8 @@ async def handle(gateway: Gateway, scope: Scope, receive: Receive, send: Send) -
     except GatewayError as error:
         await _refuse(error, Request(headers, b"", format_), receive, send)
         return
-    await _send_reply(serve(gateway, Request(headers, body, format_)), gateway.waits, receive, send)
+    request = Request(headers, body, format_, Source((scope.get("client") or _UNKNOWN)[0], scope["headers"]))
+    await _send_reply(serve(gateway, request), gateway.waits, receive, send)
 
 
 async def _body(gateway: Gateway, scope: Scope, headers: dict[str, str], receive: Receive) -> bytes:

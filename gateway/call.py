@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,12 +20,29 @@ from gateway.formats.base import Format
 from gateway.upstreams.http import Exchange
 
 
+class Source(NamedTuple):
+    """Where a request came from: who is connected, and all header lines, among which a proxy may say more."""
+
+    peer: str
+    lines: Iterable[tuple[bytes, bytes]]
+
+    @property
+    def forwarded(self) -> str:
+        """Return what ``X-Forwarded-For`` says, its lines in order."""
+        values = [value for name, value in self.lines if name.lower() == b"x-forwarded-for"]
+        return b",".join(values).decode("latin-1")
+
+
+NOWHERE = Source("", ())
+
+
 class Request(msgspec.Struct, frozen=True):
     """A request as a server handed it over: lower-case header names, whole body."""
 
     headers: Mapping[str, str]
     body: bytes
     format: Format
+    source: Source = NOWHERE
     id: str = msgspec.field(default_factory=lambda: new_id("req"))
     started_at_ms: int = msgspec.field(default_factory=lambda: time.time_ns() // 1_000_000)
     started: float = msgspec.field(default_factory=time.monotonic)

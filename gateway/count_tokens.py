@@ -18,6 +18,7 @@ from msgspec import UNSET
 from catalog.snapshot import Route
 from gateway import door
 from gateway.call import Call, Request
+from gateway.calm import source_of
 from gateway.envelope import refusal_response
 from gateway.errors import GatewayError, InternalError, InvalidRequest
 from gateway.formats.messages import Messages, MessagesAsked
@@ -74,7 +75,7 @@ _COUNTED = msgspec.json.Decoder(_Counted)
 async def count_tokens(request: HttpRequest) -> HttpResponse:
     """POST a message, get the tokens that it holds."""
     headers = {name.lower(): value for name, value in request.headers.items()}
-    asked = Request(headers, b"", _FORMAT)
+    asked = Request(headers, b"", _FORMAT, source_of(request))
     try:
         asked = msgspec.structs.replace(asked, body=body_of(request))
         tokens, shown = await _count(door.current(), asked)

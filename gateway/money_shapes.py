@@ -141,7 +141,10 @@ class Limits(Schema):
 
 
 class Key(Schema):
-    """An API key as it may know itself; no models mean that all are allowed."""
+    """An API key as it may know itself; no models, or no IP ranges, mean that all are allowed.
+
+    ``expires_at`` is when the secret that asks ends: that of the key, or sooner for the old one of a rotated key.
+    """
 
     id: str
     label: str
@@ -150,6 +153,7 @@ class Key(Schema):
     is_free: bool
     expires_at: str | None
     allowed_models: list[str]
+    allowed_ip_ranges: list[str]
     limits: Limits
     budgets: Budgets
     member_budgets: Budgets | None

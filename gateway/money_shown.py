@@ -112,6 +112,7 @@ def shown_key(caller: Caller, standing: KeyStanding, *, at: float) -> dict[str, 
         "is_free": caller.plan == FREE,
         "expires_at": _moment(caller.expires_at * 1_000) if caller.expires_at else None,
         "allowed_models": sorted(caller.allowed_models),
+        "allowed_ip_ranges": [str(network) for network in caller.networks],
         "limits": {
             "requests_per_minute": _least(caller.requests_per_minute, caller.key_requests_per_minute),
             "tokens_per_minute": _least(caller.tokens_per_minute, caller.key_tokens_per_minute),

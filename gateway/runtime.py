@@ -13,6 +13,7 @@ from billing.holds import Holds
 from billing.spool import Spool
 from catalog.snapshot import Catalog
 from fastanchor.lib.long_waits import LongWaits
+from fastanchor.lib.networks import DIRECT, Front
 from gateway.books import Books
 from gateway.health import Health
 from gateway.memory import Memory
@@ -66,6 +67,8 @@ class Gateway:
     max_body_bytes: int
     # What clients drop of earlier thoughts; without it each upstream's fallback must do.
     memory: Memory | None = None
+    # Which proxies are believed when they say where a request comes from.
+    front: Front = DIRECT
     running: set[asyncio.Task[None]] = field(default_factory=set)
     # Replies whose stream is open, for ``gateway.upkeep``.
     streams: set[Reply] = field(default_factory=set)

@@ -14,6 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from gateway import door
 from gateway.call import Request
+from gateway.calm import source_of
 from gateway.endpoints import ENDPOINTS
 from gateway.envelope import refusal_response, suited_response
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, RequestTooLarge
@@ -26,7 +27,7 @@ async def hot_endpoint(request: HttpRequest) -> HttpResponseBase:
     """POST to one of ``gateway.endpoints.ENDPOINTS``."""
     format_ = ENDPOINTS[request.path]
     headers = {name.lower(): value for name, value in request.headers.items()}
-    asked = Request(headers, b"", format_)
+    asked = Request(headers, b"", format_, source_of(request))
     try:
         asked = msgspec.structs.replace(asked, body=body_of(request))
         gateway = door.current()

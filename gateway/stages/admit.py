@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from accounts.keyring import Caller, InvalidKey, KeyringUnavailable
+from fastanchor.lib.networks import is_within
 from gateway.asked import Asked
-from gateway.call import Request
-from gateway.errors import InvalidApiKey, ServiceUnavailable, UnsupportedMediaType
+from gateway.call import Request, Source
+from gateway.errors import InvalidApiKey, PermissionDenied, ServiceUnavailable, UnsupportedMediaType
 from gateway.runtime import Gateway
 
 _HOW = "Send 'Authorization: Bearer YOUR_KEY' with a key from the dashboard."
@@ -24,12 +25,16 @@ def bearer(headers: Mapping[str, str]) -> str:
     raise InvalidApiKey(f"No API key was sent. {_HOW}", headers=(("www-authenticate", "Bearer"),))
 
 
-async def authenticate(gateway: Gateway, headers: Mapping[str, str]) -> Caller:
-    """Return the caller that a request's key belongs to; raises ``InvalidApiKey``, ``ServiceUnavailable``."""
+async def authenticate(gateway: Gateway, headers: Mapping[str, str], source: Source) -> Caller:
+    """Return the caller that a request's key belongs to; raises 401, 403 and 503 errors."""
     token = bearer(headers)
-    caller = gateway.keyring.peek(token)
-    if caller is not None:
-        return caller
+    caller = gateway.keyring.peek(token) or await _look_up(gateway, token)
+    if caller.networks:
+        _check_address(gateway, caller, source)
+    return caller
+
+
+async def _look_up(gateway: Gateway, token: str) -> Caller:
     try:
         return await gateway.keyring.caller(token)
     except InvalidKey:
@@ -43,9 +48,18 @@ async def authenticate(gateway: Gateway, headers: Mapping[str, str]) -> Caller:
         ) from exc
 
 
+def _check_address(gateway: Gateway, caller: Caller, source: Source) -> None:
+    address = gateway.front.client(source.peer, source.forwarded)
+    if not is_within(address, caller.networks):
+        seen = f"from {address}" if address else "from an address that we cannot see"
+        raise PermissionDenied(
+            f"This API key may not be used {seen}. Its allowed IP ranges are set in the dashboard."
+        )
+
+
 async def admit(gateway: Gateway, request: Request) -> tuple[Caller, Asked]:
-    """Authenticate the caller and read the body; raises 400, 401, 415 and 503 errors."""
-    caller = await authenticate(gateway, request.headers)
+    """Authenticate the caller and read the body; raises 400, 401, 403, 415 and 503 errors."""
+    caller = await authenticate(gateway, request.headers, request.source)
     kind, wanted = request.headers.get("content-type", ""), request.format.content_type
     if not kind.lower().startswith(wanted):
         raise UnsupportedMediaType(f"Send the body with 'Content-Type: {wanted}'.")

@@ -23,7 +23,7 @@ def test_a_key_is_created_with_its_limits_and_printed_as_json(organization: Orga
             "apikey_create", "--organization", organization.pk, "--name", "ci", "--rpm", 4, "--tpm", 900,
             "--budget-cents", 250, "--month-budget-cents", 100, "--week-budget-cents", 50, "--day-budget-cents", 0,
             "--expires-days", 2, "--models", "gpt-4o,gpt-4.1",
-            "--json",
+            "--ips", "203.0.113.0/24,2001:db8::1", "--json",
         )
     )  # fmt: skip
 
@@ -34,6 +34,7 @@ def test_a_key_is_created_with_its_limits_and_printed_as_json(organization: Orga
     assert caller.budgets[1::3] == ("day", "week", "month", "lifetime")
     assert caller.budgets[2::3] == (0, 500_000_000, 1_000_000_000, 2_500_000_000)
     assert caller.allowed_models == {"gpt-4o", "gpt-4.1"}
+    assert list(map(str, caller.networks)) == ["203.0.113.0/24", "2001:db8::1/128"]
     assert caller.expires_at
 
 
@@ -56,3 +57,18 @@ def test_a_key_is_revoked_by_its_id(organization: Organization) -> None:
     assert ApiKey.objects.get().revoked_at is not None
     with pytest.raises(CommandError, match="key_missing"):
         run("apikey_revoke", "key_missing")
+
+
+def test_a_key_is_rotated_by_its_id(organization: Organization) -> None:
+    key, old = keys.create(organization=organization, name="k")
+
+    rotated = json.loads(run("apikey_rotate", key.pk, "--overlap-seconds", 0, "--json"))
+
+    new = keys.load_caller(tokens.digests(rotated["secret"], keys._peppers()))
+    assert new is not None
+    assert new.key_id == rotated["id"] == key.pk
+    assert keys.load_caller(tokens.digests(old, keys._peppers())) is None
+    with pytest.raises(CommandError, match="at most"):
+        run("apikey_rotate", key.pk, "--overlap-seconds", 10**6)
+    with pytest.raises(CommandError, match="key_missing"):
+        run("apikey_rotate", "key_missing")

@@ -98,6 +98,16 @@ async def test_a_key_is_loaded_once_and_served_from_memory_for_thirty_seconds(
     assert store.loads == 2
 
 
+async def test_a_key_that_is_forgotten_is_forgotten_by_both_its_secrets(ring: Keyring, store: Store) -> None:
+    new = tokens.new_token()
+    store.add(new, caller("ada"))
+    assert await ring.caller(ADA) == await ring.caller(new)
+
+    ring.forget("key_ada")
+
+    assert ring.peek(ADA) is ring.peek(new) is None
+
+
 async def test_a_malformed_token_costs_no_load(ring: Keyring, store: Store) -> None:
     for token in ("", "Bearer x", ADA[:-1] + ("0" if ADA[-1] != "0" else "1"), "fa_live_ü", "\ud800"):
         assert ring.peek(token) is None

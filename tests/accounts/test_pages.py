@@ -10,6 +10,8 @@ from django.utils import timezone
 
 from accounts import keys, organizations, tokens
 from accounts.models import ApiKey, Organization, User
+from catalog.models import ModelAlias, Provider
+from tests.catalog.builders import build_model_of
 
 
 @pytest.fixture
@@ -40,6 +42,10 @@ def test_the_secret_is_shown_once_and_never_again(browser: Client, organization:
 def test_the_form_s_days_and_dollars_become_the_key_s_limits(
     browser: Client, organization: Organization
 ) -> None:
+    maker = Provider.objects.create(slug="acme", name="Acme")
+    for name in ("gpt-4o", "gpt-4.1", "qwen-3.7-max"):
+        build_model_of(maker, name)
+    ModelAlias.objects.create(name="qwen-latest", model_id="qwen-3.7-max")
     create(
         browser,
         expires_in_days="10",
@@ -49,13 +55,15 @@ def test_the_form_s_days_and_dollars_become_the_key_s_limits(
         budget_day="0",
         requests_per_minute="5",
         tokens_per_minute="100",
-        allowed_models="gpt-4o, gpt-4.1\nqwen-3.7-max",
+        allowed_models="gpt-4o, gpt-4.1\nqwen-latest",
+        allowed_ip_ranges="203.0.113.7, 2001:db8::/32",
     )
 
     key = ApiKey.objects.get()
     assert list(key.budgets.values()) == [0, 90_000_000, 100_000_000, 1_234_560_000_000]
     assert (key.requests_per_minute, key.tokens_per_minute) == (5, 100)
     assert key.allowed_models == ["gpt-4.1", "gpt-4o", "qwen-3.7-max"]
+    assert key.allowed_ip_ranges == ["203.0.113.7/32", "2001:db8::/32"]
     assert key.expires_at is not None
     assert abs(key.expires_at - timezone.now() - timedelta(days=10)) < timedelta(minutes=1)
     assert key.created_by_id == organization.memberships.get().user_id
@@ -69,7 +77,8 @@ def test_the_form_s_days_and_dollars_become_the_key_s_limits(
         ("budget_total", "-1", "budget_total"),
         ("budget_total", "0.001", "budget_total"),
         ("expires_in_days", "0", "expires_in_days"),
-        ("allowed_models", "m" * 201, "allowed_models"),
+        ("allowed_models", "no-such-model", "allowed_models"),
+        ("allowed_ip_ranges", "203.0.113.7/24", "allowed_ip_ranges"),
     ],
 )
 def test_a_refused_form_comes_back_with_the_reason_at_its_field(

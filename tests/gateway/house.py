@@ -19,6 +19,7 @@ from accounts.keyring import Caller, Keyring
 from billing import holds
 from billing.spool import Record, Spool, SpoolReader
 from catalog.snapshot import Catalog, Channel, Model, Price, Rates, Route, Snapshot, Tier
+from fastanchor.lib.networks import Network
 from fastanchor.lib.valkey import TurnPipeline
 from gateway.books import BookLoaders, Books
 from gateway.call import Request
@@ -156,6 +157,7 @@ class House:
         self.capabilities: frozenset[str] = frozenset()
         self.provider = "other"
         self.adapter = "openai"
+        self.networks: tuple[Network, ...] = ()
         # What the opening of the wallet waits for.
         self.may_open = asyncio.Event()
         self.may_open.set()
@@ -184,6 +186,7 @@ class House:
             requests_per_minute=100_000,
             tokens_per_minute=1_000_000_000,
             concurrency=1_000,
+            networks=self.networks,
         )
 
     async def _catalog(self) -> Snapshot:

@@ -32,6 +32,11 @@ class Command(BaseCommand):
             )
         parser.add_argument("--expires-days", type=int)
         parser.add_argument("--models", default="", help="Model ids, separated by commas; all when left out.")
+        parser.add_argument(
+            "--ips",
+            default="",
+            help="Addresses and CIDR ranges, separated by commas; everywhere when left out.",
+        )
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     def handle(self, **options: Any) -> None:
@@ -65,6 +70,7 @@ def _limits(options: dict[str, Any]) -> keys.Limits:
         requests_per_minute=options["rpm"],
         tokens_per_minute=options["tpm"],
         allowed_models=options["models"].split(","),
+        allowed_ip_ranges=options["ips"].split(","),
     )
 
 

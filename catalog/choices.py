@@ -1,0 +1,71 @@
+"""Models to choose from, on pages: what can be named, and what a chat model can do and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import QuerySet
+
+from catalog.models import CatalogModel, Kind, LifeCycle, Modality, ModelAlias, Price, Trait
+from catalog.publish import price_of, prices_newest_first
+
+
+@dataclass(frozen=True, slots=True)
+class ChatChoice:
+    """A chat model; rates are pico-USD per token at a moment, those of its base tier."""
+
+    id: str
+    name: str
+    provider: str
+    input_picos: int
+    output_picos: int
+    max_output: int
+    reasons: bool
+    sees: bool
+    takes_sampling: bool
+
+
+def all_models() -> QuerySet[CatalogModel]:
+    """Return what may be named, by provider and id."""
+    return (
+        CatalogModel.objects.filter(is_listed=True)
+        .exclude(life_cycle=LifeCycle.RETIRED)
+        .select_related("provider")
+        .order_by("provider__name", "pk")
+    )
+
+
+def ids_of(names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return the ids of models that are named by their ids or aliases, and the names that nothing bears."""
+    wanted = list(dict.fromkeys(names))
+    known = set(CatalogModel.objects.filter(pk__in=wanted).values_list("pk", flat=True))
+    aliases = dict(ModelAlias.objects.filter(name__in=wanted).values_list("name", "model"))
+    # A model's own id counts before an alias of the same name, as in the gateway.
+    found = {name: name if name in known else aliases.get(name) for name in wanted}
+    ids = list(dict.fromkeys(each for each in found.values() if each))
+    return ids, [name for name, each in found.items() if not each]
+
+
+def chat_models(*, at: datetime) -> list[ChatChoice]:
+    """Return the chat models on sale, by provider and id, in three queries."""
+    rows = all_models().filter(kind=Kind.CHAT, pk__in=Price.objects.values("model"))
+    return [_choice(row, at) for row in rows.prefetch_related(prices_newest_first())]
+
+
+def _choice(row: CatalogModel, at: datetime) -> ChatChoice:
+    prices = list(row.prices.all())
+    dated = next((price for price in prices if price.valid_from <= at), prices[-1])
+    rates = price_of(dated).at(at.timestamp()).tiers[0].rates
+    return ChatChoice(
+        id=row.pk,
+        name=row.name,
+        provider=row.provider.name,
+        input_picos=rates.input,
+        output_picos=rates.output,
+        max_output=row.max_output,
+        reasons="reasoning" in row.capabilities,
+        sees=Modality.IMAGE in row.input_modalities,
+        takes_sampling=Trait.NO_SAMPLING not in row.traits,
+    )
