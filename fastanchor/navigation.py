@@ -48,8 +48,7 @@ class Shown:
 
 SITE = (
     Place("Pricing", "pricing", "prices plans cost"),
-    Place("Quickstart", "quickstart", "docs first request start"),
-    Place("Clients", "manual", "sdk tools", args=("clients",)),
+    Place("Docs", "docs", "documentation quickstart api reference sdk tools clients", sections=("/docs/",)),
 )
 FOOT: tuple[Place, ...] = ()
 CONSOLE = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from billing import webhooks
 from fastanchor import live
@@ -14,8 +15,13 @@ from gateway.views import missing_prefix, unknown_path
 urlpatterns = [
     path("", site.home, name="home"),
     path("pricing/", site.pricing, name="pricing"),
-    path("quickstart/", docs.quickstart, name="quickstart"),
-    path("docs/<slug:name>/", docs.manual_page, name="manual"),
+    path("quickstart/", RedirectView.as_view(pattern_name="quickstart", permanent=True)),
+    path("docs/", docs.index, name="docs"),
+    path("docs/search/", docs.find, name="docs-search"),
+    path("docs/search.json", docs.find_json, name="docs-search-json"),
+    path("docs/reference/", docs.reference, name="docs-reference"),
+    path("docs/quickstart/", docs.page, {"name": "quickstart"}, name="quickstart"),
+    path("docs/<slug:name>/", docs.page, name="manual"),
     path("dashboard/", overview.overview, name="dashboard"),
     path("dashboard/live/", live.stream, name="live"),
     path("dashboard/requests/<slug:request_id>/", activity.request_receipt, name="request"),

@@ -31,7 +31,7 @@ WHOLE = [path for path in (*ENDPOINTS, "/v1/messages/count_tokens") if not path.
 @pytest.fixture(scope="session")
 def document(reader: Reader) -> Any:
     """Return the document as it is served."""
-    return httpx2.get(f"{reader.product.base_url}/openapi.json").json()
+    return httpx2.get(f"{reader.product.base_url}/openapi.json", timeout=60).json()
 
 
 def validator(document: Any, schema: Any) -> Draft202012Validator:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from playwright.sync_api import Browser, Page
 
+from fastanchor.manual.contents import ENTRIES
 from tests.pages.browser import find_browser, open_browser
 
 WIDTHS = (390, 1440)
@@ -21,9 +22,10 @@ THEMES: tuple[Theme, Theme] = ("light", "dark")
 PUBLIC = {
     "home": "/",
     "pricing": "/pricing/",
-    "quickstart": "/quickstart/",
-    "clients": "/docs/clients/",
-    "formats": "/docs/formats/",
+    "docs": "/docs/",
+    "docs-search": "/docs/search/?q=limit",
+    "docs-reference": "/docs/reference/",
+    **{f"docs-{entry.name}": f"/docs/{entry.name}/" for entry in ENTRIES},
     "login": "/accounts/login/",
     "signup": "/accounts/signup/",
     "password-reset": "/accounts/password/reset/",
@@ -40,7 +42,7 @@ SIGNED_IN = {
     "invoices": "/billing/invoices/",
     "transactions": "/billing/transactions/",
     "statements": "/billing/statements/",
-    "my-quickstart": "/quickstart/",
+    "my-quickstart": "/docs/quickstart/",
     "emails": "/accounts/email/",
     "password": "/accounts/password/change/",
     "logout": "/accounts/logout/",
