@@ -12,6 +12,7 @@ from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
 
 from fastanchor.manual import reading, values
+from fastanchor.manual.blocks import EXAMPLE_ORIGIN
 from fastanchor.manual.contents import ENTRIES, Entry
 from fastanchor.manual.reading import Section
 
@@ -98,7 +99,7 @@ def _times(text: str, word: str) -> int:
 def _excerpt(text: str, words: Sequence[str]) -> SafeString:
     """Return the part of a text where the first of the words stands, with all of them marked."""
     # Values are written as HTML; here they are text like the rest.
-    plain = re.sub(r"\s+", " ", unescape(values.fill(text))).strip()
+    plain = re.sub(r"\s+", " ", unescape(values.fill(text)).replace(EXAMPLE_ORIGIN, "")).strip()
     pattern = re.compile("|".join(rf"(?<![^\W_]){re.escape(word)}" for word in words), re.IGNORECASE)
     first = pattern.search(plain)
     start = max(0, (first.start() if first else 0) - _BEFORE)

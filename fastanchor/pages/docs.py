@@ -89,7 +89,7 @@ def _told(found: Found) -> dict[str, str]:
 @require_safe
 def reference(request: HttpRequest) -> HttpResponse:
     """Show every path of ``/v1``, to be tried out."""
-    response = render(request, "docs/reference.html", {"chapters": CHAPTERS})
+    response = render(request, "docs/reference.html", {"chapters": CHAPTERS, "is_reference": True})
     # Swagger UI writes styles into its elements.
     response["Content-Security-Policy"] = policy(has_inline_styles=True)
     return response

@@ -14,7 +14,6 @@ new MutationObserver(followTheme).observe(document.documentElement, { attributeF
 SwaggerUIBundle({
   domNode: reference,
   url: reference.dataset.document,
-  deepLinking: true,
   defaultModelsExpandDepth: -1,
   docExpansion: "list",
   tryItOutEnabled: false,

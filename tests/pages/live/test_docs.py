@@ -16,7 +16,7 @@ def test_a_search_leads_to_the_section(page: Page) -> None:
 
     box.fill("keep-alive")
     box.press("Enter")
-    page.get_by_role("link", name="Streaming › Silence").click()
+    page.get_by_role("link", name="Streaming Silence").click()
 
     page.wait_for_url("**/docs/streaming/#silence")
     expect(page.get_by_role("heading", name="Silence")).to_be_in_viewport()
