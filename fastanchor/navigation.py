@@ -49,8 +49,7 @@ class Shown:
 SITE = (
     Place("Models", "models", "catalogue list search compare", sections=("/models/",)),
     Place("Pricing", "pricing", "prices plans cost"),
-    Place("Quickstart", "quickstart", "docs first request start"),
-    Place("Clients", "manual", "sdk tools", args=("clients",)),
+    Place("Docs", "docs", "documentation quickstart api reference sdk tools clients", sections=("/docs/",)),
     Place("Status", "status", "uptime incidents outage latency"),
 )
 FOOT = (

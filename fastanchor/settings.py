@@ -71,6 +71,7 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
+    "drf_spectacular_sidecar",
     "allauth",
     "allauth.account",
     "fastanchor",

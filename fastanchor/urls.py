@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path, register_converter
+from django.views.generic import RedirectView
 
 from billing import webhooks
 from fastanchor import live
@@ -23,11 +24,16 @@ urlpatterns = [
     path("robots.txt", crawlers.robots, name="robots"),
     path("sitemap.xml", crawlers.sitemap, name="sitemap"),
     path("favicon.ico", crawlers.favicon),
-    path("quickstart/", docs.quickstart, name="quickstart"),
-    path("docs/<slug:name>/", docs.manual_page, name="manual"),
     path("status/", status.status, name="status"),
     path("status/feed.atom", status.feed, name="status-feed"),
     path("status.json", status.status_json, name="status-json"),
+    path("quickstart/", RedirectView.as_view(pattern_name="quickstart", permanent=True)),
+    path("docs/", docs.index, name="docs"),
+    path("docs/search/", docs.find, name="docs-search"),
+    path("docs/search.json", docs.find_json, name="docs-search-json"),
+    path("docs/reference/", docs.reference, name="docs-reference"),
+    path("docs/quickstart/", docs.page, {"name": "quickstart"}, name="quickstart"),
+    path("docs/<slug:name>/", docs.page, name="manual"),
     path("dashboard/", overview.overview, name="dashboard"),
     path("dashboard/usage/", usage.usage, name="usage"),
     path("dashboard/live/", live.stream, name="live"),

@@ -12,7 +12,7 @@ from ninja.openapi.schema import OpenAPISchema
 
 from catalog.snapshot import CatalogUnavailable, Model, Snapshot
 from gateway.calm import enter
-from gateway.described import ERROR_SCHEMAS, SECURITY_SCHEMES, add_refusals, hot_paths
+from gateway.described import HEADERS, SECURITY_SCHEMES, add_refusals, hot_paths, schemas
 from gateway.envelope import is_anthropic, suited_response
 from gateway.errors import GatewayError, InvalidRequest, ModelNotFound, ServiceUnavailable
 from gateway.runtime import Gateway
@@ -22,14 +22,24 @@ from gateway.shown import page_of, shown
 class _Described(NinjaAPI):
     """Its document lists the hot endpoints, too."""
 
+    _document: OpenAPISchema | None = None
+
     def get_openapi_schema(self, **given: Any) -> OpenAPISchema:
-        """Return the document."""
-        document = super().get_openapi_schema(**given)
+        """Return the document; it is the same as long as the process runs."""
+        if self._document is None:
+            self._document = self._described(super().get_openapi_schema(**given))
+        return self._document
+
+    @staticmethod
+    def _described(document: OpenAPISchema) -> OpenAPISchema:
         document["paths"] = hot_paths() | document["paths"]
         add_refusals(document["paths"])
-        document["components"]["schemas"] |= ERROR_SCHEMAS
-        document["components"]["securitySchemes"] = SECURITY_SCHEMES
+        components = document["components"]
+        components["schemas"] |= schemas()
+        components |= {"headers": HEADERS, "securitySchemes": SECURITY_SCHEMES}
         document["security"] = [{name: []} for name in SECURITY_SCHEMES]
+        # Wherever the document was read from.
+        document["servers"] = [{"url": "/"}]
         return document
 
 
@@ -112,7 +122,7 @@ def _snapshot(gateway: Gateway) -> Snapshot:
         ) from exc
 
 
-@api.get("/models", response=ModelList, operation_id="listModels", summary="List the models")
+@api.get("/models", response=ModelList, operation_id="listModels", summary="List the models", tags=["Models"])
 async def list_models(request: HttpRequest, query: Query[ModelQuery]) -> dict[str, Any]:
     """Return every model that the key may use, or a page of them."""
     gateway, caller = await enter(request)
@@ -128,7 +138,11 @@ async def list_models(request: HttpRequest, query: Query[ModelQuery]) -> dict[st
 
 
 @api.get(
-    "/models/{path:model_id}", response=ModelObject, operation_id="retrieveModel", summary="Show one model"
+    "/models/{path:model_id}",
+    response=ModelObject,
+    operation_id="retrieveModel",
+    summary="Show one model",
+    tags=["Models"],
 )
 async def show_model(request: HttpRequest, model_id: str) -> dict[str, Any]:
     """Return one model by its id or an alias of it."""

@@ -23,7 +23,7 @@ from gateway.money_shown import shown_credit, shown_key, shown_receipt
 from gateway.receipts import receipt_of
 from gateway.runtime import Gateway
 
-router = Router(tags=["money"])
+router = Router(tags=["Money"])
 
 _ID = re.compile(r"req_([0-9A-Za-z]{8})[0-9A-Za-z]{14}")
 # Clocks of several hosts differ a little.

@@ -22,7 +22,7 @@ from gateway.formats.responses import ResponsesAsked
 from gateway.stages.reserve import reserve
 from gateway.stages.route import estimate, route
 
-router = Router(tags=["responses"])
+router = Router(tags=["Stored responses"])
 _FORMAT = ENDPOINTS["/v1/responses"]
 # How SDKs say that a response is not to be streamed.
 _NO = frozenset({"", "0", "false"})

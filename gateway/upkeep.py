@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 TICK_S = 1.0
 # A third of a lease, so that one late renewal does no harm.
 RENEW_EVERY_S = 15.0
-_KEEP_ALIVE = b": keep-alive\n\n"
+KEEP_ALIVE = b": keep-alive\n\n"
 
 
 async def upkeep(gateway: Gateway) -> None:
@@ -37,4 +37,4 @@ def look_after_streams(gateway: Gateway, now: float) -> None:
                 reply.leave()
         elif rests_s > gateway.deadlines.keep_alive_s:
             # Some hand-written clients stumble over comments, so there are none before a long silence.
-            reply.send(_KEEP_ALIVE)
+            reply.send(KEEP_ALIVE)

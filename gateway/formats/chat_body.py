@@ -302,6 +302,8 @@ _CHECKS: tuple[tuple[str, msgspec.json.Decoder[Any]], ...] = (
     ("moderation", msgspec.json.Decoder(dict[str, Any])),
     ("web_search_options", msgspec.json.Decoder(SearchOptions)),
 )
+# The types of what a body keeps as it was written, for its description.
+PARTS = {"messages": _MESSAGES.type, **{name: decoder.type for name, decoder in _CHECKS}}
 
 
 def parse_chat(body: bytes) -> tuple[ChatRequest, Prompt]:

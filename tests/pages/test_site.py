@@ -8,8 +8,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
-from accounts import keys
-from accounts.models import ApiKey, Organization, User
+from accounts.models import Organization, User
 from tests.pages.markup import faults, words
 
 PRODUCT = {
@@ -30,7 +29,7 @@ def price_rows(html: str) -> dict[str, list[str]]:
     return {name: re.findall(r">(\$[\d.]+)<", cells) for name, cells in found}
 
 
-@pytest.mark.parametrize("name", ["home", "pricing", "quickstart"])
+@pytest.mark.parametrize("name", ["home", "pricing"])
 def test_public_pages_are_plain_html_under_a_policy(client: Client, catalog: None, name: str) -> None:
     response = client.get(reverse(name))
 
@@ -67,7 +66,7 @@ def test_whatever_is_no_plain_token_can_be_read_too(
     assert faults(html) == []
 
 
-@pytest.mark.parametrize("name", ["home", "pricing", "quickstart"])
+@pytest.mark.parametrize("name", ["home", "pricing"])
 def test_public_pages_cost_few_queries_however_many_models(
     client: Client, catalog: None, name: str, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
@@ -100,26 +99,6 @@ def test_plans_are_shown_with_the_limits_in_force(client: Client, organization: 
     organization.plan.save(update_fields=["requests_per_minute"])
 
     assert "7 requests and 10\u202f000 tokens a minute" in client.get(reverse("pricing")).content.decode()
-
-
-def test_the_quickstart_names_the_host_it_is_served_from(client: Client, db: None) -> None:
-    html = client.get(reverse("quickstart"), headers={"host": "localhost:4321"}).content.decode()
-
-    assert html.count("http://localhost:4321/v1") == 12
-    assert "Bearer YOUR_KEY" in html
-
-
-def test_the_quickstart_begins_with_the_reader_s_newest_live_key(
-    browser: Client, organization: Organization, key: ApiKey
-) -> None:
-    newer, secret = keys.create(organization=organization, name="Old")
-    keys.revoke(key=newer, by=None)
-
-    html = browser.get(reverse("quickstart")).content.decode()
-
-    assert f"Bearer {key.prefix}…" in html
-    assert newer.prefix not in html
-    assert secret not in html
 
 
 def test_a_page_that_is_not_there_says_so_in_plain_words(client: Client, db: None) -> None:
@@ -173,11 +152,3 @@ def test_models_are_in_the_order_of_their_names_and_found_by_their_kind(
     names = [name for name in of_openai if "/" not in name]
     assert names == sorted(names)
     assert "tts-1" in price_rows(speaking)
-
-
-def test_the_quickstart_tells_each_format_s_base_url(client: Client, catalog: None) -> None:
-    html = words(client.get(reverse("quickstart")).content.decode())
-
-    assert "Responses /v1/responses http://testserver/v1" in html
-    assert "Messages /v1/messages http://testserver " in html
-    assert faults(client.get(reverse("quickstart")).content.decode()) == []

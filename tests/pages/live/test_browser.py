@@ -71,7 +71,7 @@ def test_an_open_dashboard_does_not_hold_up_a_logout_elsewhere(page: Page, mails
 
 def test_a_copy_button_copies_what_the_eye_sees(page: Page, site: str) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.goto("/quickstart/")
+    page.goto("/docs/quickstart/")
 
     page.get_by_role("button", name="Copy").first.click()
 
@@ -80,7 +80,7 @@ def test_a_copy_button_copies_what_the_eye_sees(page: Page, site: str) -> None:
 
 
 def test_a_chosen_language_holds_for_all_examples_and_for_the_next_page(page: Page) -> None:
-    page.goto("/quickstart/")
+    page.goto("/docs/quickstart/")
 
     page.get_by_role("radio", name="Python").first.check()
 
