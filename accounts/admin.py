@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import cast
 
 from allauth.account.decorators import secure_admin_login
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
@@ -22,6 +24,9 @@ from accounts.models import ApiKey, Membership, Organization, Plan, User
 admin.site.site_header = admin.site.site_title = "FastAnchor"
 admin.site.index_title = "Administration"
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign, no-untyped-call]
+
+# allauth's own pages would show sealed secrets and let them be written.
+admin.site.unregister([Authenticator, UserSession])
 
 
 class KeptForever:
@@ -54,7 +59,7 @@ class UserAdmin(KeptForever, DjangoUserAdmin):  # type: ignore[type-arg] # gener
     list_filter = ("is_active", "is_staff")
     search_fields = ("email",)
     fieldsets = (
-        (None, {"fields": ("email", "password", "is_active")}),
+        (None, {"fields": ("email", "name", "password", "is_active")}),
         ("Permissions", {"fields": ("is_staff", "is_superuser", "groups", "user_permissions")}),
         ("Dates", {"fields": ("joined_at", "last_login")}),
     )
@@ -68,6 +73,26 @@ class UserAdmin(KeptForever, DjangoUserAdmin):  # type: ignore[type-arg] # gener
         if not request.user.is_superuser:
             fixed += ("is_staff", "is_superuser", "groups", "user_permissions")
         return fixed
+
+
+@admin.register(Authenticator)
+class AuthenticatorAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Second factors, to be taken away from people who have lost theirs; their secrets are not shown."""
+
+    list_display = ("user", "type", "created_at", "last_used_at")
+    list_filter = ("type",)
+    list_select_related = ("user",)
+    search_fields = ("user__email",)
+    ordering = ("-created_at", "-pk")
+    exclude = ("data",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: only their owners can make them."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Authenticator | None = None) -> bool:
+        """Refuse edits; the list asks for the view permission only."""
+        return False
 
 
 @admin.register(Plan)
