@@ -58,10 +58,25 @@ CONSOLE = (
     Place(
         "Billing", "billing:overview", "credit top-up card balance", sections=("/billing/",), icon="wallet"
     ),
+    Place("Settings", "settings:profile", "account", sections=("/settings/", "/accounts/"), icon="settings"),
 )
 ACCOUNT = (
-    Place("Email addresses", "account_email", "mail account"),
-    Place("Password", "account_change_password", "security account"),
+    Place("Settings", "settings:profile", "account profile name preferences"),
+    Place("Security", "mfa_index", "two-factor 2fa passkey password"),
+    Place("Sessions", "settings:sessions", "devices logged in"),
+)
+_SETTINGS = (
+    Place(
+        "Profile", "settings:profile", "name email address time zone theme", sections=("/accounts/email/",)
+    ),
+    Place("Organization", "settings:organization", "plan limits rename"),
+    Place("Notifications", "settings:notifications", "mail email alerts unsubscribe"),
+    Place("Privacy", "settings:privacy", "stored responses retention delete"),
+    Place(
+        "Security", "mfa_index", "password two-factor 2fa passkey recovery", sections=("/accounts/password/",)
+    ),
+    Place("Sessions", "settings:sessions", "devices log out"),
+    Place("Delete account", "settings:delete", "close leave"),
 )
 # Places within one place of the console, shown above its pages.
 SECTIONS = {
@@ -75,6 +90,9 @@ SECTIONS = {
         Place("Cards", "billing:cards", "payment methods"),
         Place("Billing details", "billing:details", "company address tax id vat"),
     ),
+    "/settings/": _SETTINGS,
+    # allauth's pages for those who are logged in.
+    "/accounts/": _SETTINGS,
 }
 
 
@@ -86,7 +104,7 @@ def context(request: HttpRequest) -> dict[str, object]:
         "console_places": _Places(CONSOLE, request.path),
         "section_places": _Places(_section(request.path), request.path),
         "more_places": _Places(
-            tuple(place for section in SECTIONS.values() for place in section), request.path
+            tuple(dict.fromkeys(place for section in SECTIONS.values() for place in section)), request.path
         ),
         "account_places": _Places(ACCOUNT, request.path),
         "theme": _theme(request),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from billing import webhooks
 from fastanchor import live
@@ -21,6 +22,11 @@ urlpatterns = [
     path("dashboard/requests/<slug:request_id>/", activity.request_receipt, name="request"),
     path("keys/", include("accounts.urls")),
     path("billing/", include("billing.urls")),
+    path("settings/", include("fastanchor.pages.settings_urls")),
+    # The page of the settings reads any number of sessions at once.
+    path(
+        "accounts/sessions/", RedirectView.as_view(pattern_name="settings:sessions"), name="usersessions_list"
+    ),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("webhooks/stripe/", webhooks.receive, name="stripe-webhook"),

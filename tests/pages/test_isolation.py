@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.test import Client
 from django.urls import reverse
 
@@ -47,6 +49,16 @@ class Belongings:
     def api_key(self) -> Parameters:
         return {"key_id": self.key.pk}
 
+    def session(self) -> Parameters:
+        session = UserSession.objects.create(
+            user=self.organization.members.get(), session_key="elsewhere", ip="192.0.2.1", user_agent=""
+        )
+        return {"session_id": session.pk}
+
+    def passkey(self) -> Parameters:
+        owner = self.organization.members.get()
+        return {"pk": Authenticator.objects.create(user=owner, type="webauthn", data={"name": "Key"}).pk}
+
     def request(self) -> Parameters:
         return {"request_id": serve(self.organization, self.key).request_id}
 
@@ -64,11 +76,19 @@ NAMED: dict[str, Callable[[Belongings], Parameters]] = {
     "billing:invoice": Belongings.invoice,
     "billing:set-member-budgets": Belongings.membership,
     "billing:key-budgets": Belongings.api_key,
+    "settings:end-session": Belongings.session,
+    "mfa_edit_webauthn": Belongings.passkey,
+    "mfa_remove_webauthn": Belongings.passkey,
 }
 # What names nothing that is somebody's: texts for all, months of one's own, and links from one's own mail.
 PUBLIC = {"manual"}
 OWN = {"billing:statement"}
-MAILED = {"account_confirm_email", "account_reset_password_from_key"}
+MAILED = {
+    "account_confirm_email",
+    "account_reset_password_from_key",
+    "settings:unsubscribe",
+    "settings:cancel-deletion",
+}
 
 
 def test_every_address_that_names_something_is_tried() -> None:
