@@ -54,6 +54,13 @@ SITE = (
 FOOT: tuple[Place, ...] = ()
 CONSOLE = (
     Place("Overview", "dashboard", "dashboard balance today live", icon="layout-dashboard"),
+    Place(
+        "Activity",
+        "activity",
+        "requests log live tail expensive",
+        sections=("/dashboard/requests/", "/dashboard/exports/"),
+        icon="scroll-text",
+    ),
     Place("API keys", "accounts:keys", "secret token limits", sections=("/keys/",), icon="key-round"),
     Place(
         "Billing", "billing:overview", "credit top-up card balance", sections=("/billing/",), icon="wallet"
@@ -64,7 +71,13 @@ ACCOUNT = (
     Place("Password", "account_change_password", "security account"),
 )
 # Places within one place of the console, shown above its pages.
+_ACTIVITY = (
+    Place("Requests", "activity", "log live tail", sections=("/dashboard/requests/",)),
+    Place("Exports", "exports", "csv json lines download file"),
+)
 SECTIONS = {
+    "/dashboard/activity/": _ACTIVITY,
+    "/dashboard/exports/": _ACTIVITY,
     "/billing/": (
         Place("Balance", "billing:overview"),
         Place("Transactions", "billing:transactions", "history csv"),
@@ -85,7 +98,7 @@ def context(request: HttpRequest) -> dict[str, object]:
         "console_places": _Places(CONSOLE, request.path),
         "section_places": _Places(_section(request.path), request.path),
         "more_places": _Places(
-            tuple(place for section in SECTIONS.values() for place in section), request.path
+            tuple(dict.fromkeys(place for section in SECTIONS.values() for place in section)), request.path
         ),
         "account_places": _Places(ACCOUNT, request.path),
         "theme": _theme(request),

@@ -142,7 +142,20 @@ class UsageRecord(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["organization", "-started_at", "request_id"], name="usage_by_organization")
+            models.Index(fields=["organization", "-started_at", "request_id"], name="usage_by_organization"),
+            # For the log of requests (``billing.request_log``): what is looked for often, and is rare.
+            models.Index(fields=["organization", "key_id", "-started_at", "request_id"], name="usage_by_key"),
+            models.Index(
+                fields=["organization", "model_id", "-started_at", "request_id"], name="usage_by_model"
+            ),
+            models.Index(
+                fields=["organization", "-cost_nano", "-started_at", "request_id"], name="usage_by_cost"
+            ),
+            models.Index(
+                fields=["organization", "-started_at", "request_id"],
+                condition=~Q(outcome="completed") | Q(status__gte=400),
+                name="usage_troubled",
+            ),
         ]
 
     def __str__(self) -> str:
