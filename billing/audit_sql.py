@@ -115,7 +115,8 @@ WHERE cost_nano <> cost_picos / 1000
 """
 
 _NO_ATTEMPT = """
-SELECT format('%s: no attempt was made', request_id) AS culprit FROM billing_usagerecord WHERE attempts < 1
+SELECT format('%s: no attempt was made', request_id) AS culprit
+FROM billing_usagerecord WHERE attempts < 1 AND outcome NOT IN ('failed', 'free')
 """
 
 _CHARGED_FOR_NOTHING = """

@@ -6,6 +6,7 @@ wallet is locked first, in the order of their ids, so that no two settlements wa
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,7 +55,13 @@ def settle_batch(usages: Sequence[Usage], *, released: Mapping[str, str] | None 
         locked = _lock({usage.organization_id for usage in usages}, set(released.values()))
         rows = _insert(usages)
         _move_balances(rows, locked)
-        spending.add([spending.Cost(row.organization_id, row.key_id, row.day, row.cost_nano) for row in rows])
+        spending.add(
+            [
+                spending.Cost(row.organization_id, row.key_id, row.day, row.cost_nano)
+                for row in rows
+                if row.cost_nano
+            ]
+        )
         spent = _spent(usages)
     return _settlements(usages, released, rows, locked, spent)
 
@@ -110,7 +117,7 @@ _COLUMNS = {
     "is_estimated": "boolean", "attempts": "bigint", "finish_reason": "text", "error_code": "text",
     "upstream_id": "text", "cache_write_1h_tokens": "bigint", "audio_input_tokens": "bigint",
     "cached_audio_tokens": "bigint", "audio_output_tokens": "bigint", "image_input_tokens": "bigint",
-    "images": "bigint", "searches": "bigint", "characters": "bigint", "seconds": "bigint",
+    "images": "bigint", "searches": "bigint", "characters": "bigint", "seconds": "bigint", "attempts_made": "jsonb",
 }  # fmt: skip
 _TARGETS = {
     "started_at_ms": ("started_at", "'epoch'::timestamptz + started_at_ms * interval '1 millisecond'"),
@@ -144,13 +151,16 @@ def _insert(usages: Sequence[Usage]) -> list[_Row]:
 
 def _value(usage: Usage, name: str) -> object:
     value = getattr(usage, name)
+    if name == "attempts_made":
+        return json.dumps(value) if value else None
     return value.replace("\0", "") if name in _UPSTREAM_TEXTS else value
 
 
 def _move_balances(rows: Sequence[_Row], locked: Mapping[str, Wallet]) -> None:
     costs: Counter[str] = Counter()
     for row in rows:
-        costs[row.organization_id] += row.cost_nano
+        if row.cost_nano:
+            costs[row.organization_id] += row.cost_nano
     if not costs:
         return
     with connection.cursor() as cursor:

@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from billing.attempts import AttemptMade
 from fastanchor.lib.ids import new_id
 
 SEGMENT_BYTES = 4 * 1024 * 1024
@@ -64,7 +65,7 @@ class Checkpoint(msgspec.Struct, tag="C", array_like=True, frozen=True, gc=False
 
 
 class Void(msgspec.Struct, tag="V", array_like=True, frozen=True, gc=False):
-    """The request ended and no upstream billed anything: it leaves no usage record."""
+    """The request ended and no upstream billed anything; written by gateways from before every request had a record."""
 
     request_id: str
 
@@ -109,6 +110,15 @@ class Usage(msgspec.Struct, tag="U", array_like=True, frozen=True, gc=False):
     searches: int = 0
     characters: int = 0
     seconds: int = 0
+    # In order; empty where one attempt served at once.
+    attempts_made: tuple[AttemptMade, ...] = ()
+
+    def all_attempts(self) -> tuple[AttemptMade, ...]:
+        """Return the attempts in order, also the only one that served at once; empty where they are not known."""
+        if self.attempts_made or self.attempts != 1 or self.status != 200:
+            return self.attempts_made
+        ms = self.finished_at_ms - self.started_at_ms if self.first_token_ms < 0 else self.first_token_ms
+        return (AttemptMade(self.provider_id, self.channel_id, self.status, "", ms),)
 
 
 Record = Intent | Checkpoint | Void | Usage

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.models import Organization
 from billing import months, transactions
-from billing.models import JournalKind, UsageRecord
+from billing.models import JournalKind, Outcome, UsageRecord
 from billing.months import Month
 
 # As they stand on the paper; usage has a table of its own.
@@ -101,7 +101,7 @@ def make(*, organization: Organization, month: Month, at: datetime | None = None
 def _models(organization: Organization, month: Month) -> list[ModelUsage]:
     records = UsageRecord.objects.filter(
         organization=organization, started_at__gte=month.start, started_at__lt=month.end
-    )
+    ).exclude(outcome=Outcome.FAILED)
     rows = records.values("model_id").annotate(
         requests=Count("request_id"),
         inputs=Sum("input_tokens"),

@@ -25,6 +25,7 @@ from billing import (
     usage_mirror,
     wallets,
 )
+from billing.exports import jobs as export_jobs, runs as export_runs, tell as export_mails
 from billing.models import Wallet
 from billing.stripe_api.client import StripeUnavailable, is_configured
 
@@ -142,3 +143,24 @@ def mail_about_budgets() -> None:
     """Tell owners, and members of their own, of budgets that are spent to a part."""
     budget_alerts.rearm()
     logger.info("tasks.budgets_mailed", extra={"mails": budget_alerts.send_due()})
+
+
+@shared_task
+def write_export(export_id: str) -> None:
+    """Write the next part of an export, and queue behind all others for the one after it."""
+    if export_runs.run(export_id):
+        write_export.delay(export_id)
+
+
+@shared_task
+def run_exports() -> None:
+    """Start the exports that nobody works on, and send the mails about them that could not be sent."""
+    for export_id in export_jobs.due():
+        write_export.apply_async([export_id], expires=10)
+    export_mails.tell_due()
+
+
+@shared_task
+def clean_exports() -> None:
+    """Delete the files of exports that are over."""
+    logger.info("tasks.exports_cleaned", extra={"files": export_jobs.clean()})

@@ -10,6 +10,7 @@ from django.db.models.functions import ExtractHour
 
 from accounts.models import Organization
 from billing import spending
+from billing.attempts import AttemptMade
 from billing.models import UsageRecord
 from billing.spool import Usage as Entry
 
@@ -120,8 +121,14 @@ def entry_of(record: UsageRecord) -> Entry:
             "started_at_ms": _milliseconds(record.started_at),
             "finished_at_ms": _milliseconds(record.finished_at),
             "first_token_ms": -1 if record.first_token_ms is None else record.first_token_ms,
+            "attempts_made": tuple(AttemptMade(*each) for each in record.attempts_made or ()),
         }
     )
+
+
+def attempts_of(record: UsageRecord) -> tuple[AttemptMade, ...]:
+    """Return a request's attempts in order; empty where they are not known."""
+    return entry_of(record).all_attempts()
 
 
 def _milliseconds(moment: datetime) -> int:

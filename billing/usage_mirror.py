@@ -77,7 +77,7 @@ def _mirror(day: date, meter_id: str) -> int:
 def _used_micro(day: date) -> dict[str, int]:
     """Return what each organization used on a day, in whole micro-USD, cut."""
     records = UsageRecord.objects.filter(
-        started_at__gte=_start(day), started_at__lt=_start(day + timedelta(days=1))
+        started_at__gte=_start(day), started_at__lt=_start(day + timedelta(days=1)), cost_nano__gt=0
     )
     sums = records.values("organization_id").annotate(cost=Sum("cost_nano")).order_by("organization_id")
     return {row["organization_id"]: int(row["cost"]) // _NANOS_PER_MICRO for row in sums}

@@ -54,6 +54,13 @@ SITE = (
 FOOT: tuple[Place, ...] = ()
 CONSOLE = (
     Place("Overview", "dashboard", "dashboard balance today live", icon="layout-dashboard"),
+    Place(
+        "Activity",
+        "activity",
+        "requests log live tail expensive",
+        sections=("/dashboard/requests/", "/dashboard/exports/"),
+        icon="scroll-text",
+    ),
     Place("API keys", "accounts:keys", "secret token limits", sections=("/keys/",), icon="key-round"),
     Place(
         "Billing", "billing:overview", "credit top-up card balance", sections=("/billing/",), icon="wallet"
@@ -79,7 +86,13 @@ _SETTINGS = (
     Place("Delete account", "settings:delete", "close leave"),
 )
 # Places within one place of the console, shown above its pages.
+_ACTIVITY = (
+    Place("Requests", "activity", "log live tail", sections=("/dashboard/requests/",)),
+    Place("Exports", "exports", "csv json lines download file"),
+)
 SECTIONS = {
+    "/dashboard/activity/": _ACTIVITY,
+    "/dashboard/exports/": _ACTIVITY,
     "/billing/": (
         Place("Balance", "billing:overview"),
         Place("Transactions", "billing:transactions", "history csv"),

@@ -1,12 +1,13 @@
 """All settings, read once from the environment.
 
-Contents: mode, secrets, hosts, processes, apps, middleware, templates, database, Valkey, accounts, mail,
+Contents: mode, secrets, hosts, processes, apps, middleware, templates, database, Valkey, accounts, mail, exports,
 static files, gateway, stored responses, Stripe, invoices, Celery, logs. Production (the default) refuses to start when a required name is
 missing or unsafe; ``./dev up`` and the tests set every name themselves.
 """
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -209,6 +210,13 @@ SITE_ORIGIN = env_str(
     f"https://{next(iter(ALLOWED_HOSTS), '').lstrip('.')}" if IS_PRODUCTION else "http://127.0.0.1:8000",
 ).rstrip("/")
 
+# Exports: where their files wait to be downloaded, for web and worker alike; any storage that Django knows, as JSON.
+DATA_DIR = Path(env_str("FASTANCHOR_DATA_DIR", str(BASE_DIR / ".local")))
+EXPORTS_STORAGE = json.loads(env_secret("FASTANCHOR_EXPORTS_STORAGE", "null")) or {
+    "BACKEND": "django.core.files.storage.FileSystemStorage",
+    "OPTIONS": {"location": env_str("FASTANCHOR_EXPORTS_DIR", str(DATA_DIR / "exports"))},
+}
+
 # Static files, served by WhiteNoise.
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
@@ -220,11 +228,11 @@ STORAGES = {
         if IS_PRODUCTION
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
+    "exports": EXPORTS_STORAGE,
 }
 WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = not IS_PRODUCTION
 
 # Gateway: where spools live, how much it accepts, which upstreams it may reach.
-DATA_DIR = Path(env_str("FASTANCHOR_DATA_DIR", str(BASE_DIR / ".local")))
 SPOOL_DIR = DATA_DIR / "spool"
 ALLOW_PRIVATE_UPSTREAMS = env_bool("FASTANCHOR_ALLOW_PRIVATE_UPSTREAMS") and not IS_PRODUCTION
 BODY_S = env_int("FASTANCHOR_BODY_S", 15)
@@ -315,6 +323,9 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 60},
     },
     "write-invoices": {"task": "billing.tasks.write_invoices", "schedule": crontab(minute="17")},
+    # Those that nobody has begun, and those whose worker died.
+    "run-exports": {"task": "billing.tasks.run_exports", "schedule": 10.0, "options": {"expires": 10}},
+    "clean-exports": {"task": "billing.tasks.clean_exports", "schedule": 300.0},
     "reannounce-balances": {"task": "billing.tasks.reannounce_balances", "schedule": 60.0},
 }
 

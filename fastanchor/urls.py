@@ -8,7 +8,7 @@ from django.views.generic import RedirectView
 
 from billing import webhooks
 from fastanchor import live
-from fastanchor.pages import activity, docs, overview, site
+from fastanchor.pages import activity, docs, exports, overview, site
 from gateway.endpoints import ENDPOINTS
 from gateway.views import missing_prefix, unknown_path
 
@@ -20,6 +20,12 @@ urlpatterns = [
     path("dashboard/", overview.overview, name="dashboard"),
     path("dashboard/live/", live.stream, name="live"),
     path("dashboard/requests/<slug:request_id>/", activity.request_receipt, name="request"),
+    path("dashboard/activity/", activity.log, name="activity"),
+    path("dashboard/exports/", exports.export_list, name="exports"),
+    path("dashboard/exports/<slug:export_id>/", exports.export_page, name="export"),
+    path("dashboard/exports/<slug:export_id>/progress/", exports.export_progress, name="export-progress"),
+    path("dashboard/exports/<slug:export_id>/cancel/", exports.cancel_export, name="cancel-export"),
+    path("dashboard/exports/<slug:export_id>/download/", exports.download, name="download-export"),
     path("keys/", include("accounts.urls")),
     path("billing/", include("billing.urls")),
     path("settings/", include("fastanchor.pages.settings_urls")),

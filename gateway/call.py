@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from accounts.keyring import Caller
+from billing.attempts import AttemptMade
 from billing.holds import Hold
 from catalog.pricing import Usage
 from catalog.snapshot import Channel, Model, Price, Route
@@ -65,6 +66,8 @@ class Call:
     # The bound that the gateway set on output, when the caller named none.
     output_bound: int | None = None
     attempts: int = 0
+    # Those that failed, and after them the one that serves; empty where the first one does.
+    attempts_made: tuple[AttemptMade, ...] = ()
     channel: Channel | None = None
     # What the channel that serves could not be told, by the form's names.
     dropped: tuple[str, ...] = ()
@@ -78,6 +81,12 @@ class Call:
         self.ends_at = min(self.ends_at, time.monotonic() + seconds)
         if self.exchange is not None:
             self.exchange.deadline = min(self.exchange.deadline, self.ends_at)
+
+    def note_attempt(self, route: Route, *, started: float, error_code: str) -> None:
+        """Write down what came of an attempt that started at a (monotonic) moment."""
+        channel, status = route.channel, self.exchange.status if self.exchange is not None else 0
+        elapsed_ms = round((time.monotonic() - started) * 1_000)
+        self.attempts_made += (AttemptMade(channel.provider, channel.id, status, error_code, elapsed_ms),)
 
     @property
     def reasons(self) -> bool:
@@ -103,14 +112,11 @@ class Call:
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a call ended, for the usage record: the class, the HTTP status sent, and what is billed.
-
-    ``usage`` is ``None`` when nothing is billed and no record is needed.
-    """
+    """How a call ended, for the usage record: the class, the HTTP status sent, and what is billed."""
 
     name: str
     status: int
-    usage: Usage | None
+    usage: Usage
     is_estimated: bool = False
     is_free: bool = False
     finish_reason: str = ""

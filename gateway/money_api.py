@@ -89,7 +89,7 @@ def _no_receipt(gateway: Gateway, request_id: str) -> NotFound:
                 retry_after_s=1,
             )
     return NotFound(
-        "There is no receipt of this request. What was refused, or never reached a model, has none and cost nothing.",
+        "There is no receipt of this request. What was refused at once has none and cost nothing.",
         param="request_id",
     )
 

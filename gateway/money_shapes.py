@@ -36,6 +36,15 @@ class AdjustmentShape(Schema):
     cost_pico_usd: int
 
 
+class AttemptShape(Schema):
+    """One upstream call: whom it went to, what came, and after how long; no error code where it served."""
+
+    provider: str
+    status: int | None
+    error_code: str | None
+    duration_ms: int
+
+
 class Generation(Schema):
     """The receipt of one request: lines and adjustment add up to ``cost``, which rounded once is ``charged``."""
 
@@ -63,6 +72,7 @@ class Generation(Schema):
     error_code: str | None
     is_stream: bool
     attempts: int
+    attempts_made: list[AttemptShape]
     started_at: str
     first_token_ms: int | None
     finished_at: str

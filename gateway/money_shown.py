@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from accounts.keyring import Caller
 from accounts.plans import FREE
+from billing.attempts import AttemptMade
 from catalog.breakdown import Line
 from fastanchor.lib.money import PICOS_PER_NANO, exact_picos, exact_usd
 from fastanchor.lib.windows import Window, next_start
@@ -52,6 +53,7 @@ def shown_receipt(receipt: Receipt) -> dict[str, Any]:
         "error_code": entry.error_code or None,
         "is_stream": entry.is_stream,
         "attempts": entry.attempts,
+        "attempts_made": [_attempt(each) for each in entry.all_attempts()],
         "started_at": _moment(entry.started_at_ms),
         "first_token_ms": None if entry.first_token_ms < 0 else entry.first_token_ms,
         "finished_at": _moment(entry.finished_at_ms),
@@ -59,6 +61,15 @@ def shown_receipt(receipt: Receipt) -> dict[str, Any]:
         "input_tokens": entry.input_tokens,
         "output_tokens": entry.output_tokens,
         "reasoning_tokens": entry.reasoning_tokens,
+    }
+
+
+def _attempt(made: AttemptMade) -> dict[str, Any]:
+    return {
+        "provider": made.provider_id,
+        "status": made.status or None,
+        "error_code": made.error_code or None,
+        "duration_ms": made.ms,
     }
 
 

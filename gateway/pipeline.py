@@ -28,11 +28,11 @@ from gateway.passages.base import Answer
 from gateway.reply import Headers, Reply
 from gateway.runtime import Gateway
 from gateway.stages.admit import admit
-from gateway.stages.dispatch import AllAttemptsFailed, CallerLeft, dispatch
+from gateway.stages.dispatch import CallerLeft, dispatch
 from gateway.stages.relay import answered, left_unfinished, relay
 from gateway.stages.reserve import limit_headers, reserve
 from gateway.stages.route import route
-from gateway.stages.settle import nothing_delivered, settle
+from gateway.stages.settle import ended_by, left_unserved, settle
 from gateway.stored import NOT_STORED, is_too_large, keep, recall, want_seals
 
 logger = logging.getLogger(__name__)
@@ -84,8 +84,8 @@ async def _fulfil_in_background(gateway: Gateway, call: Call, reply: Reply, head
     """Answer at once, then fulfil the call with nobody waiting for it."""
     try:
         unread = await background.begin(gateway, call, reply, headers)
-    except Exception:
-        settle(gateway, call, None)
+    except Exception as error:
+        settle(gateway, call, ended_by(error))
         raise
     try:
         await _fulfil(gateway, call, unread, [])
@@ -107,20 +107,13 @@ async def _fulfil(gateway: Gateway, call: Call, reply: Reply, headers: Headers) 
     """
     call.ends_at = time.monotonic() + gateway.deadlines.stream_s
     reply.on_leave(lambda: call.hurry(gateway.deadlines.drain_s))
-    outcome: Outcome | None = None
     last = b""
     try:
         outcome, last = await _deliver(gateway, call, reply, headers)
     except CallerLeft as left:
-        outcome = left_unfinished(call) if left.was_asked else None
-    except AllAttemptsFailed as failed:
-        settle(gateway, call, nothing_delivered(failed.error) if failed.may_be_billed else None)
-        raise failed.error from failed
-    except GatewayError:
-        settle(gateway, call, None)
-        raise
-    except Exception:
-        settle(gateway, call, nothing_delivered(_OUR_FAULT) if call.attempts else None)
+        outcome = left_unfinished(call) if left.was_asked else left_unserved()
+    except Exception as error:
+        settle(gateway, call, ended_by(error))
         raise
     finally:
         gateway.streams.discard(reply)

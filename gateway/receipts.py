@@ -64,7 +64,7 @@ def _breakdown(entry: Entry, price: Price | None) -> Breakdown:
 
 
 def _why_adjusted(entry: Entry, difference: int) -> str:
-    if entry.outcome == "free":
+    if entry.outcome in _COSTS_NOTHING:
         return "Not charged"
     if entry.outcome == "interrupted":
         return "Brought to the last estimate before the interruption"
@@ -89,11 +89,18 @@ _WHY = {
     "cut": "Your credit ran out in the middle of the answer: input and what reached you were charged.",
     "interrupted": "Our process ended in the middle of the answer: the last estimate was charged.",
     "free": "Nothing was delivered, or the fault was ours or the provider's, so nothing was charged.",
+    "failed": "No provider served this request, so nothing was charged.",
 }
+_COSTS_NOTHING = frozenset({"free", "failed"})
+_FAULT_OF_THE_REQUEST = frozenset({"invalid_request", "request_too_large"})
 
 
 def _why(entry: Entry) -> str:
-    if entry.outcome != "free" and not entry.cost_nano:
+    if entry.outcome == "failed" and entry.error_code in _FAULT_OF_THE_REQUEST:
+        return "The provider refused the request as it was asked, so nothing was charged."
+    if entry.outcome == "client_left" and not entry.input_tokens and not entry.cost_nano:
+        return "You hung up before any provider had answered, so nothing was charged."
+    if entry.outcome not in _COSTS_NOTHING and not entry.cost_nano:
         return f"The request ended as '{entry.outcome}', and what it used costs nothing."
     why = _WHY.get(entry.outcome, "What it used was charged.")
     return f"{why} {_ESTIMATED}" if entry.is_estimated and entry.cost_nano else why

@@ -7,6 +7,7 @@ refuse everything else. What a table means, and what must always hold, stands in
 from __future__ import annotations
 
 from billing.models.automatic import AutoTopUp, LowBalanceAlert
+from billing.models.exports import UNFINISHED, Export, ExportState, new_export_id
 from billing.models.invoices import (
     LONGEST,
     BillingDetails,
@@ -60,6 +61,7 @@ __all__ = [
     "INVOICED",
     "LONGEST",
     "PENDING",
+    "UNFINISHED",
     "WALLET_CODES",
     "Account",
     "AccountCode",
@@ -70,6 +72,8 @@ __all__ = [
     "CreditLotQuerySet",
     "DeadLetter",
     "Dispute",
+    "Export",
+    "ExportState",
     "Invoice",
     "InvoiceCounter",
     "InvoiceKind",
@@ -97,6 +101,7 @@ __all__ = [
     "UsageRecord",
     "Wallet",
     "WalletState",
+    "new_export_id",
     "new_journal_id",
     "new_refund_id",
     "new_top_up_id",

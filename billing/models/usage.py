@@ -71,10 +71,12 @@ class Outcome(models.TextChoices):
     """Nothing was delivered, or the fault was ours: the caller pays nothing."""
     INTERRUPTED = "interrupted", "Interrupted"
     """The gateway process died: the caller pays the last estimate, within its hold."""
+    FAILED = "failed", "Failed"
+    """No upstream served it: the caller pays nothing."""
 
 
 class UsageRecord(models.Model):
-    """The one durable row of one request that an upstream billed or may have billed.
+    """The one durable row of one admitted request: what an upstream served of it, or how it failed.
 
     Partitioned by month of ``started_at`` (``billing.partitions``); the database's primary key is
     ``(request_id, started_at)``, because a partitioned table's key must contain what it is partitioned by.
@@ -126,16 +128,34 @@ class UsageRecord(models.Model):
     searches = models.PositiveBigIntegerField(default=0, db_default=0)
     characters = models.PositiveBigIntegerField(default=0, db_default=0)
     seconds = models.PositiveBigIntegerField(default=0, db_default=0)
+    attempts_made = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="Provider, channel, status, error code and milliseconds of each attempt; none where the first served.",
+    )
 
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(outcome__in=Outcome.values), name="usage_outcome_known"),
             models.CheckConstraint(
-                condition=~Q(outcome="free") | Q(cost_nano=0), name="usage_free_costs_nothing"
+                condition=~Q(outcome__in=["free", "failed"]) | Q(cost_nano=0), name="usage_free_costs_nothing"
             ),
         ]
         indexes = [
-            models.Index(fields=["organization", "-started_at", "request_id"], name="usage_by_organization")
+            models.Index(fields=["organization", "-started_at", "request_id"], name="usage_by_organization"),
+            # For the log of requests (``billing.request_log``): what is looked for often, and is rare.
+            models.Index(fields=["organization", "key_id", "-started_at", "request_id"], name="usage_by_key"),
+            models.Index(
+                fields=["organization", "model_id", "-started_at", "request_id"], name="usage_by_model"
+            ),
+            models.Index(
+                fields=["organization", "-cost_nano", "-started_at", "request_id"], name="usage_by_cost"
+            ),
+            models.Index(
+                fields=["organization", "-started_at", "request_id"],
+                condition=~Q(outcome="completed") | Q(status__gte=400),
+                name="usage_troubled",
+            ),
         ]
 
     def __str__(self) -> str:

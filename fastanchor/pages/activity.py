@@ -20,3 +20,10 @@ def request_receipt(request: SignedInRequest, request_id: str) -> HttpResponse:
     except UnknownRequest:
         raise Http404 from None
     return render(request, "dashboard/request.html", context)
+
+
+@signed_in
+@require_safe
+def log(request: SignedInRequest) -> HttpResponse:
+    """Show the requests."""
+    raise Http404

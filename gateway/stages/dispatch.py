@@ -81,15 +81,6 @@ class Inexpressible(AttemptFailed):
         self.complaint = complaint
 
 
-class AllAttemptsFailed(Exception):
-    """No channel answered; ``error`` is for the caller."""
-
-    def __init__(self, error: GatewayError, *, may_be_billed: bool) -> None:
-        super().__init__()
-        self.error = error
-        self.may_be_billed = may_be_billed
-
-
 @dataclass(slots=True)
 class Stream:
     """A stream whose first content is here: what was translated so far, and events not looked at yet."""
@@ -102,7 +93,7 @@ class Stream:
 
 
 async def dispatch(gateway: Gateway, call: Call, reply: Reply) -> Answer | Stream:
-    """Return the first real answer; raises ``AllAttemptsFailed``, ``InvalidRequest`` and ``CallerLeft``."""
+    """Return the first real answer; raises ``GatewayError`` where there is none, and ``CallerLeft``."""
     if reply.is_left:
         raise CallerLeft(was_asked=False)
     failures: list[AttemptFailed] = []
@@ -112,7 +103,7 @@ async def dispatch(gateway: Gateway, call: Call, reply: Reply) -> Answer | Strea
             gateway.health.gave_up(route.channel.id)
             break
         try:
-            served = await _attempt(gateway, call, route)
+            served = await _noted_attempt(gateway, call, route)
         except AttemptFailed as failure:
             failures.append(failure)
             _judge(gateway, call, route, failure, reply)
@@ -152,22 +143,52 @@ def _attempts(gateway: Gateway, call: Call) -> Iterator[Route]:
             yield route
 
 
-def _verdict(failures: list[AttemptFailed]) -> AllAttemptsFailed:
-    may_be_billed = any(failure.may_be_billed for failure in failures)
+def _verdict(failures: list[AttemptFailed]) -> GatewayError:
     if failures and isinstance(failures[-1], Inexpressible):
-        return AllAttemptsFailed(failures[-1].complaint, may_be_billed=may_be_billed)
+        return failures[-1].complaint
     if any(failure.has_answered for failure in failures):
-        error: GatewayError = UpstreamError(
+        return UpstreamError(
             "The model's provider did not give a usable answer. You were not charged. Try again.",
             should_retry=False,
         )
-    else:
-        error = ServiceUnavailable(
-            "All channels to this model are down right now. You were not charged. Try again in half a minute.",
-            retry_after_s=30,
-            should_retry=False,
-        )
-    return AllAttemptsFailed(error, may_be_billed=may_be_billed)
+    return ServiceUnavailable(
+        "All channels to this model are down right now. You were not charged. Try again in half a minute.",
+        retry_after_s=30,
+        should_retry=False,
+    )
+
+
+async def _noted_attempt(gateway: Gateway, call: Call, route: Route) -> Answer | Stream:
+    """Make an attempt and write down what came of it, unless it is the first and serves."""
+    started, before = time.monotonic(), call.attempts
+    try:
+        served = await _attempt(gateway, call, route)
+    except (AttemptFailed, GatewayError) as failure:
+        if call.attempts > before:
+            call.note_attempt(route, started=started, error_code=_code(call, failure))
+        raise
+    if call.attempts_made:
+        call.note_attempt(route, started=started, error_code="")
+    return served
+
+
+def _code(call: Call, failure: AttemptFailed | GatewayError) -> str:
+    """Return a word of ours for what came of an attempt; the failure's own reason may quote the upstream."""
+    if isinstance(failure, GatewayError):
+        return failure.code
+    if failure.__cause__ is not None:
+        return _CODES.get(type(failure.__cause__), "bad_answer")
+    status = call.exchange.status if call.exchange is not None else 0
+    if status == 429:
+        return "rate_limit"
+    return "refused" if status < 500 else "upstream_error"
+
+
+_CODES: dict[type[BaseException], str] = {
+    UpstreamUnreachable: "unreachable",
+    UpstreamTimeout: "timeout",
+    UpstreamBroken: "broken_off",
+}
 
 
 async def _attempt(gateway: Gateway, call: Call, route: Route) -> Answer | Stream:
@@ -177,7 +198,7 @@ async def _attempt(gateway: Gateway, call: Call, route: Route) -> Answer | Strea
         attempt = await _remembered(gateway, call, attempt, need)
     prepared = _prepare(call, passage, attempt)
     call.attempts += 1
-    call.channel, call.dropped = route.channel, prepared.dropped
+    call.channel, call.dropped, call.exchange = route.channel, prepared.dropped, None
     write_intent(gateway, call)
     try:
         exchange = await _send(gateway, call, prepared, route, passage)

@@ -2,49 +2,63 @@
 
 Who pays when things break: a completed answer costs what its upstream reported; a caller who left pays for what was
 drained or relayed; an upstream that died after content, for input and what was delivered, by estimate and within the
-hold; nothing delivered, or our fault, costs nothing.
+hold; nothing delivered, or our fault, costs nothing, nor does what no upstream served.
 """
 
 from __future__ import annotations
 
 import time
+from http import HTTPStatus
 
-from billing.spool import Usage as UsageEntry, Void
+from billing.spool import Usage as UsageEntry
 from catalog.pricing import Usage, cost_picos
 from fastanchor.lib.money import PICOS_PER_NANO, Picos, round_picos
 from gateway.call import Call, Outcome
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, InternalError
 from gateway.runtime import Gateway
+from gateway.stages.relay import CLIENT_CLOSED_REQUEST
 
 _NOTHING = Usage(0, 0, 0, 0, 0)
 
 
-def settle(gateway: Gateway, call: Call, outcome: Outcome | None) -> int:
-    """End a call and return its cost in nano-USD; ``None`` means that nothing was or could be billed."""
+def settle(gateway: Gateway, call: Call, outcome: Outcome) -> int:
+    """End a call and return its cost in nano-USD.
+
+    It leaves a record if an upstream was asked, or none could be, which is a failure of ours; a request that was found
+    wrong before that leaves none.
+    """
     assert call.hold is not None
     cost = tokens = 0
     try:
-        if outcome is not None and outcome.usage is not None:
+        if call.attempts or outcome.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             picos = _cost(call, outcome)
             cost = round_picos(picos)
             tokens = outcome.usage.input_tokens + outcome.usage.output_tokens
             gateway.spool.append(_entry(call, outcome, picos, cost))
-        elif call.attempts:
-            gateway.spool.append(Void(call.request.id))
     finally:
         # Also when nothing can be written: a hold that is never settled would be renewed for ever.
         gateway.holds.settle(call.hold, cost_nano=cost, tokens=tokens)
     return cost
 
 
-def nothing_delivered(error: GatewayError) -> Outcome:
-    """Return the outcome of a call that an upstream may have billed to us, but that the caller does not pay."""
-    return Outcome("free", error.status, _NOTHING, is_estimated=True, is_free=True, error_code=error.code)
+def ended_by(error: Exception) -> Outcome:
+    """Return the outcome of a call that no upstream served, or that broke in our own hands.
+
+    The caller pays nothing, whatever an upstream may have billed to us.
+    """
+    if isinstance(error, GatewayError):
+        return Outcome("failed", error.status, _NOTHING, is_free=True, error_code=error.code)
+    broken = InternalError
+    return Outcome("free", broken.status, _NOTHING, is_free=True, error_code=broken.code)
+
+
+def left_unserved() -> Outcome:
+    """Return the outcome of a call whose caller left before any upstream was at work on it."""
+    return Outcome("client_left", CLIENT_CLOSED_REQUEST, _NOTHING, is_free=True)
 
 
 def _cost(call: Call, outcome: Outcome) -> Picos:
     assert call.hold is not None
-    assert outcome.usage is not None
     if outcome.is_free:
         return Picos(0)
     picos = cost_picos(call.price, outcome.usage)
@@ -55,8 +69,6 @@ def _cost(call: Call, outcome: Outcome) -> Picos:
 
 def _entry(call: Call, outcome: Outcome, picos: int, cost: int) -> UsageEntry:
     assert call.hold is not None
-    assert call.channel is not None
-    assert outcome.usage is not None
     usage, request = outcome.usage, call.request
     first_token_ms = round((call.first_token_at - request.started) * 1_000) if call.first_token_at else -1
     elapsed_ms = round((time.monotonic() - request.started) * 1_000)
@@ -66,7 +78,7 @@ def _entry(call: Call, outcome: Outcome, picos: int, cost: int) -> UsageEntry:
         key_id=call.caller.key_id,
         model_id=call.model.id,
         provider_id=call.model.provider,
-        channel_id=call.channel.id,
+        channel_id=call.channel.id if call.channel is not None else "",
         price_id=call.price.id,
         started_at_ms=request.started_at_ms,
         finished_at_ms=request.started_at_ms + elapsed_ms,
@@ -96,4 +108,5 @@ def _entry(call: Call, outcome: Outcome, picos: int, cost: int) -> UsageEntry:
         searches=usage.searches,
         characters=usage.characters,
         seconds=usage.seconds,
+        attempts_made=call.attempts_made,
     )

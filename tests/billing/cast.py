@@ -11,6 +11,7 @@ from redis.retry import Retry
 
 from accounts import organizations, plans
 from accounts.models import Organization, Plan, User
+from billing.attempts import AttemptMade
 from billing.spool import Usage
 from fastanchor.lib.ids import new_id
 
@@ -56,6 +57,28 @@ def usage(organization: Organization, **changes: Any) -> Usage:
         "upstream_id": "chatcmpl-1",
     }
     return Usage(**{**values, **changes})
+
+
+def failed(organization: Organization, **changes: Any) -> Usage:
+    """Return the usage of one request whose two attempts failed."""
+    values: dict[str, Any] = {
+        "outcome": "failed",
+        "status": 503,
+        "error_code": "service_unavailable",
+        "first_token_ms": -1,
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "cost_picos": 0,
+        "cost_nano": 0,
+        "attempts": 2,
+        "finish_reason": "",
+        "upstream_id": "",
+        "attempts_made": (
+            AttemptMade("openai", "chan_1", 503, "upstream_error", 40),
+            AttemptMade("azure", "chan_2", 0, "unreachable", 3),
+        ),
+    }
+    return usage(organization, **{**values, **changes})
 
 
 def check_deferred() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.core.management import call_command
@@ -11,10 +11,10 @@ from django.utils import timezone
 
 from accounts import keys
 from accounts.models import Organization
-from billing import audit, invoices, spending, topups
+from billing import audit, invoices, partitions, spending, topups
 from billing.models import Invoice, LowBalanceAlert, ReconciliationItem, TopUp, UsageRecord
 from billing.settlement import settle_batch
-from tests.billing.cast import UNITS, usage
+from tests.billing.cast import UNITS, failed, usage
 
 pytestmark = pytest.mark.django_db
 
@@ -34,6 +34,33 @@ def test_the_units_can_be_taken_back_and_added_again(organization: Organization)
     assert not columns & set(UNITS)
     assert (record.request_id, record.input_tokens) == ("req_1", 200)
     assert {getattr(record, name) for name in UNITS} == {0}
+
+
+def test_failures_can_be_taken_back_as_requests_that_cost_nothing(organization: Organization) -> None:
+    partitions.prepare(today=date(2031, 5, 1), months_ahead=0)
+    in_may = int(datetime(2031, 5, 9, tzinfo=UTC).timestamp()) * 1_000
+    settle_batch([failed(organization), failed(organization, attempts=0, started_at_ms=in_may)])
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+    call_command("migrate", "billing", "0010", verbosity=0)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT outcome, attempts, cost_nano FROM billing_usagerecord ORDER BY started_at")
+        kept = cursor.fetchall()
+        cursor.execute("SELECT * FROM billing_usagerecord")
+        columns = {column.name for column in cursor.description}
+    call_command("migrate", "billing", verbosity=0)
+    settle_batch([failed(organization), failed(organization, started_at_ms=in_may)])
+
+    assert kept == [("free", 2, 0), ("free", 1, 0)]
+    assert "attempts_made" not in columns
+    assert sorted(UsageRecord.objects.values_list("outcome", flat=True)) == [
+        "failed",
+        "failed",
+        "free",
+        "free",
+    ]
+    assert all(check.ok for check in audit.run(wait_s=0) if check.name in {"I6", "I12"})
 
 
 def test_automatic_top_ups_can_be_taken_back_and_added_again(organization: Organization) -> None:

@@ -203,6 +203,7 @@ def test_what_is_told_at_midnight_is_seen_from_the_gateway_s_day(
         {"cost_nano": -1},
         {"outcome": "unheard_of"},
         {"outcome": "free"},
+        {"outcome": "failed"},
         {"organization_id": "org_unknown"},
         {"key_id": "k" * 41},
         {"cost_nano": 2**70},

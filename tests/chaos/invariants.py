@@ -108,7 +108,7 @@ def _wrong_cost(record: Record, entries: Sequence[Entry]) -> Iterator[str]:
         for entry in entries
         if entry.answer_id == record.upstream_id
     ]
-    if record.outcome == "free":
+    if record.outcome in {"free", "failed"}:
         return
     if reports != [(record.input_tokens, record.output_tokens)]:
         yield f"I5 {record.request_id} has {record.input_tokens} + {record.output_tokens} tokens, upstream {reports}"

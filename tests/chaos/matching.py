@@ -21,7 +21,7 @@ _TICK_S = 0.01
 # A gateway may read a request after its client has hung up.
 _LATE_S = 2.0
 # How a request may end without an id of an upstream's answer.
-_WITHOUT_ANSWER = {"interrupted", "free", "client_left"}
+_WITHOUT_ANSWER = {"interrupted", "free", "client_left", "failed"}
 
 
 class Entry(msgspec.Struct):

@@ -150,6 +150,8 @@ class House:
     def __init__(self, folder: Path, valkey: redis.Redis, upstream: Upstream, **deadlines: float) -> None:
         self.valkey = valkey
         self.upstream = upstream
+        # Upstreams behind further channels, asked after the first.
+        self.others: list[Upstream] = []
         self.balance_nano = 1_000_000_000
         self.capabilities: frozenset[str] = frozenset()
         self.provider = "other"
@@ -185,17 +187,23 @@ class House:
         )
 
     async def _catalog(self) -> Snapshot:
-        channel = Channel(
-            id="chan_1", name="one", provider=self.provider, adapter=self.adapter, api_key="sk-secret", weight=1, priority=1,
-            base_url=f"http://127.0.0.1:{self.upstream.port}/v1", allow_private=True,
-        )  # fmt: skip
+        routes = tuple(
+            Route(self._channel(number, each), "m")
+            for number, each in enumerate([self.upstream, *self.others], 1)
+        )
         rates = Rates(input=1_000, cached_input=1_000, cache_write=1_000, output=1_000)
         model = Model(
             id="m", provider="other", name="M", context_window=100_000, max_output=8_192,
             capabilities=self.capabilities, input_modalities=("text",), output_modalities=("text",), created=0,
-            prices=(Price("price_1", 0, (Tier(0, rates),)),), routes=(Route(channel, "m"),),
+            prices=(Price("price_1", 0, (Tier(0, rates),)),), routes=routes,
         )  # fmt: skip
         return Snapshot(version=1, models={"m": model}, listed=(model,))
+
+    def _channel(self, number: int, upstream: Upstream) -> Channel:
+        return Channel(
+            id=f"chan_{number}", name="one", provider=self.provider, adapter=self.adapter, api_key="sk-secret", weight=1,
+            priority=number, base_url=f"http://127.0.0.1:{upstream.port}/v1", allow_private=True,
+        )  # fmt: skip
 
     async def _open(self, organization_id: str) -> str:
         await self.may_open.wait()

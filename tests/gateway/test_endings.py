@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from billing.spool import Usage, Void
+from billing.spool import Usage
 from tests.gateway.house import SSE_END, SSE_HEAD, House, Upstream, chunked, completion, event, whole
 
 CUT_AND_MARKED = chunked(b"data: [DONE]\n\n")
@@ -32,8 +32,8 @@ async def test_a_mark_without_an_answer_is_another_channels_turn(
 
     assert status == 500
     assert len(upstream.bodies) > 1
-    assert not any(usage.cost_nano for usage in house.records(Usage))
-    assert not house.records(Void) or not house.holds
+    assert [(usage.outcome, usage.cost_nano) for usage in house.records(Usage)] == [("failed", 0)]
+    assert not house.holds
 
 
 async def test_a_single_event_without_a_blank_line_is_an_answer(house: House, upstream: Upstream) -> None:

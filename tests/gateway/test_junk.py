@@ -175,7 +175,9 @@ async def test_a_refusal_inside_a_stream_is_the_callers_and_blames_no_channel(ho
     assert {status for status, _, _ in answers} == {400}
     assert {said["error"]["message"] for _, _, said in answers} == {"Your input is too long."}
     assert len(house.upstream.bodies) == len(answers)
-    assert house.records(Usage) == []
+    assert {(usage.outcome, usage.status, usage.cost_nano) for usage in house.records(Usage)} == {
+        ("failed", 400, 0)
+    }
     assert house.holds == {}
 
 

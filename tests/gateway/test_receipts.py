@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
+from billing.attempts import AttemptMade
 from billing.spool import Usage as Entry
 from catalog.pricing import Usage, cost_picos
 from catalog.snapshot import Price, Rates, Tier
@@ -33,13 +34,13 @@ def entry(usage: Usage, **changes: Any) -> Entry:
 
 @given(
     st.builds(Usage, *[st.integers(0, 10**7)] * 5),
-    st.sampled_from(["completed", "client_left", "upstream_died", "cut", "interrupted", "free"]),
+    st.sampled_from(["completed", "client_left", "upstream_died", "cut", "interrupted", "free", "failed"]),
     st.integers(0, 10**12),
 )
 def test_lines_and_adjustment_add_up_to_the_cost_however_it_came_about(
     usage: Usage, outcome: str, most: int
 ) -> None:
-    picos = 0 if outcome == "free" else min(cost_picos(PRICE, usage), most)
+    picos = 0 if outcome in {"free", "failed"} else min(cost_picos(PRICE, usage), most)
     told = entry(usage, outcome=outcome, cost_picos=picos, is_estimated=True)
 
     shown = shown_receipt(receipt_of(told, PRICE))
@@ -85,6 +86,30 @@ def test_what_is_not_charged_by_its_lines_says_why(changes: dict[str, Any], reas
     assert receipt.adjustment.reason.startswith(reason)
     assert words in receipt.why
     assert ("estimated" in receipt.why) == receipt.is_charged
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"outcome": "failed", "status": 500, "error_code": "upstream_error"}, "No provider served this request"),
+        ({"outcome": "failed", "status": 400, "error_code": "invalid_request"}, "refused the request as it was asked"),
+        ({"outcome": "client_left", "status": 499}, "You hung up before any provider had answered"),
+    ],
+)  # fmt: skip
+def test_what_no_upstream_served_has_no_lines_and_says_why_it_is_free(
+    changes: dict[str, Any], words: str
+) -> None:
+    tried = (AttemptMade("openai", "chan_1", 0, "unreachable", 7),)
+    shown = shown_receipt(
+        receipt_of(entry(Usage(0, 0, 0, 0, 0), cost_picos=0, attempts_made=tried, **changes), PRICE)
+    )
+
+    assert (shown["lines"], shown["adjustment"], shown["is_charged"]) == ([], None, False)
+    assert words in shown["why"]
+    assert "so nothing was charged" in shown["why"]
+    assert shown["attempts_made"] == [
+        {"provider": "openai", "status": None, "error_code": "unreachable", "duration_ms": 7}
+    ]
 
 
 def test_a_price_that_is_gone_leaves_the_cost_as_it_was_charged() -> None:

@@ -1,0 +1,27 @@
+"""The attempts of a request: which upstreams were asked for it, and what came of each. Ids and numbers only.
+
+This is a door: it knows neither the ORM nor Django.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class AttemptMade(NamedTuple):
+    """One upstream call that has ended, or has begun to answer.
+
+    ``status`` is what the upstream answered, 0 where nothing came; ``error_code`` is a word of ours, empty where the
+    attempt served; ``ms`` runs from the attempt's own start to its first content, whole answer or failure.
+    """
+
+    provider_id: str
+    channel_id: str
+    status: int
+    error_code: str
+    ms: int
+
+    @property
+    def has_served(self) -> bool:
+        """Tell whether its answer went to the caller."""
+        return not self.error_code
