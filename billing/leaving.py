@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from accounts.models import Organization
 from billing import customers, details, disputes, holds, posting, refunds, sync, wallets
+from billing.exports import jobs
 from billing.models import (
     PENDING,
     AutoTopUp,
@@ -211,8 +212,9 @@ def is_asking(organization: Organization) -> bool:
 
 
 def finish(organization: Organization) -> None:
-    """End what credit is left, and delete who bought it, here and at Stripe; safe twice. Raises ``StripeFault``."""
+    """End what credit is left, and delete exports and who bought it, here and at Stripe; safe twice. Raises ``StripeFault``."""
     posting.end_credit(organization)
+    jobs.forget(organization)
     if is_configured():
         customers.remove(organization)
     details.forget(organization)

@@ -83,6 +83,7 @@ _SETTINGS = (
         "Security", "mfa_index", "password two-factor 2fa passkey recovery", sections=("/accounts/password/",)
     ),
     Place("Sessions", "settings:sessions", "devices log out"),
+    Place("Data export", "settings:data-export", "download all my data zip takeout"),
     Place("Delete account", "settings:delete", "close leave"),
 )
 # Places within one place of the console, shown above its pages.

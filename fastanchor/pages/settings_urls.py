@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from fastanchor.pages import deletion, logins, privacy, profile
+from fastanchor.pages import data_export, deletion, logins, privacy, profile
 
 app_name = "settings"
 urlpatterns = [
@@ -17,6 +17,7 @@ urlpatterns = [
     path("sessions/", logins.session_list, name="sessions"),
     path("sessions/end-others/", logins.end_others, name="end-others"),
     path("sessions/<int:session_id>/end/", logins.end_session, name="end-session"),
+    path("data-export/", data_export.data_export, name="data-export"),
     path("delete/", deletion.delete_account, name="delete"),
     path("delete/keep/", deletion.keep_account, name="keep-account"),
     path("delete/cancel/<str:token>/", deletion.cancel_deletion, name="cancel-deletion"),

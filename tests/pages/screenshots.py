@@ -47,6 +47,7 @@ SIGNED_IN = {
     "privacy": "/settings/privacy/",
     "security": "/accounts/2fa/",
     "sessions": "/settings/sessions/",
+    "data-export": "/settings/data-export/",
     "delete-account": "/settings/delete/",
     "emails": "/accounts/email/",
     "password": "/accounts/password/change/",

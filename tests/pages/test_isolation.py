@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import ApiKey, Membership, Organization, User
-from billing.models import Invoice, TaxId
+from billing.models import Export, Invoice, TaxId
 from tests.pages.stripe import Card
 from tests.pages.urlmap import addresses
 from tests.pages.usage import serve
@@ -49,6 +49,10 @@ class Belongings:
     def api_key(self) -> Parameters:
         return {"key_id": self.key.pk}
 
+    def export(self) -> Parameters:
+        self.card.browser.post(reverse("settings:data-export"))
+        return {"export_id": Export.objects.get().pk}
+
     def session(self) -> Parameters:
         session = UserSession.objects.create(
             user=self.organization.members.get(), session_key="elsewhere", ip="192.0.2.1", user_agent=""
@@ -76,6 +80,10 @@ NAMED: dict[str, Callable[[Belongings], Parameters]] = {
     "billing:invoice": Belongings.invoice,
     "billing:set-member-budgets": Belongings.membership,
     "billing:key-budgets": Belongings.api_key,
+    "export": Belongings.export,
+    "export-progress": Belongings.export,
+    "cancel-export": Belongings.export,
+    "download-export": Belongings.export,
     "settings:end-session": Belongings.session,
     "mfa_edit_webauthn": Belongings.passkey,
     "mfa_remove_webauthn": Belongings.passkey,

@@ -18,7 +18,7 @@ from accounts.models import MailKind, Membership, Organization, Role, StoredResp
 from billing import mails
 from tests.pages.markup import faults, words
 
-PAGES = ["profile", "organization", "notifications", "privacy", "sessions", "delete"]
+PAGES = ["profile", "organization", "notifications", "privacy", "sessions", "data-export", "delete"]
 
 
 def keep(organization: Organization, number: int = 1) -> None:
