@@ -207,13 +207,14 @@ class _Source:
 
     def records(self, limit: int) -> list[UsageRecord]:
         """Return the first rows."""
-        others, (source, values) = _all(self._search.others), self._scanned("*")
+        others = _all(() if self._is_set else self._search.others)
+        source, values = self._scanned("*", SCANNED if others.values else limit)
         sql = f"{source} WHERE {others.sql} ORDER BY {self._order()} LIMIT {limit}"
         return list(UsageRecord.objects.raw(sql, [*values, *others.values]))
 
     def edge(self) -> Position | None:
         """Return the last place that was looked at; nothing where all was."""
-        source, values = self._scanned("started_at, request_id, cost_nano")
+        source, values = self._scanned("started_at, request_id, cost_nano", SCANNED)
         sql = (
             f"SELECT *, count(*) OVER () FROM ({source}) AS looked_at "  # noqa: S608
             f"ORDER BY {self._order(is_turned=True)} LIMIT 1"
@@ -223,16 +224,15 @@ class _Source:
             row = cursor.fetchone()
         return Position(*row[:3]) if row and row[3] == SCANNED else None
 
-    def _scanned(self, columns: str) -> tuple[str, Sequence[object]]:
+    def _scanned(self, columns: str, most: int) -> tuple[str, tuple[Any, ...]]:
+        """Return a query for the next rows of the index; its own limit is what makes the planner walk there."""
         if self._is_set:
             # Materialized: otherwise the planner may look for few requests by walking through all of them.
             where = _all((*self._search.indexed, *self._search.others, *self._beyond))
             found = f"SELECT * FROM {_TABLE} WHERE {where.sql}"  # noqa: S608
-            sql = f"WITH scanned AS MATERIALIZED ({found}) SELECT {columns} FROM scanned"  # noqa: S608
-            return sql, where.values
+            return f"WITH scanned AS MATERIALIZED ({found}) SELECT {columns} FROM scanned", where.values  # noqa: S608
         where = _all((*self._search.indexed, *self._beyond))
-        bound = f" LIMIT {SCANNED}" if self._search.others else ""
-        inner = f"SELECT * FROM {_TABLE} WHERE {where.sql} ORDER BY {self._order()}{bound}"  # noqa: S608
+        inner = f"SELECT * FROM {_TABLE} WHERE {where.sql} ORDER BY {self._order()} LIMIT {most}"  # noqa: S608
         return f"SELECT {columns} FROM ({inner}) AS scanned", where.values  # noqa: S608
 
     def _order(self, *, is_turned: bool = False) -> str:

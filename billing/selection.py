@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Self
@@ -30,7 +31,7 @@ class Condition(NamedTuple):
     """A condition in SQL, and its parameters."""
 
     sql: str
-    values: tuple[object, ...] = ()
+    values: tuple[Any, ...] = ()
 
 
 # The index ``usage_troubled`` holds these alone; a query must say it in the same words to use it.
@@ -95,9 +96,12 @@ class Selection:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
         """Read what ``as_json`` has written."""
-        times = {name: datetime.fromisoformat(values[name]) for name in ("start", "end") if name in values}
-        ending = {"ending": Ending(values["ending"])} if "ending" in values else {}
-        return cls(**{**values, **times, **ending})
+        read: dict[str, Callable[[str], Any]] = {
+            "start": datetime.fromisoformat,
+            "end": datetime.fromisoformat,
+            "ending": Ending,
+        }
+        return cls(**{name: read[name](value) if name in read else value for name, value in values.items()})
 
 
 def _ending(ending: Ending) -> Condition:

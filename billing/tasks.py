@@ -156,7 +156,7 @@ def write_export(export_id: str) -> None:
 def run_exports() -> None:
     """Start the exports that nobody works on, and send the mails about them that could not be sent."""
     for export_id in export_jobs.due():
-        write_export.apply_async([export_id], expires=10)
+        write_export.apply_async((export_id,), expires=10)
     export_mails.tell_due()
 
 

@@ -81,14 +81,19 @@ def _rows(records: Sequence[UsageRecord]) -> list[Row]:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptLine:
-    """A class of tokens or units as people read it; money in pico-USD."""
+    """A class of tokens or units as people read it; money in pico-USD.
+
+    Pico-USD for a token are micro-USD for a million of them; units (``is_unit``) are priced one by one.
+    """
 
     name: str
     count: int
     rate_picos: int
     picos: int
+    is_unit: bool
 
 
+_UNITS = frozenset({"image", "search", "character", "second"})
 _NAMES = {
     "input": "Input tokens",
     "image_input": "Input tokens of pictures",
@@ -115,7 +120,7 @@ def receipt(*, organization: Organization, request_id: str) -> dict[str, object]
         "receipt": found,
         "valid_from": found.price and datetime.fromtimestamp(found.price.valid_from, UTC),
         "lines": [
-            ReceiptLine(_NAMES[line.kind], line.count, line.rate_picos, line.picos)
+            ReceiptLine(_NAMES[line.kind], line.count, line.rate_picos, line.picos, line.kind in _UNITS)
             for line in found.breakdown.lines
         ],
     }

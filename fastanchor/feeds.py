@@ -182,9 +182,10 @@ class Hub:
             while self._feeds:
                 message = await pubsub.get_message(timeout=_IDLE_S)
                 if message is not None:
-                    self._wake(message["channel"].decode().removeprefix(live_channel("")))
+                    self.wake(message["channel"].decode().removeprefix(live_channel("")), message["data"])
 
-    def _wake(self, organization_id: str) -> None:
+    def wake(self, organization_id: str, told: bytes) -> None:
+        """Let a feed render again, for the shipper has told the ids of new records."""
         feed = self._feeds.get(organization_id)
         if feed is not None:
             feed.changed.set()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
+from typing import TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
@@ -22,6 +24,7 @@ from accounts.models import Membership, Organization
 from fastanchor import dashboard
 from fastanchor.feeds import Frame, Hub, tabs
 
+STILL_HERE = b": still here\n\n"
 MOST_TABS = 500
 MOST_TABS_OF_ONE = 25
 
@@ -38,25 +41,41 @@ class Viewer:
 @require_GET
 def stream(request: SignedInRequest) -> HttpResponseBase:
     """Send what changes on the dashboard until the reader leaves or may no longer see it."""
-    organization = request.organization
-    if tabs[organization.id] >= MOST_TABS_OF_ONE or tabs.total() >= MOST_TABS:
+    viewer = Viewer(str(request.session.session_key), request.organization)
+    return send(viewer, events(viewer))
+
+
+def send(viewer: Viewer, stream: AsyncIterator[bytes]) -> HttpResponseBase:
+    """Answer with a stream of events, unless too many are open."""
+    if tabs[viewer.organization.id] >= MOST_TABS_OF_ONE or tabs.total() >= MOST_TABS:
         return HttpResponse("Too many open dashboards.", status=503, headers={"Retry-After": "10"})
-    viewer = Viewer(str(request.session.session_key), organization)
     # This thread sleeps for as long as the stream is open: it must not keep a connection to PostgreSQL.
     connections.close_all()
     unbuffered = {"X-Accel-Buffering": "no"}
-    return StreamingHttpResponse(events(viewer), content_type="text/event-stream", headers=unbuffered)
+    return StreamingHttpResponse(stream, content_type="text/event-stream", headers=unbuffered)
 
 
 async def end_all() -> None:
     """End every open stream of this event loop; a server that stops calls it, for streams never end by themselves."""
-    await _hub().end()
+    for hub in _hubs.get(asyncio.get_running_loop(), {}).values():
+        await hub.end()
 
 
 async def events(viewer: Viewer, hub: Hub | None = None) -> AsyncIterator[bytes]:
     """Yield server-sent events for one tab: first all there is, then what changes."""
-    hub = hub or _hub()
-    sent, number, checked_at = Frame((), ()), 0, time.monotonic()
+    sent = Frame((), ())
+    async with aclosing(frames(viewer, hub or hub_of(_Overviews))) as shown:
+        async for frame in shown:
+            if isinstance(frame, bytes):
+                yield frame
+            else:
+                yield _difference(sent, frame) or STILL_HERE
+                sent = frame
+
+
+async def frames(viewer: Viewer, hub: Hub) -> AsyncGenerator[Frame | bytes]:
+    """Yield what a tab is shown, frame by frame, for as long as its viewer may see it; bytes are sent as they are."""
+    number, checked_at = 0, time.monotonic()
     yield b"retry: 2000\n\n"
     async with hub.watching(viewer.organization) as feed:
         while not hub.is_ending:
@@ -64,22 +83,22 @@ async def events(viewer: Viewer, hub: Hub | None = None) -> AsyncIterator[bytes]
             if time.monotonic() - checked_at >= hub.pace.recheck_s:
                 checked_at = time.monotonic()
                 if not await hub.in_thread(lambda: _may_watch(viewer)):
-                    yield _event("end", "")
+                    yield event("end", "")
                     return
-            yield _difference(sent, frame) or b": still here\n\n"
-            sent = frame
+            yield frame
 
 
 def _difference(old: Frame, new: Frame) -> bytes:
-    events = [_event("section", html) for name, html in new.sections if (name, html) not in old.sections]
+    events = [event("section", html) for name, html in new.sections if (name, html) not in old.sections]
     known = {request_id for request_id, _ in old.rows}
     fresh = [html for request_id, html in new.rows if request_id not in known]
     if fresh:
-        events.append(_event("rows", "".join(fresh)))
+        events.append(event("rows", "".join(fresh)))
     return b"".join(events)
 
 
-def _event(name: str, html: str) -> bytes:
+def event(name: str, html: str) -> bytes:
+    """Write a server-sent event."""
     lines = "".join(f"data: {line}\n" for line in html.splitlines() or [""])
     return f"event: {name}\n{lines}\n".encode()
 
@@ -109,9 +128,20 @@ def render(organization: Organization) -> Frame:
     )
 
 
-_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
+class _Overviews(Hub):
+    """The feeds of the overview."""
+
+    def __init__(self) -> None:
+        super().__init__(render)
 
 
-def _hub() -> Hub:
-    """Return the hub of the running event loop."""
-    return _hubs.setdefault(asyncio.get_running_loop(), Hub(render))
+H = TypeVar("H", bound=Hub)
+_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[type[Hub], Hub]] = WeakKeyDictionary()
+
+
+def hub_of(kind: type[H]) -> H:
+    """Return the hub of a kind that the running event loop has."""
+    hubs = _hubs.setdefault(asyncio.get_running_loop(), {})
+    if kind not in hubs:
+        hubs[kind] = cast("Callable[[], H]", kind)()
+    return cast("H", hubs[kind])

@@ -8,7 +8,7 @@ from django.views.generic import RedirectView
 
 from billing import webhooks
 from fastanchor import live
-from fastanchor.pages import activity, docs, exports, overview, site
+from fastanchor.pages import activity, docs, exports, overview, receipts, site, tail
 from gateway.endpoints import ENDPOINTS
 from gateway.views import missing_prefix, unknown_path
 
@@ -19,8 +19,9 @@ urlpatterns = [
     path("docs/<slug:name>/", docs.manual_page, name="manual"),
     path("dashboard/", overview.overview, name="dashboard"),
     path("dashboard/live/", live.stream, name="live"),
-    path("dashboard/requests/<slug:request_id>/", activity.request_receipt, name="request"),
+    path("dashboard/requests/<slug:request_id>/", receipts.request_page, name="request"),
     path("dashboard/activity/", activity.log, name="activity"),
+    path("dashboard/activity/live/", tail.stream, name="activity-live"),
     path("dashboard/exports/", exports.export_list, name="exports"),
     path("dashboard/exports/<slug:export_id>/", exports.export_page, name="export"),
     path("dashboard/exports/<slug:export_id>/progress/", exports.export_progress, name="export-progress"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Any
 
 from django.db import OperationalError, connection, transaction
@@ -110,14 +109,12 @@ def _read(export: Export, start: datetime, end: datetime, after: str) -> Iterato
     )
     # Outside of a transaction the server keeps the rows of this cursor for us, and progress can be saved meanwhile.
     with connection.chunked_cursor() as cursor:
-        cursor.itersize = ROWS_A_PIECE
         cursor.execute(query, [*values, *edge.values])
-        rows = iter(cursor)
-        while piece := list(islice(rows, ROWS_A_PIECE)):
+        while piece := cursor.fetchmany(ROWS_A_PIECE):
             yield piece
 
 
-def _where(export: Export, selection: Selection) -> tuple[str, list[object]]:
+def _where(export: Export, selection: Selection) -> tuple[str, list[Any]]:
     """Return the condition; what is settled later is not in it, however long the writing takes."""
     conditions = [
         Condition("organization_id = %s", (export.organization_id,)),

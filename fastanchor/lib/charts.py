@@ -13,6 +13,7 @@ BAR = 14
 HEIGHT = 100
 # A value above zero is always visible, however small it is beside the tallest.
 LEAST_HEIGHT = 2
+_WIDTH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +50,22 @@ def _bar(number: int, bar: Bar, height: int) -> SafeString:
         '<rect class="chart-bar" x="{}" y="{}" width="{}" height="{}"/></g>',
         bar.title, start, SLOT, HEIGHT, start + (SLOT - BAR) // 2, HEIGHT - height, BAR, height,
     )  # fmt: skip
+
+
+def span_bar(parts: Sequence[Bar], *, name: str) -> SafeString:
+    """Return an SVG of one bar that parts share by their values, first to last; each has a class of its number."""
+    whole = max(1, sum(part.value for part in parts))
+    drawn, start = [], 0
+    for number, part in enumerate(parts):
+        end = start + part.value
+        left, right = start * _WIDTH // whole, end * _WIDTH // whole
+        drawn.append((number, left, max(1, right - left), part.title))
+        start = end
+    return format_html(
+        '<svg class="span-bar" viewBox="0 0 {} 10" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>',
+        _WIDTH,
+        name,
+        format_html_join(
+            "", '<rect class="span-part-{}" x="{}" width="{}" height="10"><title>{}</title></rect>', drawn
+        ),
+    )

@@ -64,7 +64,7 @@ def _ask(request: SignedInRequest) -> HttpResponse:
 def begin(export: Export) -> None:
     """Wake a worker; where the broker is away, the schedule finds the export within seconds of its return."""
     with suppress(OperationalError, OSError):
-        tasks.write_export.apply_async([export.pk], retry=False)
+        tasks.write_export.apply_async((export.pk,), retry=False)
 
 
 def _form(request: SignedInRequest, values: Any) -> ExportForm:

@@ -33,8 +33,14 @@ def usd_exact(nanos: int) -> SafeString:
 @register.filter
 def usd_picos(picos: int) -> SafeString:
     """Write pico-USD with all the places that they need."""
+    return format_html('<span class="money">{}</span>', plain_picos(picos))
+
+
+@register.filter
+def plain_picos(picos: int) -> str:
+    """Write pico-USD with all the places that they need as plain text."""
     text = exact_picos(picos)
-    return format_html('<span class="money">{}</span>', f"-${text[1:]}" if picos < 0 else f"${text}")
+    return f"-${text[1:]}" if picos < 0 else f"${text}"
 
 
 @register.filter

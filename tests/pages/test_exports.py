@@ -70,7 +70,7 @@ def test_the_wish_is_filled_in_from_the_log_s_filters(
     assert faults(html) == []
     assert '<option value="gpt-4o" selected>' in html
     assert 'value="0.01"' in html
-    assert '<details class="more" open>' in html
+    assert '<details class="log-more" open>' in html
 
 
 @pytest.mark.parametrize(

@@ -292,7 +292,7 @@ def _other_connections() -> int:
 
 @pytest.mark.parametrize("text", ["a\nb", "a\r\nevent: end\r\rb", "a\u2028b", ""])
 def test_no_text_can_break_out_of_its_event(text: str) -> None:
-    lines = live._event("rows", text).decode().split("\n")
+    lines = live.event("rows", text).decode().split("\n")
 
     assert lines[0] == "event: rows"
     assert all(line.startswith("data: ") for line in lines[1:-2])

@@ -41,13 +41,14 @@ def test_the_list_leads_to_a_receipt_whose_lines_add_up(
 
     shown = words(html)
     assert faults(html) == []
-    assert "Input tokens 176 $0.0000025 $0.00044 " in shown
-    assert "Input tokens read from the cache 1\u202f024 $0.00000125 $0.00128 " in shown
-    assert "Output tokens 34 $0.00001 $0.00034 " in shown
+    assert "Input tokens 176 $2.50 per 1M $0.00044 " in shown
+    assert "Input tokens read from the cache 1\u202f024 $1.25 per 1M $0.00128 " in shown
+    assert "Output tokens 34 $10.00 per 1M $0.00034 " in shown
     assert "Sum $0.00206 Charged, rounded once to nine places $0.002060 000" in shown
     assert "The answer was complete, so what it used was charged." in shown
     assert "The base rates." in shown
-    assert f"{price.pk}, since" in re.sub(r" ,", ",", shown)
+    assert 'title="$0.0000025 a token"' in html
+    assert f"Price {price.pk}, since" in re.sub(r" ,", ",", shown)
     assert "Attempts 2; failed ones are ours to pay" in shown
 
 

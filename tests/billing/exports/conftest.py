@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from pytest_django import Settings
@@ -30,6 +30,10 @@ class Letters:
     name = "Letters"
     formats = ("txt",)
 
+    def __init__(self) -> None:
+        # What a test does just before a letter is written.
+        self.before: Callable[[str, Export], object] = lambda letter, export: None
+
     def title(self, export: Export) -> str:
         return f"Letters {export.wanted['letters']}"
 
@@ -44,9 +48,6 @@ class Letters:
         for number in range(int(position or 0), len(letters)):
             self.before(letters[number], export)
             yield Piece(letters[number].encode(), 1, str(number + 1))
-
-    def before(self, letter: str, export: Export) -> None:
-        """Let a test do something just before a letter is written."""
 
 
 @pytest.fixture

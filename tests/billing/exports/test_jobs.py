@@ -9,8 +9,8 @@ from django.core.files.storage import storages
 from django.utils import timezone
 
 from accounts.models import Organization
-from billing import tasks
-from billing.exports import jobs, runs, tell, writers
+from billing import mails, tasks
+from billing.exports import jobs, runs, writers
 from billing.exports.jobs import STORAGE
 from billing.models import Export, ExportState
 from tests.billing.cast import make_organization
@@ -45,11 +45,11 @@ def dies(letters: Letters, at: str) -> None:
         if letter == at:
             raise SystemExit
 
-    letters.before = die  # type: ignore[method-assign]
+    letters.before = die
 
 
 def lives(letters: Letters) -> None:
-    letters.before = lambda letter, export: None  # type: ignore[method-assign]
+    letters.before = lambda letter, export: None
 
 
 def lease_is_over(export: Export) -> None:
@@ -83,9 +83,8 @@ def test_after_a_killed_worker_the_next_goes_on_after_the_last_part(
     dies(letters, at="b")
     with pytest.raises(SystemExit):
         runs.run(export.pk)
-    seen = []
-    lives(letters)
-    letters.before = lambda letter, export: seen.append(letter)  # type: ignore[method-assign]
+    seen: list[str] = []
+    letters.before = lambda letter, export: seen.append(letter)
 
     assert runs.run(export.pk) is False
     assert jobs.due() == []
@@ -143,7 +142,7 @@ def test_a_slow_worker_that_was_replaced_changes_nothing(
         lease_is_over(export)
         write_all(export)
 
-    letters.before = another_is_quicker  # type: ignore[method-assign]
+    letters.before = another_is_quicker
     assert runs.run(export.pk) is False
 
     export.refresh_from_db()
@@ -164,7 +163,7 @@ def test_a_cancelled_export_stops_and_leaves_no_file(
         seen.append(letter)
         jobs.cancel(export)
 
-    letters.before = cancelled  # type: ignore[method-assign]
+    letters.before = cancelled
     runs.run(export.pk)
     lease_is_over(export)
     jobs.clean()
@@ -181,8 +180,8 @@ def test_progress_is_seen_while_it_is_written(
     organization: Organization, letters: Letters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "REPORTED_EVERY_S", 0)
-    seen = []
-    letters.before = lambda letter, export: seen.append(  # type: ignore[method-assign]
+    seen: list[tuple[int, int | None]] = []
+    letters.before = lambda letter, export: seen.append(
         Export.objects.values_list("rows_done", "rows_about").get()
     )
 
@@ -195,7 +194,7 @@ def test_an_error_of_ours_is_told_in_words(organization: Organization, letters: 
     def broken(letter: str, export: Export) -> None:
         raise ValueError(letter)
 
-    letters.before = broken  # type: ignore[method-assign]
+    letters.before = broken
 
     export = write_all(ask_for(organization, "abc"))
 
@@ -260,7 +259,7 @@ def test_a_mail_that_could_not_be_sent_is_sent_later_and_only_once(
         raise ConnectionRefusedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(tell.mails, "send_mail", away)
+        patch.setattr(mails, "send_mail", away)
         write_all(ask_for(organization, "abc"))
     assert mail.outbox == []
 
