@@ -18,7 +18,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 
 from accounts import announcements, keys
-from accounts.models import ApiKey, Membership, Organization, Plan, User
+from accounts.models import ApiKey, Closure, Membership, Organization, Plan, User
 
 # Staff log in where everybody does: with rate limits and a verified address.
 admin.site.site_header = admin.site.site_title = "FastAnchor"
@@ -91,6 +91,25 @@ class AuthenticatorAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Authenticator | None = None) -> bool:
+        """Refuse edits; the list asks for the view permission only."""
+        return False
+
+
+@admin.register(Closure)
+class ClosureAdmin(KeptForever, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Deletions of accounts, and what keeps one from being carried out."""
+
+    list_display = ("user", "state", "asked_at", "due_at", "ended_at", "obstacle")
+    list_filter = ("state",)
+    list_select_related = ("user",)
+    search_fields = ("user__email",)
+    ordering = ("-asked_at", "-pk")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: only people themselves ask for it."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Closure | None = None) -> bool:
         """Refuse edits; the list asks for the view permission only."""
         return False
 
