@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import cast
 
 from allauth.account.decorators import secure_admin_login
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
@@ -20,12 +22,15 @@ from accounts import (
     keys,
     legal_admin,  # noqa: F401 - registers its tables
 )
-from accounts.models import ApiKey, Membership, OldSecret, Organization, Plan, User
+from accounts.models import ApiKey, Closure, Membership, OldSecret, Organization, Plan, User
 
 # Staff log in where everybody does: with rate limits and a verified address.
 admin.site.site_header = admin.site.site_title = "FastAnchor"
 admin.site.index_title = "Administration"
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign, no-untyped-call]
+
+# allauth's own pages would show sealed secrets and let them be written.
+admin.site.unregister([Authenticator, UserSession])
 
 
 class KeptForever:
@@ -58,7 +63,7 @@ class UserAdmin(KeptForever, DjangoUserAdmin):  # type: ignore[type-arg] # gener
     list_filter = ("is_active", "is_staff")
     search_fields = ("email",)
     fieldsets = (
-        (None, {"fields": ("email", "password", "is_active")}),
+        (None, {"fields": ("email", "name", "password", "is_active")}),
         ("Permissions", {"fields": ("is_staff", "is_superuser", "groups", "user_permissions")}),
         ("Dates", {"fields": ("joined_at", "last_login")}),
     )
@@ -72,6 +77,45 @@ class UserAdmin(KeptForever, DjangoUserAdmin):  # type: ignore[type-arg] # gener
         if not request.user.is_superuser:
             fixed += ("is_staff", "is_superuser", "groups", "user_permissions")
         return fixed
+
+
+@admin.register(Authenticator)
+class AuthenticatorAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Second factors, to be taken away from people who have lost theirs; their secrets are not shown."""
+
+    list_display = ("user", "type", "created_at", "last_used_at")
+    list_filter = ("type",)
+    list_select_related = ("user",)
+    search_fields = ("user__email",)
+    ordering = ("-created_at", "-pk")
+    exclude = ("data",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: only their owners can make them."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Authenticator | None = None) -> bool:
+        """Refuse edits; the list asks for the view permission only."""
+        return False
+
+
+@admin.register(Closure)
+class ClosureAdmin(KeptForever, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Deletions of accounts, and what keeps one from being carried out."""
+
+    list_display = ("user", "state", "asked_at", "due_at", "ended_at", "obstacle")
+    list_filter = ("state",)
+    list_select_related = ("user",)
+    search_fields = ("user__email",)
+    ordering = ("-asked_at", "-pk")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: only people themselves ask for it."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Closure | None = None) -> bool:
+        """Refuse edits; the list asks for the view permission only."""
+        return False
 
 
 @admin.register(Plan)

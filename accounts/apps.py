@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.contrib.auth.signals import user_logged_in
+
+from accounts import stamps
 
 
 class AccountsConfig(AppConfig):
@@ -11,3 +14,7 @@ class AccountsConfig(AppConfig):
     name = "accounts"
     # The admin shows it beside allauth's own "Accounts".
     verbose_name = "Customers"
+
+    def ready(self) -> None:
+        """Let every login write down when its session began."""
+        user_logged_in.connect(stamps.begin, dispatch_uid="accounts.session_begun")

@@ -49,6 +49,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     """A person; logs in by e-mail address."""
 
     email = models.EmailField(max_length=EMAIL_LENGTH, unique=True)
+    name = models.CharField(max_length=120, blank=True, help_text="How members see the person; may be empty.")
     is_staff = models.BooleanField(default=False, help_text="May enter the admin.")
     is_active = models.BooleanField(default=True)
     joined_at = models.DateTimeField(default=timezone.now)
@@ -140,6 +141,9 @@ class Organization(Budgeted):
         null=True, blank=True, help_text="Instead of the plan's."
     )
     concurrency = models.PositiveIntegerField(null=True, blank=True, help_text="Instead of the plan's.")
+    responses_days = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Stored responses are kept for so many days, at most the platform's."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     members: models.ManyToManyField[User, Membership] = models.ManyToManyField(
@@ -174,6 +178,79 @@ class Membership(Budgeted):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.organization}"
+
+
+class MailKind(models.TextChoices):
+    """What our mails to members are about; those of security go out always."""
+
+    LOW_BALANCE = "low_balance", "Low balance"
+    """The balance has fallen below its threshold."""
+    BUDGET = "budget", "Budgets"
+    """A budget is spent to a part, or used up."""
+    PAYMENT = "payment", "Payments"
+    """Top-ups and automatic top-ups, receipts."""
+    NEWS = "news", "Product news"
+    """New models and features; only to those who asked for it."""
+
+
+class MailChoice(models.Model):
+    """That a member wants, or does not want, mails of a kind; without a row the kind's default holds."""
+
+    membership = models.ForeignKey(
+        Membership, on_delete=models.CASCADE, related_name="mail_choices", db_index=False
+    )
+    kind = models.CharField(max_length=20, choices=MailKind)
+    is_wanted = models.BooleanField()
+    changed_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["membership", "kind"], name="mail_choice_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.membership_id}"
+
+
+class ClosureState(models.TextChoices):
+    """How far the deletion of an account has come."""
+
+    WAITING = "waiting", "Waiting"
+    """Its owner may still cancel it."""
+    RUNNING = "running", "Running"
+    """It is being carried out, and cannot be cancelled any more."""
+    DONE = "done", "Done"
+    """The person is gone; numbers that the law wants are kept."""
+    CANCELLED = "cancelled", "Cancelled"
+    """Its owner has changed their mind."""
+
+
+class Closure(models.Model):
+    """That a user wants the account deleted; see ``fastanchor.closing``."""
+
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="closures")
+    state = models.CharField(max_length=20, choices=ClosureState, default=ClosureState.WAITING)
+    gives_up_credit = models.BooleanField(
+        default=False, help_text="Agreed that bought credit which cannot be paid back lapses."
+    )
+    asked_at = models.DateTimeField(default=timezone.now)
+    due_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    # Why the last try could not finish, for staff.
+    obstacle = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user"], condition=models.Q(state__in=["waiting", "running"]), name="closure_one_open"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["due_at"], condition=models.Q(state__in=["waiting", "running"]), name="closure_due"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"closure of {self.user_id} ({self.state})"
 
 
 class KeyKind(models.TextChoices):

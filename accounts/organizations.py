@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
@@ -25,6 +26,15 @@ class UnknownPlan(Exception):
 
 class NoOwner(Exception):
     """Nobody owns the organization."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsInForce:
+    """What an organization may do at once and in a minute: its own limits, or its plan's."""
+
+    requests_per_minute: int
+    tokens_per_minute: int
+    concurrency: int
 
 
 def of_user(user: User) -> Organization:
@@ -56,6 +66,20 @@ def rename(*, organization: Organization, name: str) -> Organization:
     organization.name = name[:_NAME_LENGTH]
     organization.save(update_fields=["name"])
     return organization
+
+
+def limits_of(organization: Organization) -> LimitsInForce:
+    """Return the limits in force."""
+    own, plan = organization, organization.plan
+    return LimitsInForce(
+        requests_per_minute=_first_set(own.requests_per_minute, plan.requests_per_minute),
+        tokens_per_minute=_first_set(own.tokens_per_minute, plan.tokens_per_minute),
+        concurrency=_first_set(own.concurrency, plan.concurrency),
+    )
+
+
+def _first_set(own: int | None, of_plan: int) -> int:
+    return of_plan if own is None else own
 
 
 def change_plan(*, organization: Organization, plan_code: str, by: User | None) -> Organization:

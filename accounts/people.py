@@ -1,4 +1,4 @@
-"""Users that do not come by the sign-up page: made by commands and tests."""
+"""Users: those that do not come by the sign-up page, made by commands and tests; and how they are called."""
 
 from __future__ import annotations
 
@@ -30,3 +30,9 @@ def ensure_verified(*, email: str, password: str | None = None, is_staff: bool =
 def is_verified(user: User) -> bool:
     """Tell whether an address of the user is verified."""
     return EmailAddress.objects.filter(user=user, verified=True).exists()
+
+
+def call(user: User, *, name: str) -> None:
+    """Let a user be shown under a name; without one the e-mail address is shown."""
+    user.name = " ".join(name.split())
+    user.save(update_fields=["name"])

@@ -20,12 +20,12 @@ from functools import partial
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import QuerySet, Sum
+from django.db.models import Count, F, QuerySet, Sum
 from django.utils import timezone
 from redis.exceptions import RedisError
 
 from accounts.archive import LEASE_S, ArchiveFull, Kept, Status
-from accounts.models import StoredResponse
+from accounts.models import Organization, StoredResponse
 from fastanchor.lib import changes
 from fastanchor.lib.crypto import CannotUnseal, seal_bytes, unseal_bytes
 from fastanchor.lib.valkey import sync_client
@@ -40,6 +40,8 @@ COUNT_EVERY_S = 30.0
 MOST_ROOMS = 10_000
 # What one run deletes at most; the next goes on.
 EXPIRY_BATCHES = 200
+# And what the button that deletes all deletes while its presser waits.
+FORGET_BATCHES = 20
 _PROCESS_DIED = {"code": "server_error", "message": "The work on this response broke off. Ask again."}
 
 
@@ -60,7 +62,7 @@ def save(kept: Kept, until: float) -> None:
             status=kept.status,
             is_background=kept.is_background,
             created_at=created_at,
-            expires_at=created_at + timedelta(days=settings.RESPONSES_DAYS),
+            expires_at=created_at + timedelta(days=days_of(kept.organization_id)),
             leased_until=_lease() if kept.status == "in_progress" else None,
             size=len(kept.body),
             sealed_body=_seal(kept),
@@ -93,6 +95,50 @@ def delete(organization_id: str, response_id: str) -> bool:
     if deleted:
         _rooms.pop(organization_id, None)
     return bool(deleted)
+
+
+def days_of(organization_id: str) -> int:
+    """Return for how many days an organization's responses are kept."""
+    own = Organization.objects.filter(pk=organization_id).values_list("responses_days", flat=True).first()
+    return settings.RESPONSES_DAYS if own is None else min(own, settings.RESPONSES_DAYS)
+
+
+def keep_for(organization: Organization, days: int) -> None:
+    """Keep responses for so many days from now on; those that are older already are gone at once."""
+    with transaction.atomic():
+        organization.responses_days = days
+        organization.save(update_fields=["responses_days"])
+        ends_at = F("created_at") + timedelta(days=days)
+        StoredResponse.objects.filter(organization=organization, expires_at__gt=ends_at).update(
+            expires_at=ends_at
+        )
+
+
+def count_of(organization_id: str) -> tuple[int, int]:
+    """Return how many responses an organization keeps, and how many bytes."""
+    live = StoredResponse.objects.filter(organization_id=organization_id, expires_at__gt=timezone.now())
+    found = live.aggregate(rows=Count("pk"), used=Sum("size"))
+    return found["rows"], found["used"] or 0
+
+
+def forget_all(organization_id: str) -> int:
+    """Delete every response of an organization; returns how many. From now on none of them can be read.
+
+    What is more than one call should delete is left to ``expire``.
+    """
+    now = timezone.now()
+    rows = StoredResponse.objects.filter(organization_id=organization_id)
+    with transaction.atomic():
+        for response_id in rows.filter(status="in_progress").values_list("pk", flat=True):
+            transaction.on_commit(partial(_announce, response_id))
+        count = rows.filter(expires_at__gt=now).update(expires_at=now, status="cancelled", leased_until=None)
+    for _ in range(FORGET_BATCHES):
+        batch = list(rows.filter(expires_at__lte=now).values_list("pk", flat=True)[:EXPIRY_BATCH])
+        StoredResponse.objects.filter(pk__in=batch).delete()
+        if len(batch) < EXPIRY_BATCH:
+            break
+    _rooms.pop(organization_id, None)
+    return count
 
 
 def cancel(organization_id: str, response_id: str) -> Kept | None:

@@ -6,7 +6,7 @@ import logging
 
 from celery import shared_task
 
-from accounts import stored_responses
+from accounts import sessions, stored_responses
 
 logger = logging.getLogger(__name__)
 
@@ -15,3 +15,9 @@ logger = logging.getLogger(__name__)
 def expire_responses() -> None:
     """Delete the stored responses whose time is over."""
     logger.info("tasks.responses_expired", extra={"responses": stored_responses.expire()})
+
+
+@shared_task
+def expire_sessions() -> None:
+    """Delete the sessions that are over, and where they were used from."""
+    logger.info("tasks.sessions_expired", extra={"sessions": sessions.expire()})

@@ -9,7 +9,7 @@ from accounts import organizations
 from accounts.models import Organization
 from billing import backoff
 from billing.models import PaymentMethod, StripeCustomer
-from billing.stripe_api import payments
+from billing.stripe_api import customers as at_stripe, payments
 
 
 def customer_of(organization: Organization) -> StripeCustomer:
@@ -31,6 +31,16 @@ def forget(customer: StripeCustomer) -> None:
             removed_at=now, is_default=False
         )
         backoff.switch_off(customer.organization, why="Your saved cards are gone from Stripe.")
+
+
+def remove(organization: Organization) -> None:
+    """Delete an organization's customer at Stripe, its cards and tax ids with it; raises the errors of ``stripe_api.client``.
+
+    Its payments stay there, as they must; again it does nothing.
+    """
+    for customer in StripeCustomer.objects.filter(organization=organization, deleted_at=None):
+        at_stripe.delete(customer.stripe_id)
+        forget(customer)
 
 
 def _create(organization: Organization) -> StripeCustomer:

@@ -134,6 +134,13 @@ def remove_tax_id(*, organization: Organization, tax_id: int, by: str) -> None:
     _log("billing.tax_id_removed", organization, by)
 
 
+def forget(organization: Organization) -> None:
+    """Delete billing details and tax ids; the documents that are written stay as they are."""
+    with transaction.atomic(durable=True):
+        TaxId.objects.filter(organization=organization).delete()
+        BillingDetails.objects.filter(organization=organization).delete()
+
+
 def take_over(organization: Organization, entered: Entered | None) -> None:
     """Fill in what was entered on Stripe's page, unless a member has typed something here; nothing is taken away.
 

@@ -1,4 +1,7 @@
-"""Mails about money, to the address that receipts go to: plain text from ``templates/billing/emails``."""
+"""Mails about money: plain text from ``templates/billing/emails``, to members who want them.
+
+Each goes to one member alone, with the link by which that member stops mails of its kind.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
-from django.core.mail import send_mail
+from django.core.mail import EmailMessage, get_connection
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from accounts import organizations
-from accounts.models import Organization
+from accounts import mail_choices, organizations
+from accounts.models import MailKind, Organization
 
 logger = logging.getLogger(__name__)
+
+# What can be stopped; what is not here was ordered by its reader.
+_KINDS = {
+    "auto_top_up_off": MailKind.PAYMENT,
+    "budget": MailKind.BUDGET,
+    "low_balance": MailKind.LOW_BALANCE,
+}
 
 
 def send(organization: Organization, name: str, **facts: Any) -> None:
@@ -27,19 +37,45 @@ def send(organization: Organization, name: str, **facts: Any) -> None:
 
 
 def send_to(addresses: Sequence[str], organization: Organization, name: str, **facts: Any) -> None:
-    """Send one mail about an organization's money to several of its members; raises as ``send``."""
-    if not addresses:
-        logger.warning("billing.nobody_to_mail", extra={"organization": organization.pk, "mail": name})
-        return
+    """Send a mail to members of an organization, one that can be stopped only to those who want it; raises as ``send``."""
     context = {
         "organization": organization,
         "billing_url": link_to("billing:overview"),
         "cards_url": link_to("billing:cards"),
         **facts,
     }
-    subject = render_to_string(f"billing/emails/{name}_subject.txt", context).strip()
-    send_mail(subject, render_to_string(f"billing/emails/{name}.txt", context), None, addresses)
+    letters = _letters(addresses, organization, name, context)
+    if not letters:
+        logger.warning("billing.nobody_to_mail", extra={"organization": organization.pk, "mail": name})
+        return
+    get_connection().send_messages(letters)
     logger.info("billing.mailed", extra={"organization": organization.pk, "mail": name})
+
+
+def _letters(
+    addresses: Sequence[str], organization: Organization, name: str, context: dict[str, Any]
+) -> list[EmailMessage]:
+    kind = _KINDS.get(name)
+    if kind is None:
+        return [_letter(address, name, context) for address in addresses]
+    members = mail_choices.wanting(organization, kind, addresses)
+    stops = {
+        address: link_to("settings:unsubscribe", mail_choices.token_of(member, kind))
+        for address, member in members.items()
+    }
+    return [_letter(address, name, context, stop_url) for address, stop_url in stops.items()]
+
+
+def _letter(address: str, name: str, context: dict[str, Any], stop_url: str = "") -> EmailMessage:
+    """Return a mail; with ``stop_url`` one that mail programs stop with one press (RFC 8058)."""
+    stop = {"List-Unsubscribe": f"<{stop_url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    return EmailMessage(
+        render_to_string(f"billing/emails/{name}_subject.txt", context).strip(),
+        render_to_string(f"billing/emails/{name}.txt", {**context, "stop_url": stop_url}),
+        None,
+        [address],
+        headers=stop if stop_url else {},
+    )
 
 
 def link_to(name: str, *arguments: str) -> str:

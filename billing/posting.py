@@ -82,6 +82,19 @@ def _expire_of(organization: Organization, at: datetime) -> int:
     return ended
 
 
+def end_credit(organization: Organization) -> int:
+    """Take all credit out of a wallet from which nothing is spent any more; returns the number of lots that ended."""
+    with transaction.atomic(durable=True):
+        wallet = wallets.lock(organization)
+        if wallet.unposted_nano:
+            post_wallet(wallet)
+        ended = list(CreditLot.objects.consumable(wallet.organization_id))
+        for lot in ended:
+            _expire(wallet, lot, lot.remaining_nano)
+    wallets.publish([wallet])
+    return len(ended)
+
+
 def _expire_locked(wallet: Wallet, at: datetime, *, held_nano: int) -> int:
     """Expire the lots of a locked wallet, but what running requests were admitted on: that goes with a later run."""
     ended = 0

@@ -13,5 +13,7 @@ class FastanchorConfig(AppConfig):
     name = "fastanchor"
 
     def ready(self) -> None:
-        """Hear allauth; its signals are the only ones we listen to."""
+        """Hear allauth, whose signals are the only ones we listen to, and let accounts be exported."""
         import_module("fastanchor.signup")
+        takeout = import_module("fastanchor.takeout")
+        import_module("billing.exports.writers").register(takeout.KIND, takeout.AccountWriter())

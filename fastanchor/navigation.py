@@ -73,10 +73,26 @@ CONSOLE = (
     Place(
         "Billing", "billing:overview", "credit top-up card balance", sections=("/billing/",), icon="wallet"
     ),
+    Place("Settings", "settings:profile", "account", sections=("/settings/", "/accounts/"), icon="settings"),
 )
 ACCOUNT = (
-    Place("Email addresses", "account_email", "mail account"),
-    Place("Password", "account_change_password", "security account"),
+    Place("Settings", "settings:profile", "account profile name preferences"),
+    Place("Security", "mfa_index", "two-factor 2fa passkey password"),
+    Place("Sessions", "settings:sessions", "devices logged in"),
+)
+_SETTINGS = (
+    Place(
+        "Profile", "settings:profile", "name email address time zone theme", sections=("/accounts/email/",)
+    ),
+    Place("Organization", "settings:organization", "plan limits rename"),
+    Place("Notifications", "settings:notifications", "mail email alerts unsubscribe"),
+    Place("Privacy", "settings:privacy", "stored responses retention delete"),
+    Place(
+        "Security", "mfa_index", "password two-factor 2fa passkey recovery", sections=("/accounts/password/",)
+    ),
+    Place("Sessions", "settings:sessions", "devices log out"),
+    Place("Data export", "settings:data-export", "download all my data zip takeout"),
+    Place("Delete account", "settings:delete", "close leave"),
 )
 # Places within one place of the console, shown above its pages.
 _ACTIVITY = (
@@ -96,6 +112,9 @@ SECTIONS = {
         Place("Cards", "billing:cards", "payment methods"),
         Place("Billing details", "billing:details", "company address tax id vat"),
     ),
+    "/settings/": _SETTINGS,
+    # allauth's pages for those who are logged in.
+    "/accounts/": _SETTINGS,
 }
 
 

@@ -74,6 +74,8 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "fastanchor",
     "accounts",
     "catalog",
@@ -97,6 +99,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "fastanchor.middleware.content_security_policy",
     "allauth.account.middleware.AccountMiddleware",
+    "accounts.sessions.keep_track",
     "fastanchor.middleware.no_long_wait_for_stripe",
 ]
 
@@ -170,7 +173,25 @@ ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if IS_PRODUCTION else "http"
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+# A session ends when nobody has used it for so long, and in any case so long after its login (accounts/sessions.py).
 SESSION_COOKIE_AGE = 14 * 24 * 3600
+SESSION_LONGEST_S = 90 * 24 * 3600
+
+# Second factors: codes of an app, passkeys, and recovery codes, which are shown once.
+MFA_ADAPTER = "accounts.adapters.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_FORMS = {"add_webauthn": "accounts.passkeys.AddPasskeyForm"}
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_TOTP_ISSUER = "FastAnchor"
+# A clock may be half a minute off.
+MFA_TOTP_TOLERANCE = 1
+# Nobody logs in by an address that is not verified, and a second one may be added at any time.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not IS_PRODUCTION
+
 PLAN_OF_NEW_ORGANIZATIONS = "free"
 
 # Mail: smtp://user:password@host:port, console: or file:///folder.
@@ -283,6 +304,12 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(minute="47", hour="3"),
     },
     "expire-responses": {"task": "accounts.tasks.expire_responses", "schedule": 300.0},
+    "expire-sessions": {"task": "accounts.tasks.expire_sessions", "schedule": crontab(minute="51")},
+    "close-accounts": {
+        "task": "fastanchor.tasks.close_accounts",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "poll-stripe": {"task": "billing.tasks.poll_stripe", "schedule": 300.0},
     "follow-top-ups": {"task": "billing.tasks.follow_top_ups", "schedule": crontab(minute="37")},
     # The page has said that a refund goes out as soon as Stripe answers.

@@ -49,6 +49,11 @@ urlpatterns = [
     path("dashboard/playground/key/", playground.mint_key, name="playground-key"),
     path("keys/", include("fastanchor.pages.key_urls")),
     path("billing/", include("billing.urls")),
+    path("settings/", include("fastanchor.pages.settings_urls")),
+    # The page of the settings reads any number of sessions at once.
+    path(
+        "accounts/sessions/", RedirectView.as_view(pattern_name="settings:sessions"), name="usersessions_list"
+    ),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("webhooks/stripe/", webhooks.receive, name="stripe-webhook"),

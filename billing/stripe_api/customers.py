@@ -74,6 +74,12 @@ def remove_tax_id(*, customer_id: str, tax_id: str) -> None:
         client().v1.customers.tax_ids.delete(customer_id, tax_id)
 
 
+def delete(customer_id: str) -> None:
+    """Delete a customer with its cards and tax ids for good; one that was deleted before stays so."""
+    with suppress(UnknownObject), translated():
+        client().v1.customers.delete(customer_id)
+
+
 def entered_with(intent_id: str) -> Entered | None:
     """Return what was entered on the page by which a payment was made; nothing for one without a page."""
     with translated():

@@ -12,6 +12,7 @@ from django.contrib import messages
 from django.core.files.storage import storages
 from django.core.paginator import Paginator
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -19,11 +20,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from kombu.exceptions import OperationalError
 
 from accounts.access import SignedInRequest, signed_in
-from accounts.models import Organization
 from billing import request_log, tasks
 from billing.exports import jobs, writers
 from billing.exports.request_columns import COLUMNS
 from billing.models import Export, ExportState
+from fastanchor import takeout
 from fastanchor.pages import request_choices
 from fastanchor.pages.export_form import ExportForm
 
@@ -56,11 +57,11 @@ def _ask(request: SignedInRequest) -> HttpResponse:
     except jobs.TooMany:
         form.add_error(None, _TOO_MANY)
         return _list(request, form, status=422)
-    transaction.on_commit(lambda: _begin(export))
+    transaction.on_commit(lambda: begin(export))
     return redirect("export", export.pk)
 
 
-def _begin(export: Export) -> None:
+def begin(export: Export) -> None:
     """Wake a worker; where the broker is away, the schedule finds the export within seconds of its return."""
     with suppress(OperationalError, OSError):
         tasks.write_export.apply_async((export.pk,), retry=False)
@@ -73,7 +74,7 @@ def _form(request: SignedInRequest, values: Any) -> ExportForm:
 
 
 def _list(request: SignedInRequest, form: ExportForm, status: int = 200) -> HttpResponse:
-    page = Paginator(jobs.of(request.organization), PAGE_SIZE).get_page(request.GET.get("page"))
+    page = Paginator(_visible(request), PAGE_SIZE).get_page(request.GET.get("page"))
     context = {"form": form, "page": page, "exports": [shown(export) for export in page], "columns": COLUMNS}
     return render(request, "exports/list.html", context, status=status)
 
@@ -82,7 +83,7 @@ def _list(request: SignedInRequest, form: ExportForm, status: int = 200) -> Http
 @require_safe
 def export_page(request: SignedInRequest, export_id: str) -> HttpResponse:
     """Show one export, where the mail leads to."""
-    export = _own(request.organization, export_id)
+    export = _own(request, export_id)
     return render(request, "exports/export.html", {"one": shown(export)})
 
 
@@ -90,7 +91,7 @@ def export_page(request: SignedInRequest, export_id: str) -> HttpResponse:
 @require_safe
 def export_progress(request: SignedInRequest, export_id: str) -> HttpResponse:
     """Send an export's card anew, for the script that watches it."""
-    export = _own(request.organization, export_id)
+    export = _own(request, export_id)
     return render(request, "exports/_export.html", {"one": shown(export)})
 
 
@@ -98,7 +99,7 @@ def export_progress(request: SignedInRequest, export_id: str) -> HttpResponse:
 @require_POST
 def cancel_export(request: SignedInRequest, export_id: str) -> HttpResponse:
     """Stop an export."""
-    if jobs.cancel(_own(request.organization, export_id)):
+    if jobs.cancel(_own(request, export_id)):
         messages.success(request, "The export is cancelled.")
     else:
         messages.info(request, "The export had ended already.")
@@ -109,18 +110,22 @@ def cancel_export(request: SignedInRequest, export_id: str) -> HttpResponse:
 @require_safe
 def download(request: SignedInRequest, export_id: str) -> HttpResponseBase:
     """Send an export's file."""
-    export = _own(request.organization, export_id)
+    export = _own(request, export_id)
     if export.state != ExportState.DONE:
         messages.error(request, "This export has no file: ask for it again.")
         return redirect("export", export.pk)
-    name = f"{writers.of(export.kind).stem(export)}.{export.file_format}.gz"
+    name = f"{writers.of(export.kind).stem(export)}.{export.file_format}"
+    # A ZIP is packed as it is: browsers take the wrapping off.
+    is_zip = export.file_format == "zip"
+    name, kind = (name, "application/zip") if is_zip else (f"{name}.gz", "application/gzip")
     headers = {
+        **({"Content-Encoding": "gzip"} if is_zip else {}),
         "Content-Disposition": f'attachment; filename="{name}"',
         "Content-Length": str(export.size),
         "X-Content-Type-Options": "nosniff",
     }
     # Django would gather what is not asynchronous in memory first, FileResponse's own pieces as well.
-    return StreamingHttpResponse(_bytes_of(export), content_type="application/gzip", headers=headers)
+    return StreamingHttpResponse(_bytes_of(export), content_type=kind, headers=headers)
 
 
 async def _bytes_of(export: Export) -> AsyncIterator[bytes]:
@@ -130,11 +135,17 @@ async def _bytes_of(export: Export) -> AsyncIterator[bytes]:
                 yield piece
 
 
-def _own(organization: Organization, export_id: str) -> Export:
-    try:
-        return jobs.find(organization=organization, export_id=export_id)
-    except jobs.UnknownExport:
-        raise Http404 from None
+def _own(request: SignedInRequest, export_id: str) -> Export:
+    export = _visible(request).filter(pk=export_id).first()
+    if export is None:
+        raise Http404
+    return export
+
+
+def _visible(request: SignedInRequest) -> QuerySet[Export]:
+    """Return the organization's exports, but for those of other members' accounts."""
+    of_others = Q(kind=takeout.KIND) & ~Q(asked_by=request.user)
+    return jobs.of(request.organization).exclude(of_others)
 
 
 def shown(export: Export) -> dict[str, Any]:

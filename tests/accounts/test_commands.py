@@ -5,9 +5,12 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
 from accounts import keys, tokens
+from accounts.adapters import SecondFactorAdapter
 from accounts.models import ApiKey, Organization
 
 
@@ -72,3 +75,22 @@ def test_a_key_is_rotated_by_its_id(organization: Organization) -> None:
         run("apikey_rotate", key.pk, "--overlap-seconds", 10**6)
     with pytest.raises(CommandError, match="key_missing"):
         run("apikey_rotate", "key_missing")
+
+
+def test_second_factors_are_sealed_with_the_newest_key(
+    organization: Organization, settings: Settings
+) -> None:
+    old, new = f"old:{'0a' * 32}", f"new:{'0b' * 32}"
+    settings.CHANNEL_KEYS = old
+    user = organization.members.get()
+    factor = Authenticator.objects.create(
+        user=user, type="totp", data={"secret": SecondFactorAdapter().encrypt("A SECRET")}
+    )
+    settings.CHANNEL_KEYS = f"{new},{old}"
+
+    assert "Sealed 1 " in run("second_factor_reseal")
+    assert "Sealed 0 " in run("second_factor_reseal")
+
+    settings.CHANNEL_KEYS = new
+    factor.refresh_from_db()
+    assert SecondFactorAdapter().decrypt(factor.data["secret"]) == "A SECRET"

@@ -153,13 +153,13 @@ def test_owners_are_told_of_every_budget_and_members_of_their_own(
 
     tell()
 
-    of_key, of_member = mail.outbox
-    assert of_key.to == ["alice@example.org", "eve@example.org"]
+    first = [["alice@example.org"], ["eve@example.org"]]
+    assert [each.to for each in mail.outbox] == [*first, *first, ["bob@example.org"]]
+    of_key, of_member = mail.outbox[0], mail.outbox[4]
     assert of_key.subject == "85 % of a lifetime budget is spent"
     assert "of the API key “Build & test” of Alice is $2.00, and $1.70 of it are spent (85 %)." in of_key.body
     assert "refused with status 402 until an owner raises it." in of_key.body
     assert f"https://gateway.example/billing/budgets/keys/{key.pk}/\n" in of_key.body
-    assert of_member.to == ["alice@example.org", "eve@example.org", "bob@example.org"]
     assert of_member.subject == "A monthly budget is used up"
     assert "of bob@example.org in Alice is $1.00, and $1.70 of it are spent" in of_member.body
     assert "until it starts anew on 1 December 2026 at 00:00 UTC, or until" in of_member.body

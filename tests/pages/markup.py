@@ -38,12 +38,9 @@ class Page(HTMLParser):
         if tag == "style" or (tag == "script" and "src" not in given):
             self.faults.append(f"inline {tag}")
         for name, value in given.items():
-            # The canonical address names the page itself; nothing is loaded from it.
-            if (
-                (tag, name) in _LOADING
-                and given.get("rel") != "canonical"
-                and (value.startswith("//") or ":" in value)
-            ):
+            # The canonical address names the page itself, and a picture may stand in the page: nothing is loaded.
+            is_inside = given.get("rel") == "canonical" or (tag == "img" and value.startswith("data:image/"))
+            if (tag, name) in _LOADING and not is_inside and (value.startswith("//") or ":" in value):
                 self.faults.append(f"{tag} loads {value}")
 
 

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.test import Client
 from django.urls import reverse
 
@@ -49,6 +51,16 @@ class Belongings:
     def api_key(self) -> Parameters:
         return {"key_id": self.key.pk}
 
+    def session(self) -> Parameters:
+        session = UserSession.objects.create(
+            user=self.organization.members.get(), session_key="elsewhere", ip="192.0.2.1", user_agent=""
+        )
+        return {"session_id": session.pk}
+
+    def passkey(self) -> Parameters:
+        owner = self.organization.members.get()
+        return {"pk": Authenticator.objects.create(user=owner, type="webauthn", data={"name": "Key"}).pk}
+
     def request(self) -> Parameters:
         return {"request_id": serve(self.organization, self.key).request_id}
 
@@ -66,6 +78,9 @@ NAMED: dict[str, Callable[[Belongings], Parameters]] = {
     "export": Belongings.export,
     "export-progress": Belongings.export,
     "download-export": Belongings.export,
+    "settings:end-session": Belongings.session,
+    "mfa_edit_webauthn": Belongings.passkey,
+    "mfa_remove_webauthn": Belongings.passkey,
     "cancel-export": Belongings.export,
     "accounts:revoke-key": Belongings.api_key,
     "billing:top-up": Belongings.top_up,
@@ -82,7 +97,12 @@ NAMED: dict[str, Callable[[Belongings], Parameters]] = {
 # What names nothing that is somebody's: texts for all, months of one's own, and links from one's own mail.
 PUBLIC = {"manual"}
 OWN = {"billing:statement"}
-MAILED = {"account_confirm_email", "account_reset_password_from_key"}
+MAILED = {
+    "account_confirm_email",
+    "account_reset_password_from_key",
+    "settings:unsubscribe",
+    "settings:cancel-deletion",
+}
 
 
 def test_every_address_that_names_something_is_tried() -> None:

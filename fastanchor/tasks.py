@@ -1,0 +1,19 @@
+"""Celery's entries for what composes the apps; each is safe twice and in parallel."""
+
+from __future__ import annotations
+
+import logging
+
+from celery import shared_task
+
+from fastanchor import closing
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task
+def close_accounts() -> None:
+    """Carry out the deletions of accounts that are due."""
+    gone = closing.run_due()
+    if gone:
+        logger.info("tasks.accounts_closed", extra={"accounts": gone})
