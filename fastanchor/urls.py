@@ -8,7 +8,21 @@ from django.views.generic import RedirectView
 
 from billing import webhooks
 from fastanchor import live
-from fastanchor.pages import activity, crawlers, docs, exports, legal, models, overview, playground, receipts, site, status, tail, usage
+from fastanchor.pages import (
+    activity,
+    crawlers,
+    docs,
+    exports,
+    legal,
+    models,
+    overview,
+    playground,
+    receipts,
+    site,
+    status,
+    tail,
+    usage,
+)
 from gateway.endpoints import ENDPOINTS
 from gateway.views import missing_prefix, unknown_path
 

@@ -117,7 +117,9 @@ def model_page(request: HttpRequest, model_id: str) -> HttpResponse:
         "reads": [Modality(each).label for each in model.input_modalities],
         "makes": [Modality(each).label for each in model.output_modalities],
         "files": snippets.files(model.kind),
-        "playground": f"{reverse('playground')}?{urlencode({'model': model.pk})}" if model.kind == Kind.CHAT else "",
+        "playground": f"{reverse('playground')}?{urlencode({'model': model.pk})}"
+        if model.kind == Kind.CHAT
+        else "",
         **status_board.model_health(model.pk),
         **snippets.context(request),
     }
