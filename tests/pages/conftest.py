@@ -11,6 +11,7 @@ from pytest_django import Settings
 
 from accounts import keys, organizations, people
 from accounts.models import ApiKey, Organization, User
+from fastanchor.pages import status_board
 from tests.fakestripe.running import KEY, RunningStripe
 from tests.pages.stripe import Card
 
@@ -19,6 +20,12 @@ from tests.pages.stripe import Card
 def _quick_passwords(settings: Settings) -> None:
     """Hash passwords in microseconds: their strength is proved elsewhere."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def _fresh_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the status page gather anew for every reader."""
+    monkeypatch.setattr(status_board, "KEPT_S", 0.0)
 
 
 @pytest.fixture

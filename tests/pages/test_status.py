@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -28,13 +27,6 @@ FIRST_TOKEN = f"{edge(bucket_of(300))} ms"
 ATOM = "{http://www.w3.org/2005/Atom}"
 
 
-@pytest.fixture(autouse=True)
-def _fresh_board() -> Iterator[None]:
-    status_board.forget()
-    yield
-    status_board.forget()
-
-
 @pytest.fixture
 def acme(db: None) -> Provider:
     provider = Provider.objects.create(slug="acme", name="Acme", base_url="https://acme.example/v1")
@@ -54,7 +46,6 @@ def _serve(organization: Organization, key: ApiKey, *, failed: int = 0, **change
 
 
 def _told(client: Client) -> dict[str, Any]:
-    status_board.forget()
     return dict(json.loads(client.get("/status.json").content))
 
 
@@ -169,13 +160,19 @@ def test_the_page_asks_as_few_questions_whatever_there_is(
 
 
 def test_a_board_is_kept_for_some_seconds(
-    client: Client, acme: Provider, django_assert_max_num_queries: DjangoAssertNumQueries
+    client: Client,
+    acme: Provider,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _history(4)
+    monkeypatch.setattr(status_board, "KEPT_S", 60.0)
     client.get("/status/")
 
     with django_assert_max_num_queries(6):
         client.get("/status/?page=9999")
+
+    status_board.forget()
 
 
 def test_the_page_stands_while_postgresql_does_not_answer(
