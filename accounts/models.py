@@ -67,6 +67,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.email
 
+    @property
+    def shown(self) -> str:
+        """What other members read: the name, or the address without one."""
+        return self.name or self.email
+
 
 class Plan(models.Model):
     """What an organization may do: limits and priority."""

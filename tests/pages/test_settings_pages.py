@@ -64,6 +64,7 @@ def test_a_name_is_set_and_taken_away(browser: Client, ada: User) -> None:
     browser.post(reverse("settings:profile"), {"name": "  Ada   Lovelace "})
     ada.refresh_from_db()
     assert ada.name == "Ada Lovelace"
+    assert "Ada Lovelace" in words(browser.get(reverse("billing:budgets")).content.decode())
 
     browser.post(reverse("settings:profile"), {"name": ""})
     ada.refresh_from_db()
