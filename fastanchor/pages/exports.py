@@ -20,11 +20,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from kombu.exceptions import OperationalError
 
 from accounts.access import SignedInRequest, signed_in
-from billing import request_log, tasks
+from billing import request_log
 from billing.exports import jobs, writers
 from billing.exports.request_columns import COLUMNS
 from billing.models import Export, ExportState
 from fastanchor import takeout
+from fastanchor.celery import app as celery
 from fastanchor.pages import request_choices
 from fastanchor.pages.export_form import ExportForm
 
@@ -64,7 +65,7 @@ def _ask(request: SignedInRequest) -> HttpResponse:
 def begin(export: Export) -> None:
     """Wake a worker; where the broker is away, the schedule finds the export within seconds of its return."""
     with suppress(OperationalError, OSError):
-        tasks.write_export.apply_async((export.pk,), retry=False)
+        celery.send_task("billing.tasks.write_export", (export.pk,), retry=False)
 
 
 def _form(request: SignedInRequest, values: Any) -> ExportForm:

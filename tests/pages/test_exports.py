@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import json
 from typing import cast
 
 import pytest
@@ -11,11 +13,12 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from accounts import organizations
+from accounts import organizations, people
 from accounts.models import ApiKey, Organization, User
 from billing.exports import jobs, runs
 from billing.models import Export, ExportState
 from billing.selection import Selection
+from fastanchor.lib.valkey import sync_client
 from fastanchor.pages import exports as pages
 from tests.pages.markup import faults, words
 from tests.pages.usage import serve
@@ -161,3 +164,14 @@ def test_many_exports_cost_no_more_queries(
 
     assert html.count('class="card export"') == pages.PAGE_SIZE
     assert faults(html) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_is_told_of_the_wish_at_once(client: Client) -> None:
+    ada = people.ensure_verified(email="ada@example.com")
+    client.force_login(ada)
+
+    export = ask(client)
+
+    [told] = sync_client().lrange("celery", 0, -1)
+    assert f'"{export.pk}"' in base64.b64decode(json.loads(told)["body"]).decode()

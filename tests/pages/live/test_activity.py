@@ -24,7 +24,18 @@ pytestmark = pytest.mark.timeout(240)
 @pytest.fixture(scope="module")
 def worker(product: LiveProduct) -> Iterator[Program]:
     """Run a worker of Celery's own."""
-    command = ["-m", "celery", "--quiet", "-A", "fastanchor", "worker", "--pool", "solo"]
+    command = [
+        "-m",
+        "celery",
+        "--quiet",
+        "-A",
+        "fastanchor",
+        "worker",
+        "--pool",
+        "solo",
+        "--loglevel",
+        "INFO",
+    ]
     program = Program(
         [*command, "--without-gossip", "--without-mingle"],
         log=product.folder / "worker.log",
