@@ -82,7 +82,10 @@ NAMED: dict[str, Callable[[Belongings], Parameters]] = {
     "mfa_edit_webauthn": Belongings.passkey,
     "mfa_remove_webauthn": Belongings.passkey,
     "cancel-export": Belongings.export,
+    "accounts:key": Belongings.api_key,
     "accounts:revoke-key": Belongings.api_key,
+    "accounts:rotate-key": Belongings.api_key,
+    "accounts:end-old-secret": Belongings.api_key,
     "billing:top-up": Belongings.top_up,
     "billing:resume-top-up": Belongings.top_up,
     "billing:refund": Belongings.top_up,
@@ -95,7 +98,7 @@ NAMED: dict[str, Callable[[Belongings], Parameters]] = {
     "billing:key-budgets": Belongings.api_key,
 }
 # What names nothing that is somebody's: texts for all, months of one's own, and links from one's own mail.
-PUBLIC = {"manual"}
+PUBLIC = {"legal", "manual", "model"}
 OWN = {"billing:statement"}
 MAILED = {
     "account_confirm_email",

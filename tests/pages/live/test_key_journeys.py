@@ -6,18 +6,16 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urljoin
 
 import openai
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
+from fastanchor.lib.ids import new_id
 from tests.clients.environments import CannotInstall, give_up, node_command
 from tests.live.product import LiveProduct
-from tests.pages.browser import find_browser, open_browser
-from tests.pages.test_browser import sign_up
+from tests.pages.live.journeys import sign_up
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -25,50 +23,20 @@ SAYS = '[[sandbox text="It is <b>bold</b>.\\n```python\\nprint(1)\\n```\\nDone."
 PATIENT_MS = 20_000
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    path = find_browser()
-    if path is None and os.environ.get("CI") == "true":
-        pytest.fail("No browser found, and CI must not go without: name one in FASTANCHOR_BROWSER.")
-    if path is None:
-        pytest.skip("No browser found: name one in FASTANCHOR_BROWSER to test the pages in it.")
-    with open_browser(path) as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def mails(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("mail")
-
-
-@pytest.fixture(scope="module")
-def product(
-    tmp_path_factory: pytest.TempPathFactory, mails: Path, chromium: Browser
-) -> Iterator[LiveProduct]:
-    """Run the product; a free plan that lets five requests a minute pass would slow these journeys down."""
-    with LiveProduct(
-        tmp_path_factory.mktemp("journeys"),
-        database_url=os.environ["DATABASE_URL"],
-        redis_url=os.environ["REDIS_URL"],
-        gateways=1,
-        environment={"FASTANCHOR_EMAIL_URL": mails.as_uri()},
-    ) as product:
-        product.rows(
-            "UPDATE accounts_plan SET requests_per_minute = 500, tokens_per_minute = 500000 RETURNING 1"
-        )
-        yield product
-
-
-@pytest.fixture(scope="module")
-def page(chromium: Browser, product: LiveProduct, mails: Path) -> Iterator[Page]:
-    """Return a page on which dora is signed in."""
-    context = chromium.new_context(base_url=urljoin(product.base_url, "/"))
-    page = context.new_page()
+@pytest.fixture
+def organization(page: Page, product: LiveProduct, mails: Path) -> str:
+    """Sign a new customer in, whom five requests a minute would slow down, and return the organization's id."""
     page.set_default_timeout(PATIENT_MS)
-    expect.set_options(timeout=PATIENT_MS)
-    sign_up(page, mails, "dora@example.com")
-    yield page
-    context.close()
+    email = f"{new_id('dora')}@example.com".lower()
+    sign_up(page, mails, email)
+    [row] = product.rows(
+        """
+        UPDATE accounts_organization SET requests_per_minute = 500, tokens_per_minute = 500000
+        WHERE name = %s RETURNING id
+        """,
+        email.partition("@")[0],
+    )
+    return str(row["id"])
 
 
 def call(product: LiveProduct, secret: str) -> str:
@@ -96,7 +64,7 @@ def secret_on(page: Page) -> str:
     return page.locator("#secret").inner_text()
 
 
-def test_the_life_of_a_key(page: Page, product: LiveProduct) -> None:
+def test_the_life_of_a_key(page: Page, product: LiveProduct, organization: str) -> None:
     page.goto("/keys/")
     page.get_by_label("Name", exact=True).fill("Laptop")
     page.get_by_role("button", name="Create key").click()
@@ -140,7 +108,9 @@ def two_columns(page: Page) -> tuple[Locator, Locator]:
     return columns.nth(0), columns.nth(1)
 
 
-def test_two_models_answer_one_prompt_side_by_side(page: Page, product: LiveProduct) -> None:
+def test_two_models_answer_one_prompt_side_by_side(
+    page: Page, product: LiveProduct, organization: str
+) -> None:
     columns = two_columns(page)
     page.get_by_label("Message").fill(SAYS)
     page.get_by_label("Message").press("Control+Enter")
@@ -156,7 +126,7 @@ def test_two_models_answer_one_prompt_side_by_side(page: Page, product: LiveProd
         )
     exact = columns[0].locator(".pg-meter").get_attribute("title") or ""
     receipt = columns[0].get_by_role("link", name="Receipt").get_attribute("href") or ""
-    product.wait_settled(_organization(product), rows=2)
+    product.wait_settled(organization, rows=2)
     [paid] = product.rows(
         "SELECT cost_nano, name FROM billing_usagerecord JOIN accounts_apikey AS key ON key.id = key_id WHERE request_id = %s",
         receipt.split("/")[-2],
@@ -173,11 +143,7 @@ def test_two_models_answer_one_prompt_side_by_side(page: Page, product: LiveProd
     expect(page.get_by_role("button", name="Send")).to_be_enabled()
 
 
-def _organization(product: LiveProduct) -> str:
-    return str(product.rows("SELECT id FROM accounts_organization")[0]["id"])
-
-
-def test_an_answer_is_stopped_and_asked_for_again(page: Page, product: LiveProduct) -> None:
+def test_an_answer_is_stopped_and_asked_for_again(page: Page, organization: str) -> None:
     page.goto("/dashboard/playground/")
     column = page.locator(".pg-column")
     page.get_by_label("Message").fill("[[sandbox tokens=400 delay_ms=40]] Tell me all of it.")
@@ -194,7 +160,7 @@ def test_an_answer_is_stopped_and_asked_for_again(page: Page, product: LiveProdu
     expect(column.locator(".pg-turn")).to_have_count(0)
 
 
-def test_events_are_read_however_the_network_cuts_them(page: Page) -> None:
+def test_events_are_read_however_the_network_cuts_them(page: Page, organization: str) -> None:
     page.goto("/dashboard/playground/")
     stream = (
         ': comment\r\n\r\ndata: one\r\n\r\nevent: error\rdata: two\rdata:three\r\rdata\n\ndata: ✓ {"a": 1}\n\n'
@@ -219,8 +185,7 @@ def test_events_are_read_however_the_network_cuts_them(page: Page) -> None:
         ], size
 
 
-@pytest.fixture(scope="module")
-def code(page: Page) -> dict[str, str]:
+def shown_code(page: Page) -> dict[str, str]:
     """Return a request as the page shows it in three languages."""
     page.goto("/dashboard/playground/")
     page.get_by_label("System prompt").fill('It\'s all "quoted".')
@@ -229,41 +194,37 @@ def code(page: Page) -> dict[str, str]:
     page.get_by_label("Stop sequences").fill("END\nSTOP")
     page.get_by_label("Message").fill("Say what's \\n \"this\" $HOME `is`.\n[[sandbox text='It ran.']]")
     page.get_by_role("button", name="Show code").click()
-    found = {
+    return {
         name: page.locator(f"#pg-code-{name}").text_content() or ""
         for name in ("curl", "python", "javascript")
     }
-    page.get_by_role("button", name="Close").click()
-    return found
 
 
-def run(command: list[str], product: LiveProduct) -> str:
-    secret = product.new_key(_organization(product))
+def run(command: list[str], secret: str) -> str:
     environment = {**os.environ, "FASTANCHOR_API_KEY": secret}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_the_code_for_curl_runs(code: dict[str, str], product: LiveProduct) -> None:
-    answered = run(["sh", "-c", code["curl"]], product)
+def test_the_code_that_is_shown_runs(
+    page: Page, product: LiveProduct, organization: str, tmp_path: Path
+) -> None:
+    code, secret = shown_code(page), product.new_key(organization)
+
+    answered = run(["sh", "-c", code["curl"]], secret)
 
     assert '"cost_nano_usd"' in answered
     assert answered.rstrip().endswith("[DONE]")
-    assert "ran" in answered
+    assert run([sys.executable, "-c", code["python"]], secret) == "It ran."
+    assert run(_javascript(code["javascript"], tmp_path), secret) == "It ran."
 
 
-def test_the_code_for_python_runs(code: dict[str, str], product: LiveProduct) -> None:
-    assert run([sys.executable, "-c", code["python"]], product) == "It ran."
-
-
-def test_the_code_for_javascript_runs(code: dict[str, str], product: LiveProduct, tmp_path: Path) -> None:
-    program, folder = tmp_path / "program.mjs", tmp_path / "run"
-    folder.mkdir()
-    program.write_text(code["javascript"], encoding="utf-8")
+def _javascript(code: str, folder: Path) -> list[str]:
+    program, beside = folder / "program.mjs", folder / "run"
+    beside.mkdir()
+    program.write_text(code, encoding="utf-8")
     try:
-        command = node_command("openai-7", program, folder)
+        return node_command("openai-7", program, beside)
     except CannotInstall as exc:
         give_up(f"The code for JavaScript is not tested: {exc}.")
-
-    assert run(command, product) == "It ran."
