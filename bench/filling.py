@@ -1,7 +1,7 @@
 """Fills one organization with as many usage records as are wanted, in seconds: what pages are measured on.
 
-The records lie over the last ninety days. A few models and keys take most of them, as they do in life; every hundredth
-failed. The sums are counted from the records, and usage is posted by the hour, so that the books add up as well.
+The records lie over the last ninety days. A few keys take most of them, and each calls four models, one of them most, as
+services do; every hundredth failed. The sums are counted from the records, and usage is posted by the hour, so that the books add up as well.
 """
 
 from __future__ import annotations
@@ -100,13 +100,14 @@ SELECT 'req_' || right(%(organization)s, 8) || lpad(number::text, 8, '0'), %(org
     start + took * interval '1 millisecond', CASE WHEN failed THEN NULL ELSE took / 4 END, number %% 3 > 0,
     CASE WHEN failed THEN 'free' ELSE 'completed' END, CASE WHEN failed THEN 502 ELSE 200 END, input, input / 3, 0, output,
     output / 5, nano * 1000, nano, 2 * nano, false, 1, 'stop', '', '', start
-FROM (SELECT number, least(%(at)s - interval '1 second', %(at)s - (%(count)s - number) * (%(days)s * interval '1 day' / %(count)s)) AS start,
+FROM (SELECT *, (3 * key + choice) %% %(models)s AS model
+      FROM (SELECT number, least(%(at)s - interval '1 second', %(at)s - (%(count)s - number) * (%(days)s * interval '1 day' / %(count)s)) AS start,
              floor(cardinality(%(keys)s::text[]) * random() ^ 2)::integer AS key,
-             floor(%(models)s * random() ^ 2)::integer AS model,
+             floor(4 * random() ^ 2)::integer AS choice,
              (200 + 30000 * random() ^ 4)::integer AS took, number %% 100 = 0 AS failed,
              (50 + 4000 * random())::integer AS input, (10 + 800 * random())::integer AS output,
              CASE WHEN number %% 100 = 0 THEN 0 ELSE (1000 + 20000000 * random() ^ 3)::bigint END AS nano
-      FROM generate_series(1, %(count)s) AS number) AS drawn
+      FROM generate_series(1, %(count)s) AS number) AS drawn) AS drawn
 """
 _SPEND = """
 INSERT INTO billing_spend (organization_id, subject, period, cost_nano)

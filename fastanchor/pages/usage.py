@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from accounts.access import SignedInRequest, signed_in
 from accounts.models import ApiKey, Organization, User
 from billing import analytics
-from billing.analytics import Group, Numbers, Step
+from billing.analytics import Group, Numbers, Step, Stretch
 from catalog.models import Provider
 from fastanchor.pages import usage_asked, usage_report
 from fastanchor.pages.usage_asked import Asked
@@ -55,7 +55,7 @@ def usage(request: SignedInRequest) -> HttpResponse:
         "models": analytics.models_used(request.organization.pk, asked.stretch),
         "other": report.other and _cells(report.other, asked),
         "total": _cells(report.total, asked),
-        "changes": _changes(request.organization, asked, now),
+        "changes": _changes(report.total, request.organization, asked, now),
         "ranges": usage_asked.RANGES,
         "measures": usage_asked.MEASURES,
         "groups": {"time": asked.step_name, **_GROUP_NAMES},
@@ -169,12 +169,14 @@ class Change:
     before: str
 
 
-def _changes(organization: Organization, asked: Asked, now: datetime) -> list[Change]:
+def _changes(whole: Numbers, organization: Organization, asked: Asked, now: datetime) -> list[Change]:
     over, earlier = asked.compared(now)
-    whole, present, before = (
-        each.numbers
-        for each in analytics.in_stretches(asked.scope(organization.pk), [asked.stretch, over, earlier])
+    # The hour that still runs is a few rows, and what is over all but that.
+    running = Stretch(over.end, asked.stretch.end)
+    rest, before = (
+        each.numbers for each in analytics.in_stretches(asked.scope(organization.pk), [running, earlier])
     )
+    present = whole.with_added(rest, -1)
     columns = [usage_report.TABLES[name][0] for name in ("spend", "requests", "tokens")]
     columns.append(usage_report.TABLES["errors"][1])
     return [

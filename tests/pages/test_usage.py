@@ -306,3 +306,29 @@ def test_ten_thousand_records_take_no_more_queries_than_ten(client: Client, db: 
         )
 
     assert counts[0] == counts[1] <= 24
+
+
+def test_the_range_before_is_compared_without_the_hour_that_still_runs(
+    browser: Client, organization: Organization, key: ApiKey
+) -> None:
+    now = datetime.now(UTC)
+    over = now.replace(minute=0, second=0, microsecond=0)
+    partitions.prepare(today=(now - timedelta(days=15)).date(), months_ahead=1)
+    for at, cost in (
+        (now, 10**9),
+        (over - timedelta(days=3), 3 * 10**9),
+        (over - timedelta(days=10), 2 * 10**9),
+        (over - timedelta(days=7), 10**10),
+    ):
+        serve(
+            organization,
+            key,
+            started_at_ms=int(at.timestamp() * 1_000),
+            cost_nano=cost,
+            cost_picos=cost * 1_000,
+        )
+
+    html = words(shown(browser, range="7d"))
+
+    # $3 in hours that are over, $2 in those of the days before; what began in the hour after them is left out.
+    assert "Spend $4.00 +50 % from $2.00" in html
