@@ -37,8 +37,8 @@ SELECT organization_id, hours::smallint,
 FROM (SELECT *, CASE WHEN counts THEN {bucket("(extract(epoch FROM finished_at - started_at) * 1000)::bigint")} END
                     AS took_bucket,
              CASE WHEN counts AND first_token_ms IS NOT NULL THEN {bucket("first_token_ms::bigint")} END AS first_bucket
-      FROM (SELECT *, status >= 500 OR outcome IN ('upstream_died', 'free') AS has_failed,
-                   NOT (status >= 500 OR outcome IN ('upstream_died', 'free', 'interrupted')) AS counts
+      FROM (SELECT *, status >= 500 OR outcome IN ('upstream_died', 'failed', 'free') AS has_failed,
+                   NOT (status >= 500 OR outcome IN ('upstream_died', 'failed', 'free', 'interrupted')) AS counts
             FROM billing_usagerecord) AS record) AS record
 CROSS JOIN (VALUES (1), (24)) AS grain (hours) GROUP BY 1, 2, 3, 4, 5, 6;
 """
