@@ -1,10 +1,11 @@
-"""What every page needs: its headers, and no long wait for Stripe."""
+"""What every page needs: its headers, its compression, and no long wait for Stripe."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
+from django.middleware.gzip import GZipMiddleware
 
 from billing.stripe_api.patience import hurried
 from fastanchor.lib.policy import policy
@@ -31,5 +32,24 @@ def no_long_wait_for_stripe(
     def middleware(request: HttpRequest) -> HttpResponse:
         with hurried():
             return get_response(request)
+
+    return middleware
+
+
+def compressed_pages(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """Compress pages for those who take it; streams pass as they come, and programs get what the fast lane sends.
+
+    What could be guessed from the length of a compressed page is masked by Django: its tokens differ each time, and the
+    compressed length is padded at random.
+    """
+    gzip = GZipMiddleware(get_response)
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if not response.streaming and not request.path.startswith("/v1"):
+            gzip.process_response(request, response)
+        return response
 
     return middleware

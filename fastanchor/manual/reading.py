@@ -134,6 +134,8 @@ def _dressed(html: str) -> str:
     html = html.replace("</table>", "</table></div>").replace(
         "<blockquote>", '<blockquote class="docs-note">'
     )
+    # A corner that names nothing is no header.
+    html = re.sub(r"<th[^>]*></th>", "<td></td>", html)
     return re.sub(r"<h1>.*?</h1>\n?", "", html, count=1)
 
 
