@@ -10,6 +10,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from catalog.listing import on_sale
+from fastanchor.manual.contents import ENTRIES
 from fastanchor.navigation import FOOT, SITE
 
 # More than this no sitemap may hold.
@@ -27,8 +28,9 @@ def robots(request: HttpRequest) -> HttpResponse:
 @require_safe
 @cache_control(max_age=3600)
 def sitemap(request: HttpRequest) -> HttpResponse:
-    """List every public page: the places of the navigation, and each model."""
+    """List every public page: the places of the navigation, the documentation, and each model."""
     paths = [reverse("home"), *(place.path for place in (*SITE, *FOOT))]
+    paths += [reverse("manual", args=[entry.name]) for entry in ENTRIES]
     models = on_sale().order_by("pk").values_list("pk", flat=True)[:_MOST_MODELS]
     paths += [reverse("model", args=[model_id]) for model_id in models]
     context = {"addresses": [request.build_absolute_uri(path) for path in dict.fromkeys(paths)]}
