@@ -24,6 +24,8 @@ from fastanchor.pages import snippets
 
 PAGE_SIZE = 50
 EXAMPLE_MODEL = "gpt-4o"
+# Proposed to those who have no key: one thing less between them and their first request.
+FIRST_NAME = "My first key"
 _SAVED = "Saved. It holds within a second."
 
 
@@ -146,6 +148,8 @@ def _list(request: SignedInRequest, form: KeyForm, *, status: int = 200) -> Http
     counts = found.aggregate(all=Count("pk"), live=Count("pk", filter=keys.is_live()))
     page = Paginator(_ordered(_narrowed(found, query, show)), PAGE_SIZE).get_page(request.GET.get("page"))
     rows = _rows(request, page)
+    if not counts["all"]:
+        form.initial.setdefault("name", FIRST_NAME)
     context = {
         "keys": [row.key for row in rows],
         "rows": rows,
