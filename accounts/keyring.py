@@ -59,6 +59,8 @@ class Caller:
     expires_at: int = 0
     revoked: bool = False
     priority: int = 0
+    # Prompts and answers are kept, because the organization asked for it.
+    keeps_contents: bool = False
 
 
 class InvalidKey(Exception):

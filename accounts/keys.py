@@ -244,6 +244,7 @@ def _caller(key: ApiKey, *, until: datetime | None = None) -> Caller:
         expires_at=min(ends, default=0),
         revoked=key.revoked_at is not None,
         priority=organization.plan.priority,
+        keeps_contents=organization.contents_days > 0,
     )
 
 

@@ -9,7 +9,7 @@ from allauth.mfa.models import Authenticator
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
-from accounts import announcements, keys, sessions, stored_responses
+from accounts import announcements, kept_contents, keys, sessions, stored_responses
 from accounts.models import ApiKey, Membership, Organization, Role, User
 
 logger = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ def lock_out(user: User) -> None:
 def empty(organization: Organization) -> None:
     """Delete what an organization has stored, its name, and the names of its keys; usage and money stay."""
     stored_responses.forget_all(organization.pk)
+    kept_contents.forget_all(organization.pk)
     with transaction.atomic():
         ApiKey.objects.filter(organization=organization).update(name="Deleted key")
         organization.name = GONE

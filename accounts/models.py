@@ -149,6 +149,9 @@ class Organization(Budgeted):
     responses_days = models.PositiveSmallIntegerField(
         null=True, blank=True, help_text="Stored responses are kept for so many days, at most the platform's."
     )
+    contents_days = models.PositiveSmallIntegerField(
+        default=0, help_text="Prompts and answers are kept for so many days; 0 for not at all."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     members: models.ManyToManyField[User, Membership] = models.ManyToManyField(
@@ -344,6 +347,33 @@ class StoredResponse(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+
+class KeptContent(models.Model):
+    """What one request asked and was answered, of an organization that asked for it; see ``accounts.kept_contents``.
+
+    No page of the admin shows it.
+    """
+
+    request_id = models.CharField(primary_key=True, max_length=64)
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="kept_contents", db_index=False
+    )
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+    size = models.PositiveIntegerField(help_text="Bytes before compression and sealing.")
+    is_cut = models.BooleanField(default=False)
+    sealed_body = models.BinaryField()
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["organization"], include=["size", "expires_at"], name="content_by_organization"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.request_id
 
 
 class LegalDocument(models.Model):

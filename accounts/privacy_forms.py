@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from django import forms
 from django.conf import settings
 
+from accounts.kept_contents import CHOICES
 from accounts.models import MailKind
 
 _HELP = {
@@ -51,3 +52,20 @@ class RetentionForm(forms.Form):
         most: int = settings.RESPONSES_DAYS
         offered = sorted({*(days for days in (1, 3, 7, 14, 30) if days < most), most})
         self.fields["days"].choices = [(days, f"{days} day{'' if days == 1 else 's'}") for days in offered]  # type: ignore[attr-defined] # a choice field's
+
+
+def _span(days: int) -> str:
+    return f"{days} day{'' if days == 1 else 's'}" if days else "Not kept"
+
+
+class ContentsForm(forms.Form):
+    """For how many days prompts and answers are kept, if at all."""
+
+    prefix = "contents"
+    days = forms.TypedChoiceField(
+        coerce=int,
+        label="Keep prompts and answers for",
+        choices=[(days, _span(days)) for days in CHOICES],
+        help_text="Everybody in the organization can read them on the page of each request. A shorter time also ends those "
+        "that are older already, at once.",
+    )

@@ -14,7 +14,6 @@ import logging
 import time
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -26,6 +25,7 @@ from redis.exceptions import RedisError
 
 from accounts.archive import LEASE_S, ArchiveFull, Kept, Status
 from accounts.models import Organization, StoredResponse
+from accounts.rooms import Rooms
 from fastanchor.lib import changes
 from fastanchor.lib.crypto import CannotUnseal, seal_bytes, unseal_bytes
 from fastanchor.lib.valkey import sync_client
@@ -35,9 +35,6 @@ logger = logging.getLogger(__name__)
 # Announced with the id of a response on which no work is wanted any more.
 TOPIC = "responses"
 EXPIRY_BATCH = 500
-# How long a process trusts its count of what an organization keeps, and of how many it remembers one.
-COUNT_EVERY_S = 30.0
-MOST_ROOMS = 10_000
 # What one run deletes at most; the next goes on.
 EXPIRY_BATCHES = 200
 # And what the button that deletes all deletes while its presser waits.
@@ -53,7 +50,8 @@ def save(kept: Kept, until: float) -> None:
     """Keep a new response; raises ``TooLate`` when it is not written by ``until`` (unix seconds), and ``ArchiveFull``."""
     created_at = datetime.fromtimestamp(kept.created_at, UTC)
     with _written_by(until):
-        _make_room(kept.organization_id, len(kept.body))
+        if not _rooms.take(kept.organization_id, len(kept.body)):
+            raise ArchiveFull
         StoredResponse.objects.create(
             id=kept.id,
             organization_id=kept.organization_id,
@@ -93,7 +91,7 @@ def delete(organization_id: str, response_id: str) -> bool:
         if deleted and status == "in_progress":
             transaction.on_commit(partial(_announce, response_id))
     if deleted:
-        _rooms.pop(organization_id, None)
+        _rooms.forget(organization_id)
     return bool(deleted)
 
 
@@ -137,7 +135,7 @@ def forget_all(organization_id: str) -> int:
         StoredResponse.objects.filter(pk__in=batch).delete()
         if len(batch) < EXPIRY_BATCH:
             break
-    _rooms.pop(organization_id, None)
+    _rooms.forget(organization_id)
     return count
 
 
@@ -190,29 +188,12 @@ def expire() -> int:
     return deleted
 
 
-@dataclass(slots=True)
-class _Room:
-    """What an organization keeps: as PostgreSQL counted it, and what this process has added since."""
-
-    counted_at: float
-    used: int
+def _used(organization_id: str) -> int:
+    rows = StoredResponse.objects.filter(organization_id=organization_id)
+    return rows.aggregate(used=Sum("size"))["used"] or 0
 
 
-_rooms: dict[str, _Room] = {}
-
-
-def _make_room(organization_id: str, size: int) -> None:
-    """Refuse what goes beyond the organization's share; counted now and then, so that a full one is nearly exact."""
-    room = _rooms.get(organization_id)
-    if room is None or time.monotonic() - room.counted_at > COUNT_EVERY_S:
-        rows = StoredResponse.objects.filter(organization_id=organization_id)
-        room = _Room(time.monotonic(), rows.aggregate(used=Sum("size"))["used"] or 0)
-        if len(_rooms) >= MOST_ROOMS:
-            _rooms.clear()
-        _rooms[organization_id] = room
-    if room.used + size > settings.RESPONSES_QUOTA_BYTES:
-        raise ArchiveFull
-    room.used += size
+_rooms = Rooms(_used, lambda: settings.RESPONSES_QUOTA_BYTES)
 
 
 def _live(organization_id: str, response_id: str) -> QuerySet[StoredResponse]:

@@ -6,7 +6,7 @@ import logging
 
 from celery import shared_task
 
-from accounts import sessions, stored_responses
+from accounts import kept_contents, sessions, stored_responses
 
 logger = logging.getLogger(__name__)
 
@@ -15,6 +15,12 @@ logger = logging.getLogger(__name__)
 def expire_responses() -> None:
     """Delete the stored responses whose time is over."""
     logger.info("tasks.responses_expired", extra={"responses": stored_responses.expire()})
+
+
+@shared_task
+def expire_contents() -> None:
+    """Delete the prompts and answers whose time is over."""
+    logger.info("tasks.contents_expired", extra={"contents": kept_contents.expire()})
 
 
 @shared_task

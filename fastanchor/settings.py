@@ -262,6 +262,9 @@ HOLD_REBUILD_GRACE_S = env_int("FASTANCHOR_HOLD_REBUILD_GRACE_MS", 2000) / 1000
 RESPONSES_DAYS = env_int("FASTANCHOR_RESPONSES_DAYS", 30)
 RESPONSES_MAX_BYTES = env_int("FASTANCHOR_RESPONSES_MAX_BYTES", 4 * 1024 * 1024)
 RESPONSES_QUOTA_BYTES = env_int("FASTANCHOR_RESPONSES_QUOTA_BYTES", 1024 * 1024 * 1024)
+# Prompts and answers of organizations that opted in: how much of each side is kept, and how much of one organization in all.
+CONTENTS_MAX_BYTES = env_int("FASTANCHOR_CONTENTS_MAX_BYTES", 1024 * 1024)
+CONTENTS_QUOTA_BYTES = env_int("FASTANCHOR_CONTENTS_QUOTA_BYTES", 1024 * 1024 * 1024)
 ARCHIVE_WAIT_S = env_int("FASTANCHOR_ARCHIVE_WAIT_MS", 2000) / 1000
 
 # Stripe: without a key nothing is sold and every wallet stays as it is. Several webhook secrets while one is rotated.
@@ -305,6 +308,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(minute="47", hour="3"),
     },
     "expire-responses": {"task": "accounts.tasks.expire_responses", "schedule": 300.0},
+    "expire-contents": {"task": "accounts.tasks.expire_contents", "schedule": 300.0},
     "expire-sessions": {"task": "accounts.tasks.expire_sessions", "schedule": crontab(minute="51")},
     "close-accounts": {
         "task": "fastanchor.tasks.close_accounts",

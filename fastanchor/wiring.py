@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.db import close_old_connections
 
-from accounts import keys, stored_responses, tokens
+from accounts import kept_contents, keys, stored_responses, tokens
 from accounts.archive import Archive, Loaders
+from accounts.contents import Contents
 from accounts.keyring import Caller, Keyring
 from billing import holds, opening
 from billing.spool import Spool
@@ -51,6 +52,7 @@ class Process:
             catalog=Catalog(self._load_catalog),
             keyring=Keyring(self._load_caller, tokens.parse_peppers(settings.API_KEY_PEPPERS)),
             archive=self._archive(),
+            contents=Contents(partial(self._run, kept_contents.save), max_bytes=settings.CONTENTS_MAX_BYTES),
             books=self._books(),
             holds=holds.Holds(self._pipeline, self._open_organization),
             spool=Spool.create(settings.SPOOL_DIR),

@@ -21,7 +21,7 @@ import re
 import time
 from collections.abc import Iterable
 
-from gateway import background, told_cost
+from gateway import background, contents, told_cost
 from gateway.call import Call, Outcome, Request
 from gateway.errors import GatewayError, InternalError, InvalidRequest
 from gateway.passages.base import Answer
@@ -55,6 +55,8 @@ async def _serve(gateway: Gateway, request: Request, reply: Reply) -> None:
             call.keeping = keeping
             want_seals(call)
         await reserve(gateway, call)
+        if caller.keeps_contents:
+            contents.copy(gateway, caller, reply)
         headers += _opening_headers(gateway, call)
         if keeping is not None and keeping.is_background:
             await _fulfil_in_background(gateway, call, reply, headers)
@@ -68,6 +70,7 @@ async def _serve(gateway: Gateway, request: Request, reply: Reply) -> None:
     except Exception:
         logger.exception("gateway.serve.failed", extra={"request": request.id})
         reply.fail(_OUR_FAULT, headers)
+    await contents.keep(gateway, request, reply)
 
 
 def _opening_headers(gateway: Gateway, call: Call) -> Headers:

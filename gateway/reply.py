@@ -17,11 +17,26 @@ MAX_WAITING_BYTES = 64 * 1024
 Headers = list[tuple[str, str]]
 
 
+class Copy:
+    """What was sent of a reply, for an organization; nothing beyond so many bytes."""
+
+    __slots__ = ("_most_bytes", "organization_id", "sent")
+
+    def __init__(self, organization_id: str, most_bytes: int) -> None:
+        self.organization_id = organization_id
+        self.sent = bytearray()
+        self._most_bytes = most_bytes
+
+    def add(self, piece: bytes) -> None:
+        """Take a piece, as far as there is room."""
+        self.sent += piece[: self._most_bytes - len(self.sent)]
+
+
 class Reply:
     """Status and headers, then pieces of the body; one writer, one reader."""
 
     __slots__ = (
-        "_body", "_format", "_is_ended", "_on_leave", "_reader", "_request_id", "_size", "_writer", "headers", "is_broken", "is_left", "is_stream",
+        "_body", "_format", "_is_ended", "_on_leave", "_reader", "_request_id", "_size", "_writer", "copy", "headers", "is_broken", "is_left", "is_stream",
         "moved_at", "status",
     )  # fmt: skip
 
@@ -37,6 +52,8 @@ class Reply:
         # When the reader last took something.
         self.moved_at = time.monotonic()
         self._body: list[bytes] = []
+        # Of what is handed over, where its organization wants it kept.
+        self.copy: Copy | None = None
         self._size = 0
         self._is_ended = False
         self._reader: asyncio.Future[None] | None = None
@@ -55,6 +72,8 @@ class Reply:
         if piece and not self.is_left:
             self._body.append(piece)
             self._size += len(piece)
+            if self.copy is not None:
+                self.copy.add(piece)
             _wake(self._reader)
 
     async def room(self) -> None:

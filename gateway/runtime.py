@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from accounts.archive import Archive
+from accounts.contents import Contents
 from accounts.keyring import Keyring
 from billing.holds import Holds
 from billing.spool import Spool
@@ -65,6 +66,8 @@ class Gateway:
     health: Health
     deadlines: Deadlines
     max_body_bytes: int
+    # Where prompts and answers go that an organization wants to be kept.
+    contents: Contents | None = None
     # What clients drop of earlier thoughts; without it each upstream's fallback must do.
     memory: Memory | None = None
     # Which proxies are believed when they say where a request comes from.

@@ -42,6 +42,7 @@ _KNOWN: Mapping[str, Callable[[], str]] = {
     "stream_step": lambda: count(STREAM_STEP),
     "least_whole": lambda: count(LEAST_WHOLE_OUTPUT),
     "memory_min": lambda: str(memory.TTL_S // 60),
+    "contents_size": lambda: f"{settings.CONTENTS_MAX_BYTES // 1024} KiB",
     "responses_days": lambda: str(settings.RESPONSES_DAYS),
     "responses_max_mib": lambda: str(settings.RESPONSES_MAX_BYTES // _MIB),
     "responses_quota_gib": lambda: f"{settings.RESPONSES_QUOTA_BYTES / _GIB:g}",

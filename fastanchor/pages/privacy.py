@@ -10,10 +10,10 @@ from django.shortcuts import redirect, render
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import budgets, mail_choices, stored_responses
+from accounts import budgets, kept_contents, mail_choices, stored_responses
 from accounts.access import SignedInRequest, signed_in
 from accounts.models import Membership
-from accounts.privacy_forms import MailForm, RetentionForm
+from accounts.privacy_forms import ContentsForm, MailForm, RetentionForm
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -62,15 +62,55 @@ def privacy(request: SignedInRequest) -> HttpResponse:
             stored_responses.keep_for(organization, form.cleaned_data["days"])
             messages.success(request, "The time is saved.")
             return redirect("settings:privacy")
+    return _show_privacy(request, form)
+
+
+def _show_privacy(request: SignedInRequest, form: RetentionForm) -> HttpResponse:
+    organization = request.organization
     count, size = stored_responses.count_of(organization.pk)
+    kept_count, kept_size = kept_contents.count_of(organization.pk)
     context = {
         "form": form,
         "count": count,
         "size": size,
+        "contents_form": ContentsForm(initial={"days": organization.contents_days}),
+        "contents_days": organization.contents_days,
+        "kept_count": kept_count,
+        "kept_size": kept_size,
         "most_days": settings.RESPONSES_DAYS,
         "may_change": budgets.is_owner(request.user, organization.pk),
     }
     return render(request, "settings/privacy.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+@signed_in
+def keep_contents(request: SignedInRequest) -> HttpResponse:
+    """Set for how long prompts and answers are kept, if at all."""
+    _require_owner(request)
+    form = ContentsForm(request.POST)
+    if form.is_valid():
+        days = form.cleaned_data["days"]
+        kept_contents.keep_for(request.organization, days, by=request.user)
+        messages.success(
+            request,
+            "Prompts and answers are kept from now on." if days else "Prompts and answers are not kept.",
+        )
+    else:
+        messages.error(request, "Choose one of the times offered.")
+    return redirect("settings:privacy")
+
+
+@require_POST
+@signed_in
+def forget_contents(request: SignedInRequest) -> HttpResponse:
+    """Delete every prompt and answer that the organization keeps."""
+    _require_owner(request)
+    count = kept_contents.forget_all(request.organization.pk)
+    messages.success(
+        request, f"Prompts and answers of {count} requests deleted." if count else "Nothing was kept."
+    )
+    return redirect("settings:privacy")
 
 
 @require_POST

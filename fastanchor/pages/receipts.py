@@ -18,6 +18,7 @@ from billing.models import UsageRecord
 from billing.usage import UnknownRequest
 from fastanchor import activity, dashboard
 from fastanchor.lib.charts import Bar, span_bar
+from fastanchor.pages import contents_shown
 from fastanchor.templatetags.fa import span
 from gateway.money_shown import shown_receipt
 
@@ -45,7 +46,8 @@ def request_page(request: SignedInRequest, request_id: str) -> HttpResponse:
         context = dashboard.receipt(organization=request.organization, request_id=request_id)
     except UnknownRequest:
         raise Http404 from None
-    return render(request, "dashboard/request.html", {**context, **_more(context)})
+    kept = contents_shown.shown(organization=request.organization, request_id=request_id)
+    return render(request, "dashboard/request.html", {**context, **_more(context), "content": kept})
 
 
 def _more(context: dict[str, Any]) -> dict[str, Any]:

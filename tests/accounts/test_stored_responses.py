@@ -19,7 +19,7 @@ from django.utils import timezone
 from msgspec import Raw
 from pytest_django import Settings
 
-from accounts import organizations, stored_responses
+from accounts import organizations, rooms, stored_responses
 from accounts.archive import (
     READERS,
     Archive,
@@ -379,7 +379,7 @@ def test_an_organization_keeps_no_more_than_its_share(
     StoredResponse.objects.filter(pk="resp_5").delete()
     with pytest.raises(ArchiveFull):
         save(replace(kept, id="resp_6"), _later())
-    monkeypatch.setattr(stored_responses, "COUNT_EVERY_S", -1)
+    monkeypatch.setattr(rooms, "COUNT_EVERY_S", -1)
     save(replace(kept, id="resp_6"), _later())
 
 
