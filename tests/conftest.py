@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterator
 
@@ -38,11 +39,16 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture(autouse=True, scope="session")
 def _flush_past_the_guards() -> Iterator[None]:
-    """Let the test runner, and nobody else, empty append-only tables; afterwards the plans are there again."""
+    """Let the test runner, and nobody else, empty append-only tables; afterwards the plans are there again.
+
+    Rows are deleted, which for few of them takes a fourth of the time of truncating so many tables.
+    """
     flush = DatabaseOperations.execute_sql_flush
 
     def unguarded(operations: DatabaseOperations, sql_list: list[str]) -> None:
-        flush(operations, ["SET LOCAL session_replication_role = replica", *sql_list])
+        tables = re.findall(r'"(\w+)"', " ".join(sql_list))
+        deletions = "; ".join(f'DELETE FROM "{table}"' for table in tables)
+        flush(operations, ["SET LOCAL session_replication_role = replica", deletions])
         add_missing_plans(Plan)
 
     with pytest.MonkeyPatch.context() as patch:
