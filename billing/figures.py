@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import reduce
 
 from accounts.models import Organization
 from billing import analytics
@@ -78,11 +77,7 @@ def figures(*, organization: Organization, at: datetime) -> Figures:
             spent_nano=this_month.numbers.cost_nano, week=week, today=day, left=month.end - now
         ),
         hours=hours,
-        last_day=reduce(
-            Numbers.with_added,
-            (numbers for start, numbers in hours.items() if start > hour - ONE_DAY),
-            Numbers(),
-        ),
+        last_day=analytics.in_all(numbers for start, numbers in hours.items() if start > hour - ONE_DAY),
         models=analytics.ranking(
             Scope(organization.pk),
             Stretch(day - (RANKED_DAYS - 1) * ONE_DAY, day + ONE_DAY),

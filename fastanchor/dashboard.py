@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.html import escape
 from django.utils.safestring import SafeString
 
 from accounts.models import ApiKey, Organization
@@ -16,7 +18,7 @@ from billing.models import Outcome, UsageRecord
 from billing.usage import Hour
 from catalog import publish
 from fastanchor.lib.charts import Bar, bar_chart
-from fastanchor.templatetags.fa import count, plain_usd
+from fastanchor.templatetags.fa import clock, count, plain_usd, span, usd_exact
 from gateway.receipts import receipt_of
 
 MOST_ROWS = 50
@@ -29,6 +31,22 @@ _TONES = {
 }
 
 
+_ROW = """<tr class="request" id="{request_id}" data-at="{at}">
+  <td class="request-time">{clock}</td>
+  <th scope="row" class="request-model"><a href="{address}" title="Receipt of {request_id}"><code>{model}</code></a></th>
+  <td class="request-key">{key}</td>
+  <td class="request-input is-end" data-label="In">{input}{cached}</td>
+  <td class="request-output is-end" data-label="Out">{output}{units}</td>
+  <td class="request-took is-end">{took}</td>
+  <td class="request-outcome"><span class="badge{tone}">{outcome}</span>{estimated}</td>
+  <td class="request-cost is-end">{cost}</td>
+</tr>
+"""
+_CACHED = ' <span class="muted" title="of these from the provider’s cache">({} cached)</span>'
+_UNITS_USED = ' <span class="muted">{}</span>'
+_ESTIMATED = ' <span class="badge" title="The provider did not report the usage; it is estimated, within the hold.">Estimated</span>'
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One request as the list shows it; ``tone`` is the colour of its outcome, ``units`` what is no token."""
@@ -38,6 +56,31 @@ class Row:
     duration: timedelta
     tone: str
     units: str
+
+
+def row_html(row: Row) -> SafeString:
+    """Write one request of the list; a template takes ten times as long, and every tab shows fifty of them."""
+    record = row.record
+    # All else is made of digits and of our own words, and escaping is most of the work.
+    return SafeString(
+        _ROW.format(
+            request_id=escape(record.request_id),
+            at=f"{record.started_at.timestamp():.6f}",
+            clock=clock(record.started_at),
+            address=reverse("request", args=[record.request_id]),
+            model=escape(record.model_id),
+            key=escape(row.key_name),
+            input=count(record.input_tokens),
+            cached=_CACHED.format(count(record.cached_tokens)) if record.cached_tokens else "",
+            output=count(record.output_tokens),
+            units=_UNITS_USED.format(escape(row.units)) if row.units else "",
+            took=span(row.duration),
+            tone=f" is-{row.tone}" if row.tone else "",
+            outcome=Outcome(record.outcome).label,
+            estimated=_ESTIMATED if record.is_estimated else "",
+            cost=usd_exact(record.cost_nano),
+        )
+    )
 
 
 def balance(*, organization: Organization) -> dict[str, object]:

@@ -124,7 +124,7 @@ def render(organization: Organization) -> Frame:
             ("models", dashboard.render("_models", numbers)),
         ),
         rows=tuple(
-            (row.record.request_id, dashboard.render("_row", {"row": row}))
+            (row.record.request_id, dashboard.row_html(row))
             for row in dashboard.rows(organization=organization)
         ),
     )

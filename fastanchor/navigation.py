@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from django.http import HttpRequest
 from django.urls import reverse
+
+
+@cache
+def _path(url: str, args: tuple[str, ...]) -> str:
+    # Every page shows dozens of places, each several times.
+    return reverse(url, args=args)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,7 @@ class Place:
     @property
     def path(self) -> str:
         """Where it is."""
-        return reverse(self.url, args=self.args)
+        return _path(self.url, self.args)
 
     def holds(self, path: str) -> bool:
         """Tell whether a path is this page, or below it."""

@@ -21,7 +21,7 @@ def overview(request: SignedInRequest) -> HttpResponse:
     context = {
         "organization": request.organization,
         "newest_key": key,
-        "rows": dashboard.rows(organization=request.organization),
+        "rows": [dashboard.row_html(row) for row in dashboard.rows(organization=request.organization)],
         **dashboard.balance(organization=request.organization),
         **dashboard.numbers(organization=request.organization, at=datetime.now(UTC)),
         **snippets.context(request, snippets.shown(key)),

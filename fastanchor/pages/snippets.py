@@ -16,7 +16,9 @@ def newest_key(request: HttpRequest) -> ApiKey | None:
     """Return the reader's newest live key; ``None`` for strangers and those who have none."""
     if not request.user.is_authenticated:
         return None
-    return keys.live_keys(organizations.of_user(request.user)).order_by("-created_at", "pk").first()
+    # A page behind the login has looked it up already.
+    organization = getattr(request, "organization", None) or organizations.of_user(request.user)
+    return keys.live_keys(organization).order_by("-created_at", "pk").first()
 
 
 def shown(key: ApiKey | None) -> str:

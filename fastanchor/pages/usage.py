@@ -6,10 +6,11 @@ import csv
 import io
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
-from django.http import Http404, HttpResponse, JsonResponse
+from django.http import Http404, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from accounts.access import SignedInRequest, signed_in
@@ -26,9 +27,6 @@ MOST_ROWS = 50
 MOST_DOWNLOADED = 1_000
 _MOST_KEYS = 200
 _MEMBER = "user_"
-# Where the requests themselves and the exports of any size are.
-ACTIVITY = "/dashboard/activity/"
-EXPORTS = "/dashboard/exports/"
 _GROUP_NAMES = {"model": "Model", "key": "API key", "member": "Member", "provider": "Provider"}
 
 
@@ -50,7 +48,7 @@ def usage(request: SignedInRequest) -> HttpResponse:
     context = {
         "asked": asked,
         "report": report,
-        "lines": [_line(row, asked) for row in report.rows],
+        "lines": _lines(report.rows, asked, request.GET),
         "keys": keys,
         "models": analytics.models_used(request.organization.pk, asked.stretch),
         "other": report.other and _cells(report.other, asked),
@@ -61,7 +59,6 @@ def usage(request: SignedInRequest) -> HttpResponse:
         "groups": {"time": asked.step_name, **_GROUP_NAMES},
         "group_name": _group_name(asked),
         "activity": _activity(asked),
-        "exports": EXPORTS,
     }
     return render(request, "dashboard/usage.html", context)
 
@@ -125,15 +122,33 @@ def _names(by: Group, ids: list[str]) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A row as the page shows it: its cells, and where its requests are listed, if the log can tell them apart."""
+    """A row as the page shows it: its cells, where it is shown by time, and where its requests are listed.
+
+    Either address is empty where there is none.
+    """
 
     row: Row
     cells: list[str]
+    by_time: str
     activity: str
 
 
-def _line(row: Row, asked: Asked) -> Line:
-    return Line(row, _cells(row.numbers, asked), _activity_of(row, asked))
+def _lines(rows: list[Row], asked: Asked, given: QueryDict) -> list[Line]:
+    kept = given.copy()
+    for name in ("format", asked.group):
+        kept.pop(name, None)
+    kept["group"] = "time"
+    start = f"?{kept.urlencode()}&{asked.group}="
+    narrows = asked.group in {"model", "key"}
+    return [
+        Line(
+            row,
+            _cells(row.numbers, asked),
+            f"{start}{quote(row.name, safe='')}" if narrows else "",
+            _activity_of(row, asked),
+        )
+        for row in rows
+    ]
 
 
 def _cells(numbers: Numbers, asked: Asked) -> list[str]:
@@ -156,7 +171,7 @@ def _activity(asked: Asked, **narrower: str) -> str:
         "from": f"{asked.first}",
         "to": f"{asked.last}",
     } | narrower
-    return f"{ACTIVITY}?{urlencode({name: value for name, value in given.items() if value})}"
+    return f"{reverse('activity')}?{urlencode({name: value for name, value in given.items() if value})}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import reduce
+
+from django.utils.html import conditional_escape
+from django.utils.safestring import SafeString
 
 from billing import analytics
-from billing.analytics import Group, Numbers, Scope, Step
+from billing.analytics import Group, Numbers, Ranking, Scope, Step
 from fastanchor.lib.money import exact_usd
 from fastanchor.pages.usage_asked import Asked
 from fastanchor.templatetags.fa import count, millis, per_mille, usd
@@ -112,13 +114,19 @@ class Chart:
     series: list[Series]
 
     @property
-    def lines(self) -> list[tuple[str, list[tuple[Value, str]]]]:
-        """The chart as a table: each step with the values of all series, raw and written."""
+    def lines(self) -> list[tuple[str, SafeString]]:
+        """The chart as a table: each step with the cells of all series, which are too many for a template to write."""
         write = _WRITE[self.unit]
+        values = zip(*(each.values for each in self.series), strict=True)
         return [
-            (step, [(each.values[place], write(each.values[place])) for each in self.series])
-            for place, step in enumerate(self.steps)
+            (step, SafeString("".join(_cell(value, write(value)) for value in line)))
+            for step, line in zip(self.steps, values, strict=True)
         ]
+
+
+def _cell(value: Value, shown: str) -> str:
+    raw = "" if value is None else value
+    return f'<td class="is-end" data-value="{raw}">{conditional_escape(shown)}</td>'
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,29 +153,33 @@ def _by_time(asked: Asked, scope: Scope) -> Report:
     found = analytics.course(scope, asked.stretch, asked.step, timed=timed)
     starts = _starts(asked)
     rows = [Row("", label_of(start, asked), found.get(start, Numbers()), start) for start in starts]
-    total = reduce(Numbers.with_added, found.values(), Numbers())
+    total = analytics.in_all(found.values())
     return Report(TABLES[asked.measure], rows, total, _drawn(asked, [row.numbers for row in rows]))
 
 
 def _by_group(asked: Asked, scope: Scope, by: Group, limit: int) -> Report:
-    timed = asked.measure == "latency"
-    found = analytics.ranking(scope, asked.stretch, by=by, measure=asked.measure, limit=limit, timed=timed)
+    found, chart = _read(asked, scope, by, limit)
     rows = [Row(name, name, numbers) for name, numbers in found.groups]
     hidden = found.count - len(rows)
     return Report(
         columns=TABLES[asked.measure],
         rows=rows,
         total=found.total,
-        chart=_lines(asked, scope) if timed else _stacked(asked, scope, by, [row.name for row in rows]),
+        chart=chart,
         other=found.other if hidden else None,
         other_count=hidden,
         names=[row.name for row in rows],
     )
 
 
-def _lines(asked: Asked, scope: Scope) -> Chart:
-    found = analytics.course(scope, asked.stretch, asked.step, timed=True)
-    return _drawn(asked, [found.get(start, Numbers()) for start in _starts(asked)])
+def _read(asked: Asked, scope: Scope, by: Group, limit: int) -> tuple[Ranking, Chart]:
+    if asked.measure == "latency":
+        ranked, found = analytics.timed_ranking(
+            scope, asked.stretch, asked.step, by=by, measure=asked.measure, limit=limit
+        )
+        return ranked, _drawn(asked, [found.get(start, Numbers()) for start in _starts(asked)])
+    ranked = analytics.ranking(scope, asked.stretch, by=by, measure=asked.measure, limit=limit)
+    return ranked, _stacked(asked, scope, by, [name for name, _ in ranked.groups])
 
 
 def _drawn(asked: Asked, numbers: Sequence[Numbers]) -> Chart:
@@ -185,14 +197,16 @@ def _stacked(asked: Asked, scope: Scope, by: Group, names: Sequence[str]) -> Cha
     """Draw the first groups on top of each other, and all others as one."""
     column, starts = TABLES[asked.measure][0], _starts(asked)
     shown: list[str | None] = [*names[:MOST_SERIES]]
-    found = analytics.courses(scope, asked.stretch, asked.step, by=by, names=names[:MOST_SERIES])
+    found = analytics.courses(
+        scope, asked.stretch, asked.step, by=by, names=names[:MOST_SERIES], measure=asked.measure
+    )
     if any(name is None for _, name in found):
         shown.append(None)
     series = [
         Series(
             "Other" if name is None else name,
             0 if name is None else place,
-            [column.of(found.get((start, name), Numbers())) for start in starts],
+            [found.get((start, name), 0) for start in starts],
         )
         for place, name in enumerate(shown, start=1)
     ]

@@ -47,6 +47,20 @@ def test_a_request_is_listed_with_its_tokens_and_exact_cost(
     assert "gpt-4o Laptop 1\u202f200 (1\u202f024 cached) 34 900 ms Completed $0.000347 500" in words(html)
 
 
+def test_names_are_never_taken_for_tags(browser: Client, organization: Organization, key: ApiKey) -> None:
+    ApiKey.objects.filter(pk=key.pk).update(name="<b>key</b>")
+    serve(organization, key, model_id='"><i>model</i>', is_estimated=True)
+
+    html = dashboard(browser)
+
+    row = html[html.index('<tbody id="requests">') :]
+    assert "<b>" not in row
+    assert "<i>" not in row
+    assert "&lt;b&gt;key&lt;/b&gt;" in row
+    assert "&lt;i&gt;model&lt;/i&gt;" in row
+    assert ">Estimated</span>" in row
+
+
 def test_today_is_the_sum_of_its_requests_and_each_hour_can_be_read_as_a_table(
     browser: Client, organization: Organization, key: ApiKey
 ) -> None:

@@ -7,7 +7,9 @@ import random
 import re
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
+from html import unescape
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from django.db import connection
@@ -168,6 +170,43 @@ def test_latency_is_near_what_the_records_say_and_leaves_failures_out(
     assert total["first_token_median_ms"] <= 125
     html = shown(browser, measure="latency", group="model", range="7d")
     assert 'data-kind="line"' in html
+
+
+def test_latency_by_group_is_limited_and_its_total_and_chart_are_of_all(
+    browser: Client, used: list[UsageRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_time = told(browser, measure="latency", group="time", range="7d")
+    every = told(browser, measure="latency", group="model", range="7d")
+    monkeypatch.setattr(page, "MOST_DOWNLOADED", 1)
+
+    first = told(browser, measure="latency", group="model", range="7d")
+
+    assert every["total"] == first["total"] == by_time["total"] | {"id": "", "name": "Total"}
+    assert first["rows"] == every["rows"][:1]
+    assert first["rows"][0]["requests"] == max(row["requests"] for row in every["rows"])
+    assert first["other"]["requests"] == len(used) - first["rows"][0]["requests"]
+    chart = [
+        shown(browser, measure="latency", group=group, range="7d")
+        .split('id="chart-table"')[1]
+        .split("</table>")[0]
+        for group in ("time", "model")
+    ]
+    assert re.search(r'data-value="\d', chart[0])
+    assert chart[0] == chart[1]
+
+
+def test_a_row_leads_to_its_course_with_the_filters_kept(browser: Client, used: list[UsageRecord]) -> None:
+    key, model = used[0].key_id, used[0].model_id
+
+    html = shown(browser, group="model", range="7d", key=key)
+
+    [path] = set(re.findall(r'href="(\?[^"]*)">' + re.escape(model), html))
+    assert parse_qs(unescape(path)[1:]) == {
+        "group": ["time"],
+        "range": ["7d"],
+        "key": [key],
+        "model": [model],
+    }
 
 
 def test_the_chart_s_table_adds_up_to_the_table(browser: Client, used: list[UsageRecord]) -> None:
