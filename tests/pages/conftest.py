@@ -25,6 +25,7 @@ def _quick_passwords(settings: Settings) -> None:
 @pytest.fixture(autouse=True)
 def _fresh_status(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the status page gather anew for every reader."""
+    status_board.forget()
     monkeypatch.setattr(status_board, "KEPT_S", 0.0)
 
 
