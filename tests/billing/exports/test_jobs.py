@@ -259,7 +259,7 @@ def test_a_mail_that_could_not_be_sent_is_sent_later_and_only_once(
         raise ConnectionRefusedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(mails, "send_mail", away)
+        patch.setattr(mails, "get_connection", away)
         write_all(ask_for(organization, "abc"))
     assert mail.outbox == []
 
