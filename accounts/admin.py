@@ -152,7 +152,8 @@ class OrganizationAdmin(KeptForever, admin.ModelAdmin):  # type: ignore[type-arg
     list_select_related = ("plan",)
     search_fields = ("id", "name", "members__email")
     ordering = ("-created_at", "-pk")
-    readonly_fields = ("id", "created_at")
+    # What is kept of its words, and for how long, an organization alone decides.
+    readonly_fields = ("id", "responses_days", "contents_days", "created_at")
     inlines = (MembershipInline,)
 
     def save_model(

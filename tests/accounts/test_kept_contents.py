@@ -6,6 +6,8 @@ import time
 from datetime import timedelta
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -122,3 +124,12 @@ def test_callers_know_whether_to_copy(organization: Organization, user: User) ->
     assert without is not None
     assert (caller.keeps_contents, without.keeps_contents) == (True, False)
     assert key.pk == caller.key_id
+
+
+def test_staff_cannot_ask_for_it_on_a_customer_s_behalf(
+    organization: Organization, admin_client: Client
+) -> None:
+    page = admin_client.get(reverse("admin:accounts_organization_change", args=[organization.pk]))
+
+    assert 'name="plan"' in page.content.decode()
+    assert 'name="contents_days"' not in page.content.decode()

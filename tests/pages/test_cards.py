@@ -93,7 +93,7 @@ def test_what_it_did_last_and_when_it_tries_again_is_shown(card: Card, organizat
     card.browser.post(reverse("billing:set-auto-top-up"), SETTINGS)
 
     auto_topups.consider(organization)
-    page = shown(card.browser, "overview")
+    page = shown(card.browser, "automatic")
 
     assert "The last charge was refused: Your card was declined." in page
     assert "Last: $50.00 on" in page
@@ -109,7 +109,7 @@ def test_a_limit_that_is_reached_is_told(card: Card, organization: Organization)
 
     auto_topups.consider(organization)
 
-    page = shown(card.browser, "overview")
+    page = shown(card.browser, "automatic")
     assert "This month: $50.00 of at most $50.00." in page
     assert "for this month’s limit is reached" in page
 
@@ -132,7 +132,7 @@ def test_why_it_is_off_and_what_to_do_is_shown(card: Card, organization: Organiz
     card.browser.post(reverse("billing:set-auto-top-up"), SETTINGS)
     cards.remove(organization=organization, card_id=PaymentMethod.objects.get().pk, by="user:1")
 
-    page = shown(card.browser, "overview")
+    page = shown(card.browser, "automatic")
 
     assert "It was switched off. There is no saved card any more. Add credit yourself" in page
     assert "Automatic top-up Off" in page
