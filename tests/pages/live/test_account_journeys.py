@@ -97,7 +97,7 @@ def test_a_passkey_is_added_and_logs_in_without_a_password(named: Page, mails: P
     named.get_by_role("button", name="Add passkey").click()
     named.get_by_role("link", name="I have saved them").click()
     named.get_by_role("link", name="Manage", exact=True).click()
-    expect(named.get_by_text("Laptop", exact=True)).to_be_visible()
+    expect(named.get_by_role("link", name="Rename “Laptop”")).to_be_visible()
     log_out(named)
 
     named.goto("/accounts/login/")

@@ -148,7 +148,7 @@ def test_a_card_is_saved_on_stripe_s_page_listed_and_removed(
     row = page.get_by_role("row", name="Visa ending in 4242")
     expect(row).to_contain_text("For automatic top-ups")
     expect(row).to_contain_text("12/2034")
-    page.goto("/billing/")
+    page.goto("/billing/automatic/")
     expect(page.get_by_text("Charges Visa ending in 4242.")).to_be_visible()
     page.goto("/billing/cards/")
     page.get_by_role("button", name="Remove the card ending in 4242").click()
