@@ -8,10 +8,9 @@ import pytest
 import stripe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.clients.environments import give_up
 from tests.fakestripe.buying import IS_POOR, PAYS, start_checkout
 from tests.fakestripe.running import RunningStripe
-from tests.pages.browser import find_browser, open_browser
+from tests.pages.browser import needed_browser, open_browser
 
 _PHONE = 360
 
@@ -19,10 +18,7 @@ _PHONE = 360
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Return a Chromium; without one the tests are skipped, but never in CI."""
-    path = find_browser()
-    if path is None:
-        give_up("Chromium is not installed.")
-    with open_browser(path) as running:
+    with open_browser(needed_browser()) as running:
         yield running
 
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.clients.environments import give_up
+
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -25,6 +27,14 @@ def find_browser() -> str | None:
     """Return the path of a Chromium: ``FASTANCHOR_BROWSER`` or the first one installed; ``None`` without any."""
     named = os.environ.get("FASTANCHOR_BROWSER")
     return named or next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+
+
+def needed_browser() -> str:
+    """Return the path of a Chromium; without one the test is skipped, but never in CI."""
+    path = find_browser()
+    if path is None:
+        give_up("No browser found: name one in FASTANCHOR_BROWSER to test the pages in it.")
+    return path
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from accounts import keys, organizations, people
-from tests.pages.browser import find_browser, open_browser
+from tests.pages.browser import needed_browser, open_browser
 from tests.pages.usage import serve
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,11 +59,7 @@ def opened(browser: Browser, url: str, cookie: str, *, has_script: bool = True) 
 def test_the_chart_is_the_table_and_the_page_works_by_keyboard_and_without_script(
     cookie: str, live_server: LiveServer
 ) -> None:
-    path = find_browser()
-    if path is None and os.environ.get("CI") != "true":
-        pytest.skip("No browser found: name one in FASTANCHOR_BROWSER to test the pages in it.")
-    assert path is not None, "CI must not go without a browser."
-    with open_browser(path) as browser:
+    with open_browser(needed_browser()) as browser:
         with opened(browser, live_server.url, cookie) as page:
             page.goto("/dashboard/usage/?group=model&range=7d")
             chart_and_table_agree(page)

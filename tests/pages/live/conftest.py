@@ -13,17 +13,12 @@ from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from tests.live.product import LiveProduct
 from tests.live.stripe import LiveStripe
-from tests.pages.browser import find_browser, open_browser
+from tests.pages.browser import needed_browser, open_browser
 
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    path = find_browser()
-    if path is None and os.environ.get("CI") == "true":
-        pytest.fail("No browser found, and CI must not go without: name one in FASTANCHOR_BROWSER.")
-    if path is None:
-        pytest.skip("No browser found: name one in FASTANCHOR_BROWSER to test the pages in it.")
-    with open_browser(path) as browser:
+    with open_browser(needed_browser()) as browser:
         yield browser
 
 
