@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from catalog import search, sheet
@@ -126,10 +127,11 @@ def model_page(request: HttpRequest, model_id: str) -> HttpResponse:
     return render(request, "site/model.html", context, status=410 if found.is_retired else 200)
 
 
-@require_safe
+# Programs post here, without a cookie of ours.
+@csrf_exempt
 def without_slash(request: HttpRequest) -> HttpResponse:
     """Lead people on to the catalogue; programs that ask here have forgotten /v1."""
-    if "text/html" in request.headers.get("accept", ""):
+    if request.method in {"GET", "HEAD"} and "text/html" in request.headers.get("accept", ""):
         return redirect("models")
     return missing_prefix(request)
 

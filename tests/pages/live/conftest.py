@@ -16,25 +16,25 @@ from tests.live.stripe import LiveStripe
 from tests.pages.browser import needed_browser, open_browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     with open_browser(needed_browser()) as browser:
         yield browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def mails(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mail")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def live_stripe(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[LiveStripe]:
     running = LiveStripe(tmp_path_factory.mktemp("stripe") / "log")
     yield running
     running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def product(
     tmp_path_factory: pytest.TempPathFactory, mails: Path, live_stripe: LiveStripe, chromium: Browser
 ) -> Iterator[LiveProduct]:
