@@ -40,8 +40,8 @@ usage.csv          what was used, by day (UTC), model and key
 transactions.csv   what moved the balance; usage is one line a day
 invoices.json      invoices and credit notes, as they were written; the newest {papers} also as PDF
 
-Each single request can be exported on its own page, Exports. Prompts and answers are not kept, except responses that
-were stored for /v1/responses: {stored} of them are, and the API hands them out.
+Each single request can be exported on its own page, Exports. Prompts and answers are kept only where an owner asked for it;
+they stand on the pages of their requests. Of responses, {stored} are stored for /v1/responses, and the API hands them out.
 """
 
 

@@ -50,6 +50,7 @@ def playground(request: SignedInRequest) -> HttpResponse:
         ],
         "first": wanted if wanted in known else FIRST_MODEL,
         "obstacle": _obstacle(request),
+        "keeps_contents": request.organization.contents_days > 0,
         "most_models": MOST_MODELS,
         "most_pictures": MOST_PICTURES,
         "most_picture_bytes": MOST_PICTURE_BYTES,

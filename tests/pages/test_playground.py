@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import budgets, keys, tokens
+from accounts import budgets, kept_contents, keys, tokens
 from accounts.keyring import Caller
 from accounts.models import ApiKey, Membership, Organization, User
 from billing import wallets
@@ -169,3 +169,15 @@ def test_the_page_needs_few_queries_whatever_the_number_of_models(
         build_model_of(maker, f"model-{number}")
 
     assert count() == few <= 12
+
+
+def test_it_says_whether_what_is_written_is_kept(
+    browser: Client, organization: Organization, ada: User
+) -> None:
+    before = words(browser.get(PAGE).content.decode())
+    kept_contents.keep_for(organization, 7, by=ada)
+    after = words(browser.get(PAGE).content.decode())
+
+    assert "is not stored by us" in before
+    assert "is not stored by us" not in after
+    assert "has prompts and answers kept, these too" in after

@@ -16,10 +16,10 @@ _TEXTS = frozenset({"manual", "legal"})
 MOST_PAGES = 200
 
 
-def walk(page: Page, start: str = "/") -> dict[str, str]:
-    """Follow every link of this site from ``start`` and return a path for each name of an address; texts all."""
+def walk(page: Page) -> dict[str, str]:
+    """Follow every link of this site from its home and return a path for each name of an address; texts all."""
     found: dict[str, str] = {}
-    waiting = deque([start])
+    waiting = deque(["/"])
     while waiting and len(found) < MOST_PAGES:
         path = waiting.popleft()
         name = name_of(path)

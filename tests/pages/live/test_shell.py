@@ -55,3 +55,13 @@ def test_times_are_in_the_reader_s_zone_and_name_utc(
     time = page.locator("tbody time").first
     expect(time).to_have_attribute("title", re.compile(r"GMT\+5:30 · .* UTC"))
     context.close()
+
+
+def test_the_present_place_is_in_view_on_a_phone(page: Page, mails: Path) -> None:
+    sign_up(page, mails, "nora@example.com")
+    page.set_viewport_size({"width": 390, "height": 800})
+
+    page.goto("/settings/delete/")
+
+    for place in page.locator("[aria-current=page]:visible").all():
+        expect(place).to_be_in_viewport(ratio=0.9)
