@@ -271,14 +271,13 @@ _RANKED_BY = {
     "errors": "sum(failed)",
     "latency": "sum(requests)",
 }
-_DAYS = "hours = 24 AND start >= %(start)s AND start < %(end)s"
 
 
 def ranking(scope: Scope, stretch: Stretch, *, by: Group, measure: str = "spend", limit: int = 50) -> Ranking:
     """Return the first groups in a stretch of whole days, without durations."""
     rows = _rows(
         f"""
-        SELECT {by}, count(*) OVER () - 1, {_SUMS} FROM billing_usagesum WHERE {scope.condition()} AND {_DAYS}
+        SELECT {by}, count(*) OVER () - 1, {_SUMS} FROM billing_usagesum WHERE {scope.condition()} AND {_of_step(Step.DAY)}
         GROUP BY GROUPING SETS (({by}), ())
         ORDER BY grouping({by}) DESC, {_RANKED_BY[measure]} DESC, sum(requests) DESC, {by} LIMIT %(limit)s
         """,  # noqa: S608 - the parts are columns
@@ -346,7 +345,7 @@ def models_used(organization_id: str, stretch: Stretch, *, limit: int = 200) -> 
     """Return the models that were used in a stretch of whole days."""
     scope = Scope(organization_id)
     rows = _rows(
-        f"SELECT DISTINCT model_id FROM billing_usagesum WHERE {scope.condition()} AND {_DAYS} ORDER BY 1 LIMIT %(limit)s",  # noqa: S608 - the parts are columns
+        f"SELECT DISTINCT model_id FROM billing_usagesum WHERE {scope.condition()} AND {_of_step(Step.DAY)} ORDER BY 1 LIMIT %(limit)s",  # noqa: S608 - the parts are columns
         _bounds(scope, stretch) | {"limit": limit},
     )
     return [row[0] for row in rows]

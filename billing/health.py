@@ -22,7 +22,7 @@ from fastanchor.lib.histogram import bucket_of
 
 RETAINED = timedelta(days=400)
 # Days are numbers of eight digits and hours of ten.
-FIRST_HOUR = 100_000_000
+_FIRST_HOUR = 100_000_000
 _HOURS = 100
 _CHUNK = 5_000
 # What of a usage record matters here, in the order of ``Seen``.
@@ -164,5 +164,5 @@ def _records_of(day: date) -> Iterator[list[Seen]]:
 def forget_old(*, at: datetime) -> int:
     """Delete what is older than ``RETAINED``; returns the number of rows."""
     oldest = windows.day_number((at - RETAINED).astimezone(UTC))
-    old = Q(period__lt=oldest) | Q(period__gte=FIRST_HOUR, period__lt=oldest * _HOURS)
+    old = Q(period__lt=oldest) | Q(period__gte=_FIRST_HOUR, period__lt=oldest * _HOURS)
     return Health.objects.filter(old).delete()[0]

@@ -112,7 +112,7 @@ def _latency(counts: Counter[int]) -> Latency:
 def of_all(*, at: datetime) -> list[ModelHealth]:
     """Return every model that had a request within 30 days, by provider and id; durations are of the last 24 hours."""
     found: dict[tuple[str, str], ModelHealth] = {}
-    first, last = day_numbers(at)[0], _hour_number(at)
+    first, last = _first_day(at), _hour_number(at)
     days = Health.objects.filter(period__range=(first, last // 100))
     for provider, model, period, served, failed in days.values_list(
         "provider_id", "model_id", "period", "served", "failed"
@@ -130,7 +130,7 @@ def of_all(*, at: datetime) -> list[ModelHealth]:
 def of_model(model_id: str, *, at: datetime) -> ModelHealth:
     """Return how one model has answered, whoever served it; durations are of the last 30 days."""
     found = ModelHealth("", model_id)
-    first, last = day_numbers(at)[0], _hour_number(at)
+    first, last = _first_day(at), _hour_number(at)
     for row in Health.objects.filter(model_id=model_id, period__range=(first, last // 100)):
         place = _place(row.period, at)
         found.days[place] = total([found.days[place], Standing(row.served, row.failed)])
@@ -148,10 +148,9 @@ def _count_hour(health: ModelHealth, row: Health, at: datetime) -> None:
         health.recent = total([health.recent, standing])
 
 
-def day_numbers(at: datetime) -> list[int]:
-    """Return the numbers of the last 30 days, oldest first."""
-    utc = at.astimezone(UTC)
-    return [windows.day_number(utc - timedelta(days=back)) for back in reversed(range(DAYS))]
+def _first_day(at: datetime) -> int:
+    """Return the number of the oldest of the last 30 days."""
+    return windows.day_number(at.astimezone(UTC) - timedelta(days=DAYS - 1))
 
 
 def _place(period: int, at: datetime) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from smtplib import SMTPRecipientsRefused
 from typing import Any
 
 from django.conf import settings
@@ -48,8 +49,21 @@ def send_to(addresses: Sequence[str], organization: Organization, name: str, **f
     if not letters:
         logger.warning("billing.nobody_to_mail", extra={"organization": organization.pk, "mail": name})
         return
-    get_connection().send_messages(letters)
+    _hand_over(letters)
     logger.info("billing.mailed", extra={"organization": organization.pk, "mail": name})
+
+
+def _hand_over(letters: Sequence[EmailMessage]) -> None:
+    """Send letters; raises for refused addresses only where all are, or the others would get theirs again."""
+    refusals: list[SMTPRecipientsRefused] = []
+    with get_connection() as connection:
+        for letter in letters:
+            try:
+                connection.send_messages([letter])
+            except SMTPRecipientsRefused as exc:
+                refusals.append(exc)
+    if len(refusals) == len(letters):
+        raise refusals[0]
 
 
 def _letters(

@@ -20,11 +20,11 @@ from fastanchor.lib.histogram import bucket_of
 HOUR, DAY = 1, 24
 _HOUR_MS = 3_600_000
 # Nothing, or not all, of what was asked for came back.
-FAILED = frozenset({Outcome.UPSTREAM_DIED.value, "failed", Outcome.FREE.value})
+FAILED = frozenset({Outcome.UPSTREAM_DIED.value, Outcome.FAILED.value, Outcome.FREE.value})
 
 
 def has_failed(status: int, outcome: str) -> bool:
-    """Tell whether a request counts as failed: by our fault or a provider's."""
+    """Tell whether a request counts as failed, whosever fault it was; ``billing.health`` leaves out the caller's own."""
     return status >= HTTPStatus.INTERNAL_SERVER_ERROR or outcome in FAILED
 
 

@@ -134,12 +134,12 @@ _OF_REFUSALS = ("x-request-id", "retry-after", "x-should-retry")
 _OF_ALL: tuple[type[GatewayError], ...] = (
     errors.InvalidRequest,
     errors.InvalidApiKey,
+    errors.PermissionDenied,
     errors.InternalError,
     errors.ServiceUnavailable,
 )
 _OF_MODELS: tuple[type[GatewayError], ...] = (
     errors.InsufficientQuota,
-    errors.PermissionDenied,
     errors.ModelNotFound,
     errors.BodyTimeout,
     errors.RequestTooLarge,

@@ -88,7 +88,7 @@ async def _fulfil_in_background(gateway: Gateway, call: Call, reply: Reply, head
     try:
         unread = await background.begin(gateway, call, reply, headers)
     except Exception as error:
-        settle(gateway, call, ended_by(error))
+        settle(gateway, call, ended_by(_TOO_DEEP if isinstance(error, RecursionError) else error))
         raise
     try:
         await _fulfil(gateway, call, unread, [])
@@ -116,7 +116,7 @@ async def _fulfil(gateway: Gateway, call: Call, reply: Reply, headers: Headers) 
     except CallerLeft as left:
         outcome = left_unfinished(call) if left.was_asked else left_unserved()
     except Exception as error:
-        settle(gateway, call, ended_by(error))
+        settle(gateway, call, ended_by(_TOO_DEEP if isinstance(error, RecursionError) else error))
         raise
     finally:
         gateway.streams.discard(reply)

@@ -84,7 +84,7 @@ async def relay(gateway: Gateway, call: Call, stream: Stream, reply: Reply) -> t
         return _died(call, translator, progress, error), translator.failure(error)
     outcome = _finished(call, translator, progress, reply)
     # What has no end gets none, or it would be kept as if it were complete.
-    return outcome, translator.closing(outcome.usage) if is_whole and outcome.usage is not None else b""
+    return outcome, translator.closing(outcome.usage) if is_whole else b""
 
 
 def _let_go(gateway: Gateway, call: Call, stream: Stream) -> None:

@@ -33,6 +33,7 @@ OUTCOMES = [
     "cut",
     "upstream_died",
     "free",
+    "failed",
     "interrupted",
 ]
 
@@ -45,7 +46,7 @@ def drawn(organization: Organization, seed: int, count: int) -> list[Usage]:
 
 def _drawn(organization: Organization, draw: random.Random) -> Usage:
     outcome = draw.choice(OUTCOMES)
-    cost = 0 if outcome == "free" else draw.randrange(10**9)
+    cost = 0 if outcome in {"free", "failed"} else draw.randrange(10**9)
     start = STARTED_AT_MS + draw.randrange(3 * 24 * 3_600_000)
     changes: dict[str, Any] = {
         "outcome": outcome,
@@ -99,6 +100,7 @@ def test_one_request_is_summed_up_in_its_hour_and_in_its_day(organization: Organ
         ({"status": 499, "outcome": "client_left"}, 0, 1),
         ({"status": 500}, 1, 0),
         ({"outcome": "upstream_died"}, 1, 0),
+        ({"status": 400, "outcome": "failed", "cost_nano": 0, "cost_picos": 0}, 1, 0),
         ({"outcome": "free", "cost_nano": 0, "cost_picos": 0}, 1, 0),
         ({"status": 0, "outcome": "interrupted"}, 0, 0),
     ],

@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from billing.attempts import AttemptMade
 from billing.spool import Intent, Usage, Void
+from gateway import pipeline
 from gateway.health import FAILURES_TO_OPEN
 from tests.gateway.conftest import Build
 from tests.gateway.house import DONE, SSE_END, SSE_HEAD, House, Upstream, completion, event, whole
@@ -166,3 +167,18 @@ async def test_nothing_an_upstream_says_comes_into_the_spool(house: House, upstr
     assert SECRET.encode() not in b"".join(
         path.read_bytes() for path in house.gateway.spool.folder.glob("*.seg")
     )
+
+
+async def test_a_body_too_deep_to_be_written_on_is_no_failure_of_ours(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def too_deep(*_: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(pipeline, "dispatch", too_deep)
+
+    status, _ = await house.answer()
+
+    assert status == 400
+    assert house.records(Usage) == []
+    assert house.holds == {}
