@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from accounts import announcements
 from accounts.contents import Content
+from accounts.expiry import delete_expired
 from accounts.models import KeptContent, Organization, User
 from accounts.rooms import Rooms
 from fastanchor.lib.crypto import CannotUnseal, seal_bytes, unseal_bytes
@@ -25,9 +26,6 @@ logger = logging.getLogger(__name__)
 
 # For how many days contents may be kept; 0 is not at all, and what holds until somebody chooses.
 CHOICES = (0, 1, 7, 30)
-BATCH = 500
-# What one run deletes at most; the next goes on.
-BATCHES = 200
 _LENGTH_BYTES = 8
 
 
@@ -112,20 +110,8 @@ def forget_all(organization_id: str) -> int:
 
 
 def expire() -> int:
-    """Delete what has expired, in batches that hold no lock for long; return how many."""
-    deleted = 0
-    for _ in range(BATCHES):
-        with transaction.atomic():
-            batch = list(
-                KeptContent.objects.filter(expires_at__lte=timezone.now())
-                .order_by("expires_at")
-                .select_for_update(skip_locked=True)
-                .values_list("pk", flat=True)[:BATCH]
-            )
-            deleted += KeptContent.objects.filter(pk__in=batch).delete()[0]
-        if len(batch) < BATCH:
-            break
-    return deleted
+    """Delete what has expired; return how many."""
+    return delete_expired(KeptContent)
 
 
 def _used(organization_id: str) -> int:

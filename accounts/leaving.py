@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from accounts import announcements, kept_contents, keys, sessions, stored_responses
-from accounts.models import ApiKey, Membership, Organization, Role, User
+from accounts.models import ApiKey, KeyKind, Membership, Organization, Role, User
 
 logger = logging.getLogger(__name__)
 
@@ -38,18 +38,20 @@ def left_behind(user: User) -> QuerySet[Organization]:
 
 
 def end_keys(organization: Organization, *, by: User) -> int:
-    """End every live key of an organization at once; returns how many."""
-    live = list(keys.live_keys(organization))
+    """End every live key of an organization at once, those of playgrounds too; returns how many."""
+    live = list(ApiKey.objects.filter(keys.is_live(), organization=organization))
     for key in live:
         keys.revoke(key=key, by=by)
     return len(live)
 
 
 def lock_out(user: User) -> None:
-    """Let a user log in no more, and end all sessions."""
+    """Let a user log in no more, and end all sessions and playgrounds."""
     user.is_active = False
     user.save(update_fields=["is_active"])
     sessions.end_all(user=user)
+    for key in ApiKey.objects.filter(keys.is_live(), created_by=user, kind=KeyKind.PLAYGROUND):
+        keys.revoke(key=key, by=user)
 
 
 def empty(organization: Organization) -> None:

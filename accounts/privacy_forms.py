@@ -51,7 +51,7 @@ class RetentionForm(forms.Form):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type] # passed on as they are
         most: int = settings.RESPONSES_DAYS
         offered = sorted({*(days for days in (1, 3, 7, 14, 30) if days < most), most})
-        self.fields["days"].choices = [(days, f"{days} day{'' if days == 1 else 's'}") for days in offered]  # type: ignore[attr-defined] # a choice field's
+        self.fields["days"].choices = [(days, _span(days)) for days in offered]  # type: ignore[attr-defined] # a choice field's
 
 
 def _span(days: int) -> str:

@@ -24,6 +24,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from accounts.archive import LEASE_S, ArchiveFull, Kept, Status
+from accounts.expiry import BATCH, delete_expired
 from accounts.models import Organization, StoredResponse
 from accounts.rooms import Rooms
 from fastanchor.lib import changes
@@ -34,10 +35,7 @@ logger = logging.getLogger(__name__)
 
 # Announced with the id of a response on which no work is wanted any more.
 TOPIC = "responses"
-EXPIRY_BATCH = 500
-# What one run deletes at most; the next goes on.
-EXPIRY_BATCHES = 200
-# And what the button that deletes all deletes while its presser waits.
+# What the button that deletes all deletes while its presser waits.
 FORGET_BATCHES = 20
 _PROCESS_DIED = {"code": "server_error", "message": "The work on this response broke off. Ask again."}
 
@@ -131,9 +129,9 @@ def forget_all(organization_id: str) -> int:
             transaction.on_commit(partial(_announce, response_id))
         count = rows.filter(expires_at__gt=now).update(expires_at=now, status="cancelled", leased_until=None)
     for _ in range(FORGET_BATCHES):
-        batch = list(rows.filter(expires_at__lte=now).values_list("pk", flat=True)[:EXPIRY_BATCH])
+        batch = list(rows.filter(expires_at__lte=now).values_list("pk", flat=True)[:BATCH])
         StoredResponse.objects.filter(pk__in=batch).delete()
-        if len(batch) < EXPIRY_BATCH:
+        if len(batch) < BATCH:
             break
     _rooms.forget(organization_id)
     return count
@@ -172,20 +170,8 @@ def renew(response_ids: list[str]) -> set[str]:
 
 
 def expire() -> int:
-    """Delete what has expired, in batches that hold no lock for long; return how many."""
-    deleted = 0
-    for _ in range(EXPIRY_BATCHES):
-        with transaction.atomic():
-            batch = list(
-                StoredResponse.objects.filter(expires_at__lte=timezone.now())
-                .order_by("expires_at")
-                .select_for_update(skip_locked=True)
-                .values_list("pk", flat=True)[:EXPIRY_BATCH]
-            )
-            deleted += StoredResponse.objects.filter(pk__in=batch).delete()[0]
-        if len(batch) < EXPIRY_BATCH:
-            break
-    return deleted
+    """Delete what has expired; return how many."""
+    return delete_expired(StoredResponse)
 
 
 def _used(organization_id: str) -> int:

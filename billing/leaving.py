@@ -165,7 +165,9 @@ def reopen(organization: Organization) -> None:
 def _turn(organization: Organization, state: WalletState) -> None:
     with transaction.atomic(durable=True):
         wallet = wallets.lock(organization)
-        wallets.turn(wallet, state)
+        # A freeze for fraud is staff's to lift; nothing can be spent under it either.
+        if wallet.state != WalletState.FROZEN_FRAUD:
+            wallets.turn(wallet, state)
         if state == WalletState.ACTIVE:
             disputes.freeze_or_thaw(wallet)
     wallets.publish([wallet])

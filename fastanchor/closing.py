@@ -151,7 +151,9 @@ def run_due() -> int:
 
 def run(closure: Closure) -> bool:
     """Carry one deletion out as far as it goes now; true once the account is gone."""
-    Closure.objects.filter(pk=closure.pk, state=ClosureState.WAITING).update(state=ClosureState.RUNNING)
+    # It may have been cancelled, or ended by another run, since it was listed.
+    if not Closure.objects.filter(pk=closure.pk, state__in=_OPEN).update(state=ClosureState.RUNNING):
+        return False
     obstacle = _money_out(closure)
     if obstacle:
         Closure.objects.filter(pk=closure.pk).update(obstacle=obstacle[:200])

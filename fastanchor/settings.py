@@ -48,7 +48,6 @@ SECURE_REFERRER_POLICY = "same-origin"
 FRONT = Front(env_bool("FASTANCHOR_TRUST_PROXY"), env_ranges("FASTANCHOR_TRUSTED_PROXIES"))
 if FRONT.is_proxied:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-    ALLAUTH_TRUSTED_PROXY_COUNT = 1
 X_FRAME_OPTIONS = "DENY"
 
 # Processes: where they listen, and how long a request may still run after SIGTERM.

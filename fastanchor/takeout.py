@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ from billing.exports.writers import Piece
 from billing.models import Export, Invoice, TaxId, UsageRecord
 from billing.months import Month
 from fastanchor.lib.money import exact_usd
+from fastanchor.lib.spreadsheets import harmless
 
 KIND = "account"
 # Each takes a moment to be drawn; the others are in the list with all that stands on them.
@@ -137,6 +139,7 @@ def _organization(organization: Organization) -> Mapping[str, Any]:
         "plan": organization.plan_id,
         "created_at": organization.created_at,
         "responses_are_kept_for_days": stored_responses.days_of(organization.pk),
+        "contents_are_kept_for_days": organization.contents_days,
         "budgets_nano_usd": {window.value: nano for window, nano in organization.budgets.items()},
         "members": list(members.values("user__email", "user__name", "role", "created_at")),
         "billing_details": {
@@ -150,8 +153,8 @@ def _organization(organization: Organization) -> Mapping[str, Any]:
 
 
 _KEY_COLUMNS = (
-    "id", "name", "prefix", "last4", "created_at", "last_used_at", "expires_at", "revoked_at", "allowed_models",
-    "requests_per_minute", "tokens_per_minute", "budget_day_nano", "budget_week_nano", "budget_month_nano",
+    "id", "name", "kind", "prefix", "last4", "created_at", "last_used_at", "expires_at", "revoked_at", "allowed_models",
+    "allowed_ip_ranges",    "requests_per_minute", "tokens_per_minute", "budget_day_nano", "budget_week_nano", "budget_month_nano",
     "budget_total_nano",
 )  # fmt: skip
 
@@ -226,10 +229,13 @@ def _json(value: object) -> str:
 
 def _csv(rows: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO()
-    csv.writer(text).writerows([_harmless(value) for value in row] for row in rows)
+    csv.writer(text).writerows([_plain(value) for value in row] for row in rows)
     return text.getvalue()
 
 
-def _harmless(value: object) -> object:
-    """Return a value of which no spreadsheet makes a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "@", "\t", "\r")) else value
+def _plain(value: object) -> object:
+    """Return a value as it is written; an amount below zero is a text and no formula."""
+    return harmless(value) if isinstance(value, str) and not _is_amount(value) else value
+
+
+_is_amount = re.compile(r"-[0-9]+(\.[0-9]+)?").fullmatch

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fastanchor.lib.money import exact_usd
+from fastanchor.lib.spreadsheets import harmless
 
 Value = str | int | bool | None
 
@@ -75,8 +76,6 @@ COLUMNS = (
 )  # fmt: skip
 NAMES = tuple(column.name for column in COLUMNS)
 FIELDS = tuple(dict.fromkeys(field for column in COLUMNS for field in column.fields if field != "key_name"))
-# With one of these a spreadsheet takes a text for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def values_of(row: Mapping[str, Any]) -> list[Value]:
@@ -94,7 +93,7 @@ def as_csv(rows: Sequence[Sequence[Value]]) -> bytes:
 def _plain(value: Value) -> str | int | None:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return harmless(value) if isinstance(value, str) else value
 
 
 def as_json_lines(rows: Sequence[Sequence[Value]]) -> bytes:

@@ -42,7 +42,7 @@ def _ask(request: SignedInRequest) -> HttpResponse:
             wanted={},
         )
     except jobs.TooMany:
-        messages.error(request, "Two exports are being written. Wait until one is ready, or cancel one.")
+        messages.error(request, exports.TOO_MANY)
         return redirect("settings:data-export")
     transaction.on_commit(lambda: exports.begin(export))
     return redirect("settings:data-export")

@@ -81,7 +81,9 @@ def _ask(request: SignedInRequest, form: DeletionForm) -> bool:
     except closing.Refused as refusal:
         form.add_error(None, " ".join(refusal.why))
     except closing.NeedsConsent:
-        form.add_error("gives_up_credit", "Without it the account cannot be deleted: write to us instead.")
+        # Credit that came while the form was open has brought the question with it: the next page asks it.
+        field = "gives_up_credit" if "gives_up_credit" in form.fields else None
+        form.add_error(field, "Without it the account cannot be deleted: write to us instead.")
     except Staff:
         form.add_error(None, "Members of staff are removed by other staff.")
     if form.errors:

@@ -31,7 +31,7 @@ from fastanchor.pages.export_form import ExportForm
 
 PAGE_SIZE = 20
 _READ_BYTES = 256 * 1024
-_TOO_MANY = "Two exports are being written. Wait until one is ready, or cancel one."
+TOO_MANY = "Two exports are being written. Wait until one is ready, or cancel one."
 
 
 @signed_in
@@ -56,7 +56,7 @@ def _ask(request: SignedInRequest) -> HttpResponse:
             wanted=form.selection(at=datetime.now(UTC)).as_json(),
         )
     except jobs.TooMany:
-        form.add_error(None, _TOO_MANY)
+        form.add_error(None, TOO_MANY)
         return _list(request, form, status=422)
     transaction.on_commit(lambda: begin(export))
     return redirect("export", export.pk)

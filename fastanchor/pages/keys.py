@@ -151,7 +151,6 @@ def _list(request: SignedInRequest, form: KeyForm, *, status: int = 200) -> Http
     if not counts["all"]:
         form.initial.setdefault("name", FIRST_NAME)
     context = {
-        "keys": [row.key for row in rows],
         "rows": rows,
         "page": page,
         "form": form,

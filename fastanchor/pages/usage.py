@@ -18,6 +18,7 @@ from accounts.models import ApiKey, Organization, User
 from billing import analytics
 from billing.analytics import Group, Numbers, Step, Stretch
 from catalog.models import Provider
+from fastanchor.lib.spreadsheets import harmless
 from fastanchor.pages import usage_asked, usage_report
 from fastanchor.pages.usage_asked import Asked
 from fastanchor.pages.usage_report import Column, Report, Row, Series
@@ -238,14 +239,9 @@ def _csv(report: Report, asked: Asked) -> HttpResponse:
     writer.writerow(["id", asked.group, *(column.name for column in report.columns)])
     for name, label, numbers in _all(report):
         writer.writerow(
-            [_harmless(name), _harmless(label), *(column.exact(numbers) for column in report.columns)]
+            [harmless(name), harmless(label), *(column.exact(numbers) for column in report.columns)]
         )
     return HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8")
-
-
-def _harmless(text: str) -> str:
-    """Keep a spreadsheet from taking a name for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _json(report: Report, asked: Asked) -> HttpResponse:

@@ -6,14 +6,16 @@ from datetime import timedelta
 import pytest
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts import people, sessions, stamps
+from accounts.adapters import AccountAdapter
 from accounts.models import User
 from accounts.tasks import expire_sessions
+from fastanchor.lib.networks import Front, ranges_of
 
 PASSWORD = "a long password of ada"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -178,3 +180,20 @@ def test_what_is_over_is_deleted_with_where_it_was_used_from(ada: User) -> None:
 
     assert [each.session_key for each in UserSession.objects.all()] == [kept.session.session_key]
     assert not over.exists()
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "seen"),
+    [
+        ((), "203.0.113.9, 198.51.100.4", "198.51.100.4"),
+        (("127.0.0.1/32", "198.51.100.0/24"), "203.0.113.9, 198.51.100.4", "203.0.113.9"),
+        (("10.0.0.0/8",), "203.0.113.9", "127.0.0.1"),
+    ],
+)
+def test_where_a_session_comes_from_is_what_the_gateway_believes(
+    ada: User, settings: Settings, proxies: tuple[str, ...], forwarded: str, seen: str
+) -> None:
+    settings.FRONT = Front(is_proxied=True, proxies=ranges_of(proxies))
+    request = RequestFactory().get("/", headers={"x-forwarded-for": forwarded})
+
+    assert AccountAdapter().get_client_ip(request) == seen

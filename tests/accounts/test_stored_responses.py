@@ -19,7 +19,7 @@ from django.utils import timezone
 from msgspec import Raw
 from pytest_django import Settings
 
-from accounts import organizations, rooms, stored_responses
+from accounts import expiry, organizations, rooms
 from accounts.archive import (
     READERS,
     Archive,
@@ -122,7 +122,7 @@ def test_an_expired_response_is_not_found_even_before_it_is_deleted(
 def test_expiry_deletes_in_batches_and_can_run_twice(
     organization: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stored_responses, "EXPIRY_BATCH", 2)
+    monkeypatch.setattr(expiry, "BATCH", 2)
     for number in range(5):
         save(_kept(organization, id=f"resp_{number}"), _later())
     save(_kept(organization, id="resp_young"), _later())

@@ -17,7 +17,7 @@ from pytest_django import Settings
 
 from accounts import keys
 from accounts.models import Membership, Organization, Role, User
-from billing import grants
+from billing import grants, posting
 from billing.exports import runs
 from billing.models import Export, ExportState
 from tests.pages.markup import faults
@@ -57,8 +57,10 @@ def test_the_file_holds_all_and_no_secret(
 ) -> None:
     grants.grant_signup_credit(organization=organization)
     key, secret = keys.create(organization=organization, name="=Laptop")
+    keys.create(organization=organization, name="-1+cmd|' /C calc'!A0")
     card.buy("12.35")
     serve(organization, key)
+    posting.post_usage()
     strange, _ = keys.create(organization=cleo.organizations.get(), name="Strange")
     serve(strange.organization, strange)
     Authenticator.objects.create(user=ada, type="totp", data={"secret": "SEALED"})
@@ -71,6 +73,8 @@ def test_the_file_holds_all_and_no_secret(
     [invoice] = json.loads(texts["invoices.json"])
     assert texts[f"invoices/{invoice['number']}.pdf"].startswith(b"%PDF")
     assert b"'=Laptop" in texts["keys.csv"]
+    assert b",'-1+cmd|" in texts["keys.csv"]
+    assert b",-0.000347500," in texts["transactions.csv"], "an amount is no formula"
     assert texts["usage.csv"].decode().splitlines()[1].split(",")[1:] == [
         "gpt-4o", key.pk, "1", "1200", "34", "0.000347500",
     ]  # fmt: skip

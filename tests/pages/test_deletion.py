@@ -10,6 +10,7 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.contrib.sessions.models import Session
 from django.core import mail
+from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -26,7 +27,7 @@ from accounts.models import (
     StoredResponse,
     User,
 )
-from billing import audit, grants, ledger, sync, topups
+from billing import audit, grants, ledger, sync, topups, wallets
 from billing.models import (
     Invoice,
     Refund,
@@ -76,12 +77,14 @@ def test_an_account_deleted_now_is_gone_and_the_books_still_add_up(
     card.save()
     serve(organization, key, cost_nano=6 * NANOS_PER_USD, cost_picos=6_000 * NANOS_PER_USD)
     keep(organization, 2)
+    browser.post(reverse("playground-key"))
     Authenticator.objects.create(user=ada, type="recovery_codes", data={})
 
     said = delete(browser)
 
     assert "Your account is being deleted." in said
-    assert not keys.live_keys(organization).exists()
+    assert ApiKey.objects.count() == 2
+    assert not ApiKey.objects.filter(keys.is_live(), organization=organization).exists()
     assert not Session.objects.exists()
     close_accounts()
     close_accounts()
@@ -255,3 +258,57 @@ def test_nobody_deletes_somebody_else(browser: Client, cleo: User) -> None:
 
     assert Closure.objects.get().state == ClosureState.WAITING
     assert closing.of(cleo) is None
+
+
+def test_what_was_cancelled_since_it_was_listed_is_not_carried_out(browser: Client, ada: User) -> None:
+    delete(browser, "later")
+    listed = Closure.objects.select_related("user").get()
+    closing.cancel(listed)
+
+    assert not closing.run(listed)
+
+    assert Closure.objects.get().state == ClosureState.CANCELLED
+    assert User.objects.get(pk=ada.pk).email == "ada@example.com"
+
+
+def test_a_freeze_for_fraud_outlives_a_deletion_and_stops_it(
+    browser: Client, organization: Organization
+) -> None:
+    delete(browser, "later")
+    with transaction.atomic():
+        wallets.turn(wallets.lock(organization), WalletState.FROZEN_FRAUD)
+    Closure.objects.update(due_at=timezone.now())
+
+    close_accounts()
+
+    assert Closure.objects.get().state == ClosureState.RUNNING
+    assert Closure.objects.get().obstacle
+    assert wallet_of(organization).state == WalletState.FROZEN_FRAUD
+
+
+def test_credit_that_comes_while_the_form_is_open_is_asked_about(
+    browser: Client, organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = closing.ask
+
+    def meanwhile(user: User, *, is_now: bool, gives_up_credit: bool) -> Closure:
+        topups.record_top_up(organization=organization, cents=700, key="transfer-1", actor="test")
+        return ask(user, is_now=is_now, gives_up_credit=gives_up_credit)
+
+    monkeypatch.setattr(closing, "ask", meanwhile)
+
+    assert "Without it the account cannot be deleted" in delete(browser)
+    assert not Closure.objects.exists()
+
+
+def test_who_is_deleted_spends_nothing_of_an_organization_that_stays(
+    browser: Client, ada: User, cleo: User, organization: Organization
+) -> None:
+    Membership.objects.create(user=cleo, organization=organization, role=Role.OWNER)
+    browser.post(reverse("playground-key"))
+
+    delete(browser)
+    close_accounts()
+
+    assert Organization.objects.filter(pk=organization.pk, memberships__user=cleo).exists()
+    assert not ApiKey.objects.filter(keys.is_live(), created_by=ada).exists()

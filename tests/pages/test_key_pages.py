@@ -124,7 +124,7 @@ def test_keys_are_found_by_name_last_four_and_state(browser: Client, organizatio
     keys.revoke(key=ended, by=None)
 
     def found(**query: str) -> list[str]:
-        return [key.name for key in browser.get(reverse("accounts:keys"), query).context["keys"]]
+        return [row.key.name for row in browser.get(reverse("accounts:keys"), query).context["rows"]]
 
     assert found() == ["Production web", "Old worker"]
     assert (

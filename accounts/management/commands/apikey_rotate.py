@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from accounts import keys, rotation
 from accounts.models import ApiKey
 
-_LONGEST_S = 7 * 24 * 3600
+_LONGEST_S = int(max(rotation.OVERLAPS.values()).total_seconds())
 
 
 class Command(BaseCommand):
