@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from django.db import connection
 
-from fastanchor.lib.histogram import EDGES, quantile
+from fastanchor.lib.histogram import quantile, unpacked
 
 ONE_HOUR, ONE_DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -60,7 +60,7 @@ class Numbers:
         """Read the columns of ``_SUMS``, and those of ``_TIMES`` where they follow."""
         counts = dict(zip(_COLUMNS, map(int, row[:_WIDTH]), strict=True))
         took, first_token = row[_WIDTH:] or ("", "")
-        return cls(**counts, took=_counted(took), first_token=_counted(first_token))
+        return cls(**counts, took=unpacked(took), first_token=unpacked(first_token))
 
     def with_added(self, other: Numbers, sign: int = 1) -> Numbers:
         """Return both together; with a ``sign`` of -1, what is left when a part is taken away."""
@@ -115,15 +115,10 @@ def in_all(parts: Iterable[Numbers]) -> Numbers:
     return Numbers(**counts, took=took, first_token=first_token)
 
 
-def _counted(counts: str) -> dict[int, int]:
-    return {bucket: int(count) for bucket, count in enumerate(counts.split(",")) if count not in _NONE}
-
-
 def _together(one: Mapping[int, int], other: Mapping[int, int], sign: int) -> dict[int, int]:
     return {bucket: one.get(bucket, 0) + sign * other.get(bucket, 0) for bucket in {*one, *other}}
 
 
-_NONE = frozenset({"", "0"})
 _COLUMNS = (
     "requests", "failed", "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens",
     "cost_nano",
@@ -131,12 +126,7 @@ _COLUMNS = (
 _WIDTH = len(_COLUMNS)
 _SUMS = ", ".join(f"coalesce(sum({name}), 0)::bigint" for name in _COLUMNS)
 _NAMED_SUMS = ", ".join(f"sum({name}) AS {name}" for name in _COLUMNS)
-# One sum for each bucket: far quicker than taking the arrays apart, row by row.
-# Written as text, which is read in a tenth of the time of an array.
-_TIMES = ", ".join(
-    f"array_to_string(ARRAY[{', '.join(f'sum({name}[{number}])' for number in range(1, len(EDGES) + 1))}], ',', '0')"
-    for name in ("took", "first_token")
-)
+_TIMES = "sum(took)::text, sum(first_token)::text"
 
 
 @dataclass(frozen=True, slots=True)

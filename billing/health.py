@@ -18,7 +18,7 @@ from django.db.models import Q
 
 from billing.models import Health, Outcome
 from fastanchor.lib import windows
-from fastanchor.lib.histogram import bucket_of
+from fastanchor.lib.histogram import bucket_of, packed
 
 RETAINED = timedelta(days=400)
 # Days are numbers of eight digits and hours of ten.
@@ -91,19 +91,16 @@ def _count(sums: _Sums, records: Iterable[Seen]) -> None:
                 sums.setdefault((period, seen.provider_id, seen.model_id), _Sum()).count(seen)
 
 
-# Counts of the same bucket stand at the same place of both lists, of which one may be longer.
-_BOTH = """(SELECT coalesce(array_agg(coalesce(one, 0) + coalesce(other, 0) ORDER BY place), '{{}}')
-    FROM unnest(kept.{0}, EXCLUDED.{0}) WITH ORDINALITY AS pair (one, other, place))"""
-_ADD = f"""
+_ADD = """
 INSERT INTO billing_health AS kept (period, provider_id, model_id, served, failed, first_token, whole)
-SELECT period, provider_id, model_id, served, failed, first_token::integer[], whole::integer[]
-FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::text[])
+SELECT period, provider_id, model_id, served, failed, first_token, whole
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::numeric[], %s::numeric[])
     AS sums (period, provider_id, model_id, served, failed, first_token, whole)
 ORDER BY period, provider_id, model_id
 ON CONFLICT (period, provider_id, model_id) DO UPDATE SET
     served = kept.served + EXCLUDED.served, failed = kept.failed + EXCLUDED.failed,
-    first_token = {_BOTH.format("first_token")}, whole = {_BOTH.format("whole")}
-"""  # noqa: S608 - the parts stand above
+    first_token = kept.first_token + EXCLUDED.first_token, whole = kept.whole + EXCLUDED.whole
+"""
 
 
 def _write(sums: _Sums) -> None:
@@ -115,16 +112,11 @@ def _write(sums: _Sums) -> None:
         *([key[place] for key in keys] for place in range(3)),
         [value.served for value in values],
         [value.failed for value in values],
-        [_array(value.first_token) for value in values],
-        [_array(value.whole) for value in values],
+        [packed(value.first_token) for value in values],
+        [packed(value.whole) for value in values],
     ]
     with connection.cursor() as cursor:
         cursor.execute(_ADD, columns)
-
-
-def _array(counts: Counter[int]) -> str:
-    places = range(max(counts, default=-1) + 1)
-    return "{" + ",".join(str(counts[place]) for place in places) + "}"
 
 
 def rebuild(*, first: date, last: date) -> int:

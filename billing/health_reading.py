@@ -6,7 +6,7 @@ Days are those of UTC, and the present one counts; the last 24 hours are the pre
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -99,10 +99,10 @@ class ModelHealth:
         """How long whole answers took."""
         return _latency(self._whole)
 
-    def count_durations(self, first_token: Sequence[int], whole: Sequence[int]) -> None:
+    def count_durations(self, first_token: Mapping[int, int], whole: Mapping[int, int]) -> None:
         """Add counts by bucket."""
-        self._first_token.update(dict(enumerate(first_token)))
-        self._whole.update(dict(enumerate(whole)))
+        self._first_token.update(first_token)
+        self._whole.update(whole)
 
 
 def _latency(counts: Counter[int]) -> Latency:

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 
 from billing import usage_sums
 from billing.models import Wallet
-from fastanchor.lib.histogram import EDGES
+from fastanchor.lib.histogram import EDGES, PLACES
 
 _GROUP = "organization_id, hours, start, key_id, model_id, provider_id"
 _COUNTS = (
@@ -23,11 +23,8 @@ _COUNTS = (
 
 
 def _buckets(column: str) -> str:
-    """Return the array of how many records are in each bucket, no longer than it must be."""
-    counts = ", ".join(
-        f"(count(*) FILTER (WHERE {column} = {number}))::integer" for number in range(len(EDGES))
-    )
-    return f"(ARRAY[{counts}])[:coalesce(max({column}) + 1, 0)]"
+    """Return the packed histogram of records."""
+    return f"coalesce(sum(rpad('1', 1 + {PLACES} * {column}, '0')::numeric), 0)"
 
 
 def _bucket(ms: str) -> str:

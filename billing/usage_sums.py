@@ -6,6 +6,7 @@ them anew, by SQL of its own, and the audit compares the two.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -15,7 +16,7 @@ from django.db import connection
 
 from billing.models import Outcome
 from billing.spool import Usage
-from fastanchor.lib.histogram import bucket_of
+from fastanchor.lib.histogram import bucket_of, packed
 
 HOUR, DAY = 1, 24
 _HOUR_MS = 3_600_000
@@ -44,8 +45,8 @@ class _Sum:
     """What the requests of one group came to."""
 
     counts: list[int] = field(default_factory=lambda: [0] * 8)
-    took: list[int] = field(default_factory=list)
-    first_token: list[int] = field(default_factory=list)
+    took: Counter[int] = field(default_factory=Counter)
+    first_token: Counter[int] = field(default_factory=Counter)
 
     def add(self, usage: Usage) -> None:
         failed = has_failed(usage.status, usage.outcome)
@@ -62,15 +63,9 @@ class _Sum:
         self.counts = [sum(pair) for pair in zip(self.counts, each, strict=True)]
         # A request whose process died ended when that was found, and a failure tells nothing of how long answers take.
         if not failed and usage.outcome != Outcome.INTERRUPTED:
-            _count(self.took, usage.finished_at_ms - usage.started_at_ms)
+            self.took[bucket_of(usage.finished_at_ms - usage.started_at_ms)] += 1
             if usage.first_token_ms >= 0:
-                _count(self.first_token, usage.first_token_ms)
-
-
-def _count(counts: list[int], ms: int) -> None:
-    bucket = bucket_of(ms)
-    counts.extend([0] * (bucket + 1 - len(counts)))
-    counts[bucket] += 1
+                self.first_token[bucket_of(usage.first_token_ms)] += 1
 
 
 _ADD = """
@@ -78,9 +73,9 @@ INSERT INTO billing_usagesum AS sums (organization_id, hours, start, key_id, mod
     failed, input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cost_nano, took, first_token)
 SELECT new.organization_id, hours, 'epoch'::timestamptz + start_ms * interval '1 millisecond', key_id, model_id,
     provider_id, coalesce('user_' || key.created_by_id, ''), requests, failed, input_tokens, cached_tokens,
-    cache_write_tokens, output_tokens, reasoning_tokens, cost_nano, took::integer[], first_token::integer[]
+    cache_write_tokens, output_tokens, reasoning_tokens, cost_nano, took, first_token
 FROM unnest(%s::text[], %s::smallint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[],
-            %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[])
+            %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::numeric[], %s::numeric[])
     AS new (organization_id, hours, start_ms, key_id, model_id, provider_id, requests, failed, input_tokens,
             cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cost_nano, took, first_token)
 LEFT JOIN accounts_apikey AS key ON key.id = key_id
@@ -93,11 +88,7 @@ ON CONFLICT (organization_id, hours, start, key_id, model_id, provider_id) DO UP
     output_tokens = sums.output_tokens + EXCLUDED.output_tokens,
     reasoning_tokens = sums.reasoning_tokens + EXCLUDED.reasoning_tokens,
     cost_nano = sums.cost_nano + EXCLUDED.cost_nano,
-    took = ARRAY(SELECT coalesce(one, 0) + coalesce(other, 0)
-                 FROM unnest(sums.took, EXCLUDED.took) WITH ORDINALITY AS pairs (one, other, place) ORDER BY place),
-    first_token = ARRAY(
-        SELECT coalesce(one, 0) + coalesce(other, 0)
-        FROM unnest(sums.first_token, EXCLUDED.first_token) WITH ORDINALITY AS pairs (one, other, place) ORDER BY place)
+    took = sums.took + EXCLUDED.took, first_token = sums.first_token + EXCLUDED.first_token
 """
 
 
@@ -122,12 +113,7 @@ def _group(usage: Usage, hours: int) -> _Group:
 def _write(sums: dict[_Group, _Sum]) -> None:
     columns: list[Any] = [list(column) for column in zip(*sums, strict=True)]
     columns += [list(column) for column in zip(*(each.counts for each in sums.values()), strict=True)]
-    columns += [[_literal(each.took) for each in sums.values()]]
-    columns += [[_literal(each.first_token) for each in sums.values()]]
+    columns += [[packed(each.took) for each in sums.values()]]
+    columns += [[packed(each.first_token) for each in sums.values()]]
     with connection.cursor() as cursor:
         cursor.execute(_ADD, columns)
-
-
-def _literal(counts: list[int]) -> str:
-    """Write an array as PostgreSQL reads it: arrays of arrays must have rows of one length."""
-    return f"{{{','.join(map(str, counts))}}}"

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from django.contrib.postgres.fields import ArrayField
 from django.db import models
+
+from fastanchor.lib.histogram_field import HistogramField
 
 
 class Health(models.Model):
-    """How the requests for one model went in one hour or one day (UTC).
-
-    Durations are counted in the buckets of ``fastanchor.lib.histogram``: a list's place is the bucket's number.
-    """
+    """How the requests for one model went in one hour or one day (UTC)."""
 
     period = models.PositiveBigIntegerField(help_text="YYYYMMDDHH or YYYYMMDD of the requests' start.")
     provider_id = models.CharField(max_length=80)
     model_id = models.CharField(max_length=200)
     served = models.PositiveBigIntegerField(default=0)
     failed = models.PositiveBigIntegerField(default=0)
-    first_token = ArrayField(
-        models.IntegerField(), default=list, help_text="Streams by the time to their first token."
-    )
-    whole = ArrayField(models.IntegerField(), default=list, help_text="Whole answers by their duration.")
+    first_token = HistogramField(default=dict, help_text="Streams by the time to their first token.")
+    whole = HistogramField(default=dict, help_text="Whole answers by their duration.")
 
     class Meta:
         constraints = [

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Organization
+from fastanchor.lib.histogram_field import HistogramField
 from fastanchor.lib.windows import Window
 
 
@@ -166,8 +166,7 @@ class UsageRecord(models.Model):
 class UsageSum(models.Model):
     """What one key's requests to one model at one provider came to in one hour, and again in one day (UTC).
 
-    ``billing.usage_sums`` keeps it equal to the records; the histograms are counted in the buckets of
-    ``fastanchor.lib.histogram``, and hold only as many as are needed.
+    ``billing.usage_sums`` keeps it equal to the records.
     """
 
     organization = models.ForeignKey(
@@ -189,8 +188,8 @@ class UsageSum(models.Model):
     output_tokens = models.BigIntegerField()
     reasoning_tokens = models.BigIntegerField()
     cost_nano = models.BigIntegerField()
-    took = ArrayField(models.IntegerField(), help_text="How many answers took how long, by bucket.")
-    first_token = ArrayField(models.IntegerField(), help_text="The same, until the first token.")
+    took = HistogramField(help_text="How many answers took how long.")
+    first_token = HistogramField(help_text="The same, until the first token.")
 
     class Meta:
         constraints = [

@@ -170,7 +170,7 @@ def test_counting_anew_changes_nothing_and_mends_what_was_wrong(organization: Or
 
     call_command("health_rebuild", "--first=2026-10-01", "--last=2026-11-30")
     again = _facts()
-    Health.objects.filter(period__gte=20261110).update(served=99, first_token=[1])
+    Health.objects.filter(period__gte=20261110).update(served=99, first_token={0: 1})
     Health.objects.filter(period=DAY).delete()
     call_command("health_rebuild", "--first=2026-10-01", "--last=2026-11-30")
 

@@ -12,8 +12,9 @@ from django.utils import timezone
 from accounts import keys
 from accounts.models import Organization
 from billing import audit, invoices, partitions, spending, topups
-from billing.models import Invoice, LowBalanceAlert, ReconciliationItem, TopUp, UsageRecord
+from billing.models import Invoice, LowBalanceAlert, ReconciliationItem, TopUp, UsageRecord, UsageSum
 from billing.settlement import settle_batch
+from fastanchor.lib.histogram import bucket_of
 from tests.billing.cast import UNITS, failed, usage
 
 pytestmark = pytest.mark.django_db
@@ -139,3 +140,20 @@ def test_invoices_can_be_taken_back_and_are_written_again(organization: Organiza
 
     assert "billing_invoice" not in tables
     assert (written, Invoice.objects.get().amount_cents) == (1, 500)
+
+
+def test_histograms_can_be_taken_back_as_arrays_and_packed_again(organization: Organization) -> None:
+    settle_batch([usage(organization), usage(organization, first_token_ms=-1)])
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    kept = [(each.took, each.first_token) for each in UsageSum.objects.order_by("pk")]
+
+    call_command("migrate", "billing", "0015", verbosity=0)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT took, first_token FROM billing_usagesum ORDER BY id")
+        arrays = cursor.fetchall()
+    call_command("migrate", "billing", verbosity=0)
+
+    whole, first = bucket_of(900), bucket_of(300)
+    assert arrays == [([0] * whole + [2], [0] * first + [1])] * 2
+    assert kept == [(each.took, each.first_token) for each in UsageSum.objects.order_by("pk")]

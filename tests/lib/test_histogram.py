@@ -31,3 +31,13 @@ def test_a_quantile_is_at_most_a_quarter_above_the_truth(percent: int) -> None:
 
         assert told is not None
         assert true <= told <= max(true + 1, true * 5 // 4 + 1)
+
+
+def test_packed_histograms_are_added_up_as_numbers() -> None:
+    last = len(histogram.EDGES) - 1
+    one, other = {0: 1, 7: 999_999_999, last: 3}, {0: 4, 1: 2, last: 5}
+
+    both = histogram.packed(one) + histogram.packed(other)
+
+    assert histogram.unpacked(str(both)) == {0: 5, 1: 2, 7: 999_999_999, last: 8}
+    assert histogram.unpacked(str(histogram.packed({}))) == {}

@@ -135,9 +135,7 @@ def _history(models: int) -> None:
     days = [int(f"{now - timedelta(days=back):%Y%m%d}") for back in range(30)]
     hours = [int(f"{now - timedelta(hours=back):%Y%m%d%H}") for back in range(24)]
     Health.objects.bulk_create(
-        Health(
-            period=period, provider_id="acme", model_id=f"m-{number}", served=9, first_token=[0] * 30 + [9]
-        )
+        Health(period=period, provider_id="acme", model_id=f"m-{number}", served=9, first_token={30: 9})
         for number in range(models)
         for period in (*days, *hours)
     )
