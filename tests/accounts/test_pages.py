@@ -155,6 +155,6 @@ def test_the_list_is_paged_newest_first(browser: Client, organization: Organizat
     first = browser.get(reverse("accounts:keys")).context
     second = browser.get(reverse("accounts:keys"), {"page": "2"}).context
 
-    assert [key.name for key in first["keys"]] == [f"key-{number:02}" for number in range(50, 0, -1)]
-    assert [key.name for key in second["keys"]] == ["key-00"]
+    assert [row.key.name for row in first["rows"]] == [f"key-{number:02}" for number in range(50, 0, -1)]
+    assert [row.key.name for row in second["rows"]] == ["key-00"]
     assert second["page"].paginator.num_pages == 2
