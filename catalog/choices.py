@@ -8,8 +8,9 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
+from catalog.listing import prices_in_force
 from catalog.models import CatalogModel, Kind, LifeCycle, Modality, ModelAlias, Price, Trait
-from catalog.publish import price_of, prices_newest_first
+from catalog.publish import price_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +51,13 @@ def ids_of(names: Iterable[str]) -> tuple[list[str], list[str]]:
 
 def chat_models(*, at: datetime) -> list[ChatChoice]:
     """Return the chat models on sale, by provider and id, in three queries."""
-    rows = all_models().filter(kind=Kind.CHAT, pk__in=Price.objects.values("model"))
-    return [_choice(row, at) for row in rows.prefetch_related(prices_newest_first())]
+    rows = list(all_models().filter(kind=Kind.CHAT, pk__in=Price.objects.values("model")))
+    prices = prices_in_force([row.pk for row in rows], at=at)
+    return [_choice(row, prices[row.pk], at) for row in rows]
 
 
-def _choice(row: CatalogModel, at: datetime) -> ChatChoice:
-    prices = list(row.prices.all())
-    dated = next((price for price in prices if price.valid_from <= at), prices[-1])
-    rates = price_of(dated).at(at.timestamp()).tiers[0].rates
+def _choice(row: CatalogModel, in_force: Price, at: datetime) -> ChatChoice:
+    rates = price_of(in_force).at(at.timestamp()).tiers[0].rates
     return ChatChoice(
         id=row.pk,
         name=row.name,

@@ -7,14 +7,11 @@ from collections.abc import Sequence
 from django.core.paginator import Page, Paginator
 from django.db import transaction
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
-from django.utils.safestring import SafeString, mark_safe
-from markdown_it import MarkdownIt
 
 from catalog.models import CatalogModel, Incident, IncidentState, IncidentUpdate, Provider
 
 PAGE_SIZE = 10
 MOST_OPEN = 20
-_MARKDOWN = MarkdownIt("commonmark", {"html": False})
 
 
 def follow_updates(incident: Incident) -> None:
@@ -57,9 +54,3 @@ def gather(incidents: Sequence[Incident]) -> list[Incident]:
 
 def _newest_first(updates: QuerySet[IncidentUpdate]) -> QuerySet[IncidentUpdate]:
     return updates.order_by("-at", "-pk")
-
-
-def as_html(body: str) -> SafeString:
-    """Write an update's Markdown as HTML; HTML in it is text, and links lead to no script."""
-    html: str = _MARKDOWN.render(body)
-    return mark_safe(html)  # noqa: S308 - with HTML switched off

@@ -76,11 +76,6 @@ def on_sale() -> QuerySet[CatalogModel]:
     )
 
 
-def listed_models(*, at: datetime) -> list[ListedModel]:
-    """Return the models on sale with their prices at a moment, by provider and id, in three queries."""
-    return listed(on_sale().order_by("provider__name", "pk"), at=at)
-
-
 def listed(models: Iterable[CatalogModel], *, at: datetime) -> list[ListedModel]:
     """Return models with their prices at a moment, in two queries; each must have a price."""
     rows = list(models)

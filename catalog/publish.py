@@ -61,12 +61,12 @@ def _rows() -> list[models.CatalogModel]:
     return list(
         models.CatalogModel.objects.exclude(life_cycle=models.LifeCycle.RETIRED)
         .filter(pk__in=models.Price.objects.values("model"))
-        .prefetch_related(prices_newest_first())
+        .prefetch_related(_prices_newest_first())
         .order_by("pk")
     )
 
 
-def prices_newest_first() -> Prefetch[str]:
+def _prices_newest_first() -> Prefetch[str]:
     """Return the prefetch of a model's prices with their tiers, as ``price_of`` needs them."""
     return Prefetch(
         "prices", queryset=models.Price.objects.order_by("-valid_from").prefetch_related(ascending_tiers())

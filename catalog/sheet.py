@@ -70,7 +70,6 @@ class Sheet:
     """A model as its page shows it; ``columns`` head the tiers and hours of ``rows``, empty where there is but one."""
 
     model: CatalogModel
-    price: PriceInMemory
     valid_from: datetime
     columns: tuple[str, ...]
     rows: tuple[RateRow, ...]
@@ -96,7 +95,6 @@ def sheet(name: str, *, at: datetime) -> Sheet:
     price, routes = price_of(in_force), _routes(model)
     return Sheet(
         model=model,
-        price=price,
         valid_from=in_force.valid_from,
         columns=tuple(_columns(price)),
         rows=tuple(_rows(price)),

@@ -1,9 +1,10 @@
-"""What every page needs: its headers, its compression, and no long wait for Stripe."""
+"""What every page needs: its headers, its compression, an address that means something, and no long wait for Stripe."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
 from django.middleware.gzip import GZipMiddleware
 
@@ -22,6 +23,26 @@ def content_security_policy(
         return response
 
     return middleware
+
+
+def refuse_nul(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """Answer 400 where the address of a page or a cookie holds a NUL: PostgreSQL knows no text with one."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if _holds_nul(request) and not request.path.startswith("/v1"):
+            message = "The address or a cookie holds a NUL."
+            raise BadRequest(message)
+        return get_response(request)
+
+    return middleware
+
+
+def _holds_nul(request: HttpRequest) -> bool:
+    # Django reads quoted cookies, in which a NUL may be written.
+    decoded = (request.path_info, *request.COOKIES.values())
+    return any("\0" in each for each in decoded) or "%00" in request.META.get("QUERY_STRING", "")
 
 
 def no_long_wait_for_stripe(

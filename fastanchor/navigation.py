@@ -80,12 +80,18 @@ CONSOLE = (
     Place(
         "Billing", "billing:overview", "credit top-up card balance", sections=("/billing/",), icon="wallet"
     ),
-    Place("Settings", "settings:profile", "account", sections=("/settings/", "/accounts/"), icon="settings"),
+    Place(
+        "Settings",
+        "settings:profile",
+        "account preferences",
+        sections=("/settings/", "/accounts/"),
+        icon="settings",
+    ),
 )
 ACCOUNT = (
-    Place("Settings", "settings:profile", "account profile name preferences"),
-    Place("Security", "mfa_index", "two-factor 2fa passkey password"),
-    Place("Sessions", "settings:sessions", "devices logged in"),
+    Place("Settings", "settings:profile"),
+    Place("Security", "mfa_index"),
+    Place("Sessions", "settings:sessions"),
 )
 _SETTINGS = (
     Place(
@@ -97,7 +103,7 @@ _SETTINGS = (
     Place(
         "Security", "mfa_index", "password two-factor 2fa passkey recovery", sections=("/accounts/password/",)
     ),
-    Place("Sessions", "settings:sessions", "devices log out"),
+    Place("Sessions", "settings:sessions", "devices logged in log out"),
     Place("Data export", "settings:data-export", "download all my data zip takeout"),
     Place("Delete account", "settings:delete", "close leave"),
 )
@@ -106,23 +112,25 @@ _ACTIVITY = (
     Place("Requests", "activity", "log live tail", sections=("/dashboard/requests/",)),
     Place("Exports", "exports", "csv json lines download file"),
 )
+_BILLING = (
+    Place("Balance", "billing:overview"),
+    Place("Transactions", "billing:transactions", "history csv"),
+    Place("Invoices", "billing:invoices", "receipts credit notes pdf"),
+    Place("Statements", "billing:statements", "months pdf"),
+    Place("Automatic top-up", "billing:automatic", "low balance alert mail card"),
+    Place("Budgets", "billing:budgets", "limits spending"),
+    Place("Cards", "billing:cards", "payment methods"),
+    Place("Billing details", "billing:details", "company address tax id vat"),
+)
 SECTIONS = {
     "/dashboard/activity/": _ACTIVITY,
     "/dashboard/exports/": _ACTIVITY,
-    "/billing/": (
-        Place("Balance", "billing:overview"),
-        Place("Transactions", "billing:transactions", "history csv"),
-        Place("Invoices", "billing:invoices", "receipts credit notes pdf"),
-        Place("Statements", "billing:statements", "months pdf"),
-        Place("Automatic top-up", "billing:automatic", "low balance alert mail card"),
-        Place("Budgets", "billing:budgets", "limits spending"),
-        Place("Cards", "billing:cards", "payment methods"),
-        Place("Billing details", "billing:details", "company address tax id vat"),
-    ),
+    "/billing/": _BILLING,
     "/settings/": _SETTINGS,
     # allauth's pages for those who are logged in.
     "/accounts/": _SETTINGS,
 }
+_GROUPS = (("Activity", _ACTIVITY), ("Billing", _BILLING), ("Settings", _SETTINGS))
 
 
 def context(request: HttpRequest) -> dict[str, object]:
@@ -132,9 +140,7 @@ def context(request: HttpRequest) -> dict[str, object]:
         "foot_places": _Places(FOOT, request.path),
         "console_places": _Places(CONSOLE, request.path),
         "section_places": _Places(_section(request.path), request.path),
-        "more_places": _Places(
-            tuple(dict.fromkeys(place for section in SECTIONS.values() for place in section)), request.path
-        ),
+        "console_groups": [(group, _Places(places, request.path)) for group, places in _GROUPS],
         "account_places": _Places(ACCOUNT, request.path),
         "theme": _theme(request),
     }

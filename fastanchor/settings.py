@@ -98,6 +98,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "fastanchor.middleware.content_security_policy",
+    "fastanchor.middleware.refuse_nul",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.sessions.keep_track",
     "fastanchor.middleware.no_long_wait_for_stripe",

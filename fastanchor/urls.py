@@ -46,7 +46,6 @@ urlpatterns = [
     path("quickstart/", RedirectView.as_view(pattern_name="quickstart", permanent=True)),
     path("docs/", docs.index, name="docs"),
     path("docs/search/", docs.find, name="docs-search"),
-    path("docs/search.json", docs.find_json, name="docs-search-json"),
     path("docs/reference/", docs.reference, name="docs-reference"),
     path("docs/quickstart/", docs.page, {"name": "quickstart"}, name="quickstart"),
     path("docs/<slug:name>/", docs.page, name="manual"),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.utils.html import escape
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
@@ -15,7 +14,6 @@ from fastanchor.lib.policy import policy
 from fastanchor.manual import reading, search, values
 from fastanchor.manual.blocks import EXAMPLE_ORIGIN
 from fastanchor.manual.contents import BY_NAME, CHAPTERS, neighbours
-from fastanchor.manual.search import Found
 from fastanchor.pages import snippets
 
 _PLACEHOLDER_KEYS = (snippets.PLACEHOLDER_KEY, "fa_live_...")
@@ -69,21 +67,6 @@ def find(request: HttpRequest) -> HttpResponse:
     return render(
         request, "docs/search.html", {"chapters": CHAPTERS, "query": query, "found": search.find(query)}
     )
-
-
-@require_safe
-def find_json(request: HttpRequest) -> HttpResponse:
-    """Search all pages, for scripts."""
-    found = search.find(request.GET.get("q", ""))
-    return JsonResponse({"found": [_told(each) for each in found]})
-
-
-def _told(found: Found) -> dict[str, str]:
-    return {
-        "page": found.entry.label,
-        "heading": found.section.heading,
-        "path": reverse("manual", args=[found.entry.name]) + found.anchor,
-    }
 
 
 @require_safe

@@ -139,18 +139,14 @@ def without_slash(request: HttpRequest) -> HttpResponse:
 def _search(given: QueryDict) -> Search:
     """Read a search; what names nothing is left out."""
     return Search(
-        words=given.get("q", "").replace("\x00", "").strip()[:_MOST_LETTERS],
-        provider=_known(given.get("provider"), _MOST_LETTERS),
+        words=given.get("q", "").strip()[:_MOST_LETTERS],
+        provider=given.get("provider", "")[:_MOST_LETTERS],
         kind=_among(given.get("kind"), Kind.values),
         abilities=tuple(each for each in ABILITIES if each in given.getlist("can")),
         least_context=int(_among(given.get("context"), _CONTEXTS) or 0),
         most_input=_CEILINGS.get(given.get("price") or ""),
         sort=_among(given.get("sort"), SORTS) or search.SORTS[0],
     )
-
-
-def _known(text: str | None, most: int) -> str:
-    return (text or "").replace("\x00", "")[:most]
 
 
 def _among(text: str | None, known: Iterable[str]) -> str:

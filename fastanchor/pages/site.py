@@ -43,7 +43,7 @@ class Switch:
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """Show the one-line switch with ``?model=``, what it costs, the plans, and the best-known models."""
-    asked = request.GET.get("model", "").replace("\x00", "")[:120]
+    asked = request.GET.get("model", "")[:120]
     at, models = datetime.now(UTC), on_sale()
     found = {model.id: model for model in listed(models.filter(pk__in=[*FEATURED, asked]), at=at)}
     featured = [found[name] for name in FEATURED if name in found]
@@ -67,7 +67,7 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_safe
 def pricing(request: HttpRequest) -> HttpResponse:
     """Show the plans and every model's price; ``?q=`` narrows the list."""
-    query = request.GET.get("q", "").replace("\x00", "").strip()[:80]
+    query = request.GET.get("q", "").strip()[:80]
     at = datetime.now(UTC)
     found = find(Search(words=query), at=at).order_by("provider__name", "pk")
     page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))

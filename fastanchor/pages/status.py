@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from billing.health_reading import DAYS, Latency, Standing
 from catalog import incidents
 from catalog.models import Incident
+from fastanchor.lib.markdown import rendered
 from fastanchor.pages import status_board
 from fastanchor.pages.status_board import ProviderLine
 
@@ -76,7 +77,7 @@ def feed(request: HttpRequest) -> HttpResponse:
             link=f"{link}#{incident.pk}",
             description="".join(
                 f"<p><strong>{each.get_state_display()}</strong>, {each.at:%Y-%m-%d %H:%M} UTC</p>"
-                f"{incidents.as_html(each.body)}"
+                f"{rendered(each.body)}"
                 for each in updates
             ),
             unique_id=f"{link}#{incident.pk}",

@@ -7,7 +7,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from billing.health_reading import Latency, Standing
-from catalog.incidents import as_html
+from fastanchor.lib.markdown import rendered
 from fastanchor.templatetags.fa import count, span_ms
 
 register = template.Library()
@@ -45,4 +45,4 @@ def latency(found: Latency) -> SafeString:
 @register.filter
 def incident_html(body: str) -> SafeString:
     """Write an update's Markdown as HTML."""
-    return as_html(body)
+    return rendered(body)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks, Settings
 
 from catalog.channels import add_channel, disable_channel
-from catalog.listing import extras_of, listed_models, rate_usd
+from catalog.listing import extras_of, listed, on_sale, rate_usd
 from catalog.models import CatalogModel, Channel, LifeCycle, ModelAlias, Provider
 from catalog.publish import announce_catalog, build_snapshot
 from catalog.snapshot import Rates
@@ -220,8 +220,8 @@ def test_the_price_list_shows_the_price_at_the_moment_in_three_queries(
     add_rates(model, tier(3, 8), tier(6, 9, above=100), valid_from=tomorrow)
 
     with django_assert_num_queries(3):
-        (now,) = listed_models(at=timezone.now())
-    (later,) = listed_models(at=tomorrow)
+        (now,) = listed(on_sale(), at=timezone.now())
+    (later,) = listed(on_sale(), at=tomorrow)
 
     assert (now.id, now.provider, now.rates, now.tiers) == ("one", "Acme", tier(2, 7).rates, ())
     assert (later.rates, later.tiers) == (tier(3, 8).rates, (tier(6, 9, above=100),))

@@ -62,9 +62,3 @@ def test_words_are_shown_as_text_and_never_as_markup(client: Client, db: None) -
 
     assert "<script>alert" not in html
     assert "No section has all of these words" in html
-
-
-def test_scripts_get_the_same_as_json(client: Client, db: None) -> None:
-    found = client.get(reverse("docs-search-json"), {"q": "keep-alive"}).json()["found"]
-
-    assert found[0] == {"page": "Streaming", "heading": "Silence", "path": "/docs/streaming/#silence"}

@@ -1,6 +1,8 @@
-"""What the command palette finds beside the places of the navigation."""
+"""What the command palette lists of the navigation, and what it finds beside it."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 from django.test import Client
@@ -13,6 +15,18 @@ pytestmark = pytest.mark.django_db
 def found(client: Client, words: str) -> list[dict[str, str]]:
     lines: list[dict[str, str]] = client.get(reverse("palette"), {"q": words}).json()["found"]
     return lines
+
+
+def test_each_page_of_the_console_is_listed_once_in_its_own_group(browser: Client) -> None:
+    html = browser.get(reverse("dashboard")).content.decode()
+    listed = re.findall(r'palette-link" href="([^"]+)"[^>]*>(.+?) <span class="palette-group">(.+?)<', html)
+
+    assert len({(path, label) for path, label, _ in listed}) == len(listed)
+    assert {
+        ("/dashboard/exports/", "Exports", "Activity"),
+        ("/billing/invoices/", "Invoices", "Billing"),
+        ("/settings/sessions/", "Sessions", "Settings"),
+    } <= set(listed)
 
 
 def test_models_and_the_documentation_are_found_by_words(client: Client, catalog: None) -> None:
