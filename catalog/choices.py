@@ -18,7 +18,6 @@ class ChatChoice:
     """A chat model; rates are pico-USD per token at a moment, those of its base tier."""
 
     id: str
-    name: str
     provider: str
     input_picos: int
     output_picos: int
@@ -29,11 +28,12 @@ class ChatChoice:
 
 
 def all_models() -> QuerySet[CatalogModel]:
-    """Return what may be named, by provider and id."""
+    """Return what may be named, by provider and id: of each its name and its provider's, which is all a list needs."""
     return (
         CatalogModel.objects.filter(is_listed=True)
         .exclude(life_cycle=LifeCycle.RETIRED)
         .select_related("provider")
+        .only("name", "provider__name")
         .order_by("provider__name", "pk")
     )
 
@@ -49,9 +49,13 @@ def ids_of(names: Iterable[str]) -> tuple[list[str], list[str]]:
     return ids, [name for name, each in found.items() if not each]
 
 
+_ABILITIES = ("max_output", "capabilities", "input_modalities", "traits")
+
+
 def chat_models(*, at: datetime) -> list[ChatChoice]:
     """Return the chat models on sale, by provider and id, in three queries."""
-    rows = list(all_models().filter(kind=Kind.CHAT, pk__in=Price.objects.values("model")))
+    chat = all_models().filter(kind=Kind.CHAT, pk__in=Price.objects.values("model"))
+    rows = list(chat.only("provider__name", *_ABILITIES))
     prices = prices_in_force([row.pk for row in rows], at=at)
     return [_choice(row, prices[row.pk], at) for row in rows]
 
@@ -60,7 +64,6 @@ def _choice(row: CatalogModel, in_force: Price, at: datetime) -> ChatChoice:
     rates = price_of(in_force).at(at.timestamp()).tiers[0].rates
     return ChatChoice(
         id=row.pk,
-        name=row.name,
         provider=row.provider.name,
         input_picos=rates.input,
         output_picos=rates.output,
