@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlencode
 
 from django.http import Http404, HttpResponse, JsonResponse, QueryDict
@@ -160,19 +160,19 @@ def _activity_of(row: Row, asked: Asked) -> str:
     if asked.group in {"model", "key"}:
         return _activity(asked, **{asked.group: row.name})
     if row.start is not None and asked.step is Step.DAY:
-        return _activity(asked, **dict.fromkeys(("from", "to"), row.label))
+        return _activity(asked, **_moments(Stretch(row.start, row.start + timedelta(days=1))))
     return ""
 
 
 def _activity(asked: Asked, **narrower: str) -> str:
     """Return where the requests are listed that were summed up."""
-    given = {
-        "model": asked.model,
-        "key": asked.key,
-        "from": f"{asked.first}",
-        "to": f"{asked.last}",
-    } | narrower
+    given = {"model": asked.model, "key": asked.key, **_moments(asked.stretch), **narrower}
     return f"{reverse('activity')}?{urlencode({name: value for name, value in given.items() if value})}"
+
+
+def _moments(stretch: Stretch) -> dict[str, str]:
+    """Return a stretch as the log reads it, which takes moments for UTC where no zone is named."""
+    return {"since": f"{stretch.start:%Y-%m-%dT%H:%M}", "until": f"{stretch.end:%Y-%m-%dT%H:%M}"}
 
 
 @dataclass(frozen=True, slots=True)

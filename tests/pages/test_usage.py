@@ -135,11 +135,44 @@ def test_filters_narrow_all_numbers(browser: Client, used: list[UsageRecord]) ->
     assert answer["total"]["cost_usd"] == usd(sum(record.cost_nano for record in wanted))
     assert f"Requests {len(wanted)} " in words(html)
     assert f'<option value="{key.pk}" selected>CI</option>' in html
-    today = datetime.now(UTC).date()
-    assert (
-        f"/dashboard/activity/?model=gpt-4o&amp;key={key.pk}&amp;from={today - timedelta(days=6)}&amp;to={today}"
-        in html
-    )
+
+
+def requests_of(browser: Client, html: str, label: str) -> list[str]:
+    """Follow a link to the log and return the ids of the requests that it lists."""
+    [path] = re.findall(rf'href="([^"]*)" aria-label="{label}"', html)
+    response = browser.get(unescape(path))
+    assert response.status_code == 200
+    return sorted(re.findall(r'<tr class="request" id="(req_\w+)"', response.content.decode()))
+
+
+def test_the_requests_that_were_summed_up_are_listed_in_the_log(
+    browser: Client, used: list[UsageRecord]
+) -> None:
+    first, last = (datetime.now(UTC).date() - timedelta(days=back) for back in (2, 1))
+    days = {"from": first.isoformat(), "to": last.isoformat()}
+    key = ApiKey.objects.get(name="CI")
+    wanted = [
+        record
+        for record in used
+        if record.key_id == key.pk and first <= record.started_at.astimezone(UTC).date() <= last
+    ]
+
+    html = shown(browser, group="model", key=key.pk, **days)
+
+    ids = sorted(record.request_id for record in wanted)
+    assert 0 < len(ids) < 30
+    assert requests_of(browser, html, "All these requests") == ids
+    of_one_model = sorted(record.request_id for record in wanted if record.model_id == "gpt-4o")
+    assert requests_of(browser, html, "Requests of gpt-4o") == of_one_model
+
+
+def test_the_requests_of_a_day_are_listed_in_the_log(browser: Client, used: list[UsageRecord]) -> None:
+    day = datetime.now(UTC).date() - timedelta(days=2)
+
+    html = shown(browser, range="7d")
+
+    ids = sorted(record.request_id for record in used if record.started_at.astimezone(UTC).date() == day)
+    assert requests_of(browser, html, f"Requests of {day}") == ids
 
 
 def test_errors_are_counted_and_rated(browser: Client, used: list[UsageRecord]) -> None:
