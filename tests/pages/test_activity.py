@@ -98,6 +98,12 @@ def test_moments_are_read_in_the_zone_that_stands_beside_them(
     assert f"From 2026-03-01 {hour}:00 {zone}" in words(html)
 
 
+def test_all_years_can_be_asked_for(browser: Client, organization: Organization, key: ApiKey) -> None:
+    usage = serve(organization, key)
+
+    assert listed(log(browser, since="0001-01-01T00:00", until="9999-12-31T23:59")) == [usage.request_id]
+
+
 def test_pages_lead_through_all_requests_and_back_while_new_ones_arrive(
     browser: Client, organization: Organization, key: ApiKey
 ) -> None:
@@ -147,7 +153,15 @@ def test_an_id_leads_to_its_request_and_an_unknown_one_is_explained(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"least": "much"}, {"zone": "Nowhere/City"}, {"key": "key_of_cleo"}, {"model": "o3"}]
+    "wrong",
+    [
+        {"least": "much"},
+        {"zone": "Nowhere/City"},
+        {"key": "key_of_cleo"},
+        {"model": "o3"},
+        {"since": "0001-01-01T00:00", "zone": "Asia/Tokyo"},
+        {"until": "9999-12-31T23:59", "zone": "America/New_York"},
+    ],
 )
 def test_a_filter_that_cannot_be_is_refused_at_its_field(browser: Client, wrong: dict[str, str]) -> None:
     answer = browser.get(reverse("activity"), wrong)

@@ -85,6 +85,7 @@ def test_the_wish_is_filled_in_from_the_log_s_filters(
             {"since": "2026-02-01T00:00", "until": "2026-01-01T00:00"},
             "The end must come after the beginning.",
         ),
+        ({"until": "9999-12-31T23:59", "zone": "America/New_York"}, "Enter a time of this century."),
         ({"least": "2", "most": "1"}, "The most must not be less than the least."),
         ({"key": "key_of_cleo"}, "not one of the available choices"),
     ],
