@@ -29,7 +29,6 @@ _DELETED_KEY = "Deleted key"
 class RequestWriter:
     """Writes the requests of an organization."""
 
-    name = "Requests"
     formats = ("csv", "jsonl")
 
     def title(self, export: Export) -> str:
