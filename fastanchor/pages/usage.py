@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from accounts.access import SignedInRequest, signed_in
+from accounts.keys import DELETED_KEY
 from accounts.models import ApiKey, Organization, User
 from billing import analytics
 from billing.analytics import Group, Numbers, Step, Stretch
@@ -107,7 +108,7 @@ def _key_names(ids: list[str], keys: dict[str, str], organization: Organization)
         ApiKey.objects.filter(organization=organization, pk__in=missing) if missing else ApiKey.objects.none()
     )
     known = keys | dict(old.values_list("pk", "name"))
-    return {name: known.get(name, "Deleted key") for name in ids}
+    return {name: known.get(name, DELETED_KEY) for name in ids}
 
 
 def _names(by: Group, ids: list[str]) -> dict[str, str]:
