@@ -85,11 +85,8 @@ def _labelled(report: Report, asked: Asked, keys: dict[str, str], organization: 
     """Put the names that people know in place of ids."""
     if asked.by is None or asked.by is Group.MODEL:
         return report
-    names = (
-        _key_names(report.names, keys, organization)
-        if asked.by is Group.KEY
-        else _names(asked.by, report.names)
-    )
+    ids = [row.name for row in report.rows]
+    names = _key_names(ids, keys, organization) if asked.by is Group.KEY else _names(asked.by, ids)
     series = [_renamed(each, names) for each in report.chart.series]
     return replace(
         report,
