@@ -347,6 +347,16 @@ def test_without_requests_the_next_step_is_told(browser: Client, organization: O
     assert "Clear the filters" in words(shown(browser, model="gpt-4o"))
 
 
+@pytest.mark.parametrize(
+    ("measure", "told"),
+    [("errors", "Failed requests by day"), ("latency", "Latency by day"), ("tokens", "Tokens by day")],
+)
+def test_the_chart_says_what_it_shows(
+    browser: Client, used: list[UsageRecord], measure: str, told: str
+) -> None:
+    assert f'id="chart-name">{told}</h2>' in shown(browser, measure=measure, range="7d")
+
+
 @pytest.mark.parametrize("measure", list(usage_asked.MEASURES))
 @pytest.mark.parametrize("group", list(usage_asked.GROUPS))
 def test_every_view_is_plain_and_takes_few_queries(
