@@ -12,6 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts import organizations
 from accounts.models import ApiKey, Organization, User
+from bench.pages import MOST_QUERIES
 from billing import request_log
 from tests.billing.many import fill
 from tests.pages.markup import faults, words
@@ -211,8 +212,8 @@ def test_no_page_costs_more_queries_with_more_requests(
     )
 
     for wish in wishes:
-        with django_assert_max_num_queries(12):
+        with django_assert_max_num_queries(MOST_QUERIES):
             log(browser, **wish)
     newest = f"req_{1:022d}"
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(MOST_QUERIES):
         assert browser.get(reverse("request", args=[newest])).status_code == 200

@@ -15,6 +15,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts import organizations, people
 from accounts.models import ApiKey, Organization, User
+from bench.pages import MOST_QUERIES
 from billing.exports import jobs, runs
 from billing.models import Export, ExportState
 from billing.selection import Selection
@@ -160,7 +161,7 @@ def test_many_exports_cost_no_more_queries(
         for _ in range(30)
     )
 
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(MOST_QUERIES):
         html = browser.get(reverse("exports")).content.decode()
 
     assert html.count('class="card export"') == pages.PAGE_SIZE

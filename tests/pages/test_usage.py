@@ -20,6 +20,7 @@ from django.urls import reverse
 from accounts import keys, organizations
 from accounts.models import ApiKey, Organization, User
 from bench import filling
+from bench.pages import MOST_QUERIES
 from billing import partitions
 from billing.models import UsageRecord
 from fastanchor.pages import usage as page, usage_asked
@@ -367,7 +368,7 @@ def test_every_view_is_plain_and_takes_few_queries(
     ) as queries:
         html = shown(browser, measure=measure, group=group, range="7d")
 
-    assert len(queries) <= 12
+    assert len(queries) <= MOST_QUERIES
     assert faults(html) == []
     assert 'id="usage-table"' in html
 
