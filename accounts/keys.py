@@ -23,6 +23,8 @@ from fastanchor.lib.networks import NoRange, ranges_of
 
 logger = logging.getLogger(__name__)
 
+# What stands in place of the name of a key that is gone.
+DELETED_KEY = "Deleted key"
 MAX_LIVE_KEYS = 100
 MAX_NAME = 80
 MAX_MODELS = 200

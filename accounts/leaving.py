@@ -59,7 +59,7 @@ def empty(organization: Organization) -> None:
     stored_responses.forget_all(organization.pk)
     kept_contents.forget_all(organization.pk)
     with transaction.atomic():
-        ApiKey.objects.filter(organization=organization).update(name="Deleted key")
+        ApiKey.objects.filter(organization=organization).update(name=keys.DELETED_KEY)
         organization.name = GONE
         organization.save(update_fields=["name"])
         organization.memberships.all().delete()

@@ -110,7 +110,7 @@ class Usage(msgspec.Struct, tag="U", array_like=True, frozen=True, gc=False):
     searches: int = 0
     characters: int = 0
     seconds: int = 0
-    # In order; empty where one attempt served at once.
+    # In order; empty where the model's own provider served at once.
     attempts_made: tuple[AttemptMade, ...] = ()
 
     def all_attempts(self) -> tuple[AttemptMade, ...]:

@@ -9,10 +9,9 @@ from http import HTTPStatus
 
 from django.template.loader import render_to_string
 
+from accounts.keys import DELETED_KEY
 from billing import usage
 from billing.models import Outcome, UsageRecord
-
-DELETED_KEY = "Deleted key"
 
 _ENDED = {
     Outcome.COMPLETED: ("OK", "good"),

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.html import escape
 from django.utils.safestring import SafeString
 
+from accounts.keys import DELETED_KEY
 from accounts.models import ApiKey, Organization
 from billing import figures, usage, wallets
 from billing.models import Outcome, UsageRecord
@@ -113,7 +114,7 @@ def _rows(records: Sequence[UsageRecord]) -> list[Row]:
     return [
         Row(
             record=record,
-            key_name=names.get(record.key_id, "Deleted key"),
+            key_name=names.get(record.key_id, DELETED_KEY),
             duration=record.finished_at - record.started_at,
             tone="bad"
             if record.status >= HTTPStatus.BAD_REQUEST

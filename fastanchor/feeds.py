@@ -31,7 +31,7 @@ T = TypeVar("T")
 _RECONNECT_S = 0.5
 _IDLE_S = 0.25
 
-# Open tabs of this process by organization.
+# Open tabs of this process by organization, whatever they show.
 tabs: Counter[str] = Counter()
 
 
@@ -60,6 +60,7 @@ class Feed:
 
     def __init__(self, hub: Hub, organization: Organization) -> None:
         self.changed = asyncio.Event()
+        self.tabs = 0
         self._hub = hub
         self._organization = organization
         self._number = 0
@@ -129,12 +130,15 @@ class Hub:
             feed = self._feeds[organization.id] = Feed(self, organization)
         self._open()
         tabs[organization.id] += 1
+        feed.tabs += 1
         try:
             yield feed
         finally:
             tabs[organization.id] -= 1
             if not tabs[organization.id]:
                 del tabs[organization.id]
+            feed.tabs -= 1
+            if not feed.tabs:
                 self._feeds.pop(organization.id).close()
 
     async def in_thread(self, call: Callable[[], T]) -> T:

@@ -6,7 +6,6 @@ are read as well, so that what was told while nobody listened comes late instead
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
@@ -36,22 +35,23 @@ class Tails(Hub):
         super().__init__(self._gather, pace)
         self.records: dict[str, dict[str, UsageRecord]] = {}
         self._rows: dict[str, dict[str, str]] = {}
-        self._heard: dict[str, deque[str]] = {}
+        self._heard: dict[str, list[str]] = {}
 
     def wake(self, organization_id: str, told: bytes) -> None:
         """Note which records are new, of organizations that are watched."""
         if organization_id not in self._feeds:
             return
-        heard = self._heard.setdefault(organization_id, deque(maxlen=_HEARD))
-        heard.extend(msgspec.json.decode(told, type=list[str]))
+        fresh = msgspec.json.decode(told, type=list[str])
+        # A new list each time: the thread that renders may just be taking the old one.
+        self._heard[organization_id] = [*self._heard.get(organization_id, ()), *fresh][-_HEARD:]
         super().wake(organization_id, told)
 
     def _gather(self, organization: Organization) -> Frame:
         self._forget_the_unwatched()
-        heard = self._heard.pop(organization.pk, ())
+        heard = self._heard.pop(organization.pk, [])
         known = self.records.setdefault(organization.pk, {})
         rows = self._rows.setdefault(organization.pk, {})
-        fresh = [record for record in _read(organization, list(heard)) if record.request_id not in known]
+        fresh = [record for record in _read(organization, heard) if record.request_id not in known]
         keys = _names(fresh)
         for record, (_, html) in zip(
             fresh, activity.rendered([activity.row(each, keys) for each in fresh]), strict=True

@@ -50,7 +50,6 @@ they stand on the pages of their requests. Of responses, {stored} are stored for
 class AccountWriter:
     """Writes all data of an account."""
 
-    name = "Account"
     formats = ("zip",)
 
     def title(self, export: Export) -> str:

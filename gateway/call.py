@@ -84,7 +84,7 @@ class Call:
     # The bound that the gateway set on output, when the caller named none.
     output_bound: int | None = None
     attempts: int = 0
-    # Those that failed, and after them the one that serves; empty where the first one does.
+    # Those that failed, and after them the one that serves; empty where the model's own provider serves at once.
     attempts_made: tuple[AttemptMade, ...] = ()
     channel: Channel | None = None
     # What the channel that serves could not be told, by the form's names.

@@ -25,11 +25,7 @@ LISTED = timedelta(days=30)
 # Longer than a part takes to be stored, which is the longest silence of a worker.
 LEASE = timedelta(minutes=2)
 MOST_LOSSES = 3
-_CLEANED_AT_ONCE = 100
-
-
-class UnknownExport(Exception):
-    """The organization has no export of this id."""
+_AT_ONCE = 100
 
 
 class TooMany(Exception):
@@ -65,14 +61,6 @@ def of(organization: Organization) -> QuerySet[Export]:
     return Export.objects.filter(organization=organization).order_by("-asked_at", "id")
 
 
-def find(*, organization: Organization, export_id: str) -> Export:
-    """Return one of the organization's exports; raises ``UnknownExport``."""
-    export = Export.objects.filter(organization=organization, pk=export_id).first()
-    if export is None:
-        raise UnknownExport(export_id)
-    return export
-
-
 def cancel(export: Export) -> bool:
     """Stop an export; whoever writes it notices within a second. False where it had ended already."""
     unfinished = Export.objects.filter(pk=export.pk, state__in=UNFINISHED)
@@ -81,7 +69,7 @@ def cancel(export: Export) -> bool:
 
 def due() -> list[str]:
     """Return the exports that nobody works on, the oldest first."""
-    return list(_due().order_by("asked_at").values_list("pk", flat=True)[:_CLEANED_AT_ONCE])
+    return list(_due().order_by("asked_at").values_list("pk", flat=True)[:_AT_ONCE])
 
 
 def _due() -> QuerySet[Export]:
@@ -157,7 +145,7 @@ def clean() -> int:
     left = Export.objects.filter(~Q(parts=[]) | ~Q(part_begun=""), state__in=over).filter(
         Q(leased_until=None) | Q(leased_until__lt=now)
     )
-    deleted = sum(delete_files(export) for export in left.order_by("ended_at")[:_CLEANED_AT_ONCE])
+    deleted = sum(delete_files(export) for export in left.order_by("ended_at")[:_AT_ONCE])
     Export.objects.filter(state__in=over, parts=[], part_begun="", ended_at__lt=now - LISTED).delete()
     return deleted
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import OperationalError, connection, transaction
 
+from accounts.keys import DELETED_KEY
 from accounts.models import ApiKey
 from billing.exports.request_columns import FIELDS, NAMES, Value, as_csv, as_json_lines, values_of
 from billing.exports.writers import Piece
@@ -23,13 +24,11 @@ ROWS_AT_ONCE = 25_000
 ROWS_A_PIECE = 1_000
 _COUNTED_MS = 15_000
 _DAY = timedelta(days=1)
-_DELETED_KEY = "Deleted key"
 
 
 class RequestWriter:
     """Writes the requests of an organization."""
 
-    name = "Requests"
     formats = ("csv", "jsonl")
 
     def title(self, export: Export) -> str:
@@ -77,7 +76,7 @@ def _range(export: Export) -> tuple[datetime, datetime]:
 
 def _values(row: tuple[Any, ...], keys: dict[str, str]) -> list[Value]:
     fields = dict(zip(FIELDS, row, strict=True))
-    return values_of({**fields, "key_name": keys.get(fields["key_id"], _DELETED_KEY)})
+    return values_of({**fields, "key_name": keys.get(fields["key_id"], DELETED_KEY)})
 
 
 def _batches(export: Export, position: str) -> Iterator[tuple[list[tuple[Any, ...]], str]]:

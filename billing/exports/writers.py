@@ -28,8 +28,6 @@ class Piece:
 class Writer(Protocol):
     """Writes exports of one kind."""
 
-    name: str
-    """What people call it: ``Requests``."""
     formats: tuple[str, ...]
     """What it can write; each is the ending of a file's name, too."""
 

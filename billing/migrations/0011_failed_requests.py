@@ -65,7 +65,7 @@ class Migration(migrations.Migration):
             field=models.JSONField(
                 blank=True,
                 help_text="Provider, channel, status, error code and milliseconds of each attempt; "
-                "none where the first served.",
+                "none where the model's own provider served at once.",
                 null=True,
             ),
         ),

@@ -132,7 +132,8 @@ class UsageRecord(models.Model):
     attempts_made = models.JSONField(
         null=True,
         blank=True,
-        help_text="Provider, channel, status, error code and milliseconds of each attempt; none where the first served.",
+        help_text="Provider, channel, status, error code and milliseconds of each attempt; "
+        "none where the model's own provider served at once.",
     )
 
     class Meta:

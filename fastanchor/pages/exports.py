@@ -151,12 +151,10 @@ def _visible(request: SignedInRequest) -> QuerySet[Export]:
 
 def shown(export: Export) -> dict[str, Any]:
     """Return what the templates show of an export."""
-    writer = writers.of(export.kind)
     about = export.rows_about or 0
     return {
         "export": export,
-        "kind": writer.name,
-        "title": writer.title(export),
+        "title": writers.of(export.kind).title(export),
         "percent": min(99, export.rows_done * 100 // about) if about else None,
         "is_ready": export.state == ExportState.DONE,
     }

@@ -98,15 +98,24 @@ class SelectionForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Read times in their zone, and refuse what nothing can meet."""
         found = self.cleaned_data
-        for name in ("since", "until"):
-            if found.get(name) and found.get("zone"):
-                found[name] = found[name].replace(tzinfo=found["zone"])
+        if found.get("zone"):
+            for name in ("since", "until"):
+                self._place(name, found["zone"])
         if found.get("since") and found.get("until") and found["since"] >= found["until"]:
             self.add_error("until", "The end must come after the beginning.")
         least, most = found.get("least"), found.get("most")
         if least is not None and most is not None and least > most:
             self.add_error("most", "The most must not be less than the least.")
         return found
+
+    def _place(self, name: str, zone: ZoneInfo) -> None:
+        """Put a time into its zone; at the ends of all years it may not exist in UTC."""
+        if moment := self.cleaned_data.get(name):
+            self.cleaned_data[name] = moment = moment.replace(tzinfo=zone)
+            try:
+                moment.astimezone(UTC)
+            except OverflowError:
+                self.add_error(name, "Enter a time of this century.")
 
     @property
     def primary(self) -> list[forms.BoundField]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlencode
 
 from django.http import Http404, HttpResponse, JsonResponse, QueryDict
@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from accounts.access import SignedInRequest, signed_in
+from accounts.keys import DELETED_KEY
 from accounts.models import ApiKey, Organization, User
 from billing import analytics
 from billing.analytics import Group, Numbers, Step, Stretch
@@ -84,11 +85,8 @@ def _labelled(report: Report, asked: Asked, keys: dict[str, str], organization: 
     """Put the names that people know in place of ids."""
     if asked.by is None or asked.by is Group.MODEL:
         return report
-    names = (
-        _key_names(report.names, keys, organization)
-        if asked.by is Group.KEY
-        else _names(asked.by, report.names)
-    )
+    ids = [row.name for row in report.rows]
+    names = _key_names(ids, keys, organization) if asked.by is Group.KEY else _names(asked.by, ids)
     series = [_renamed(each, names) for each in report.chart.series]
     return replace(
         report,
@@ -107,7 +105,7 @@ def _key_names(ids: list[str], keys: dict[str, str], organization: Organization)
         ApiKey.objects.filter(organization=organization, pk__in=missing) if missing else ApiKey.objects.none()
     )
     known = keys | dict(old.values_list("pk", "name"))
-    return {name: known.get(name, "Deleted key") for name in ids}
+    return {name: known.get(name, DELETED_KEY) for name in ids}
 
 
 def _names(by: Group, ids: list[str]) -> dict[str, str]:
@@ -160,19 +158,19 @@ def _activity_of(row: Row, asked: Asked) -> str:
     if asked.group in {"model", "key"}:
         return _activity(asked, **{asked.group: row.name})
     if row.start is not None and asked.step is Step.DAY:
-        return _activity(asked, **dict.fromkeys(("from", "to"), row.label))
+        return _activity(asked, **_moments(Stretch(row.start, row.start + timedelta(days=1))))
     return ""
 
 
 def _activity(asked: Asked, **narrower: str) -> str:
     """Return where the requests are listed that were summed up."""
-    given = {
-        "model": asked.model,
-        "key": asked.key,
-        "from": f"{asked.first}",
-        "to": f"{asked.last}",
-    } | narrower
+    given = {"model": asked.model, "key": asked.key, **_moments(asked.stretch), **narrower}
     return f"{reverse('activity')}?{urlencode({name: value for name, value in given.items() if value})}"
+
+
+def _moments(stretch: Stretch) -> dict[str, str]:
+    """Return a stretch as the log reads it, which takes moments for UTC where no zone is named."""
+    return {"since": f"{stretch.start:%Y-%m-%dT%H:%M}", "until": f"{stretch.end:%Y-%m-%dT%H:%M}"}
 
 
 @dataclass(frozen=True, slots=True)

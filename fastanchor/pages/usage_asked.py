@@ -70,6 +70,11 @@ class Asked:
         return _STEP_NAMES[self.step]
 
     @property
+    def charted(self) -> str:
+        """What the chart shows, as a heading; of errors it shows their number."""
+        return "Failed requests" if self.measure == "errors" else MEASURES[self.measure]
+
+    @property
     def by(self) -> Group | None:
         """The group, or ``None`` for a course of time."""
         return GROUPS[self.group]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.utils.html import conditional_escape
@@ -139,7 +139,6 @@ class Report:
     chart: Chart
     other: Numbers | None = None
     other_count: int = 0
-    names: list[str] = field(default_factory=list)
 
 
 def make(asked: Asked, organization_id: str, *, limit: int) -> Report:
@@ -168,7 +167,6 @@ def _by_group(asked: Asked, scope: Scope, by: Group, limit: int) -> Report:
         chart=chart,
         other=found.other if hidden else None,
         other_count=hidden,
-        names=[row.name for row in rows],
     )
 
 

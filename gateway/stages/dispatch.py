@@ -159,7 +159,7 @@ def _verdict(failures: list[AttemptFailed]) -> GatewayError:
 
 
 async def _noted_attempt(gateway: Gateway, call: Call, route: Route) -> Answer | Stream:
-    """Make an attempt and write down what came of it, unless it is the first and serves."""
+    """Make an attempt and write down what came of it, unless it is the first, serves, and is the model's provider's."""
     started, before = time.monotonic(), call.attempts
     try:
         served = await _attempt(gateway, call, route)
@@ -167,7 +167,8 @@ async def _noted_attempt(gateway: Gateway, call: Call, route: Route) -> Answer |
         if call.attempts > before:
             call.note_attempt(route, started=started, error_code=_code(call, failure))
         raise
-    if call.attempts_made:
+    # Of one that serves at once the usage record tells all but whose channel it was.
+    if call.attempts_made or route.channel.provider != call.model.provider:
         call.note_attempt(route, started=started, error_code="")
     return served
 

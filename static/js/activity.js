@@ -7,10 +7,16 @@ const tailSpoken = document.getElementById("tail-spoken");
 const MOST_TAIL_ROWS = 100;
 let tailSource;
 let tailIsPaused = false;
-let tailWaiting = [];
+const tailWaiting = new Map();
 let tailUnspoken = 0;
 
-function showTail(name, text) {
+function showTail() {
+  const isOpen = tailSource.readyState === EventSource.OPEN;
+  const isLive = isOpen && !tailIsPaused;
+  sayTail(isLive ? "live" : "waiting", isLive ? "Live" : isOpen ? "Paused" : "Not connected, trying");
+}
+
+function sayTail(name, text) {
   tailState.className = `badge live is-${name}`;
   tailState.lastElementChild.textContent = text;
   tailState.hidden = false;
@@ -39,21 +45,26 @@ function letIn(rows) {
 function hearTail(html) {
   const fresh = tailFresh(html);
   if (!tailIsPaused) return letIn(fresh);
-  tailWaiting = [...tailWaiting, ...fresh].slice(-MOST_TAIL_ROWS);
-  if (tailWaiting.length) tailSwitch.textContent = `Resume, ${tailWaiting.length} new`;
+  for (const row of fresh) {
+    // A new connection sends again what waits already, in its order.
+    tailWaiting.delete(row.id);
+    tailWaiting.set(row.id, row);
+  }
+  while (tailWaiting.size > MOST_TAIL_ROWS) tailWaiting.delete(tailWaiting.keys().next().value);
+  if (tailWaiting.size) tailSwitch.textContent = `Resume, ${tailWaiting.size} new`;
 }
 
 function followTail() {
   tailSource = new EventSource(tail.dataset.tail);
-  tailSource.addEventListener("open", () => { if (!tailIsPaused) showTail("live", "Live"); });
+  tailSource.addEventListener("open", showTail);
   tailSource.addEventListener("rows", (event) => hearTail(event.data));
   tailSource.addEventListener("end", () => {
     tailSource.close();
     tailSwitch.hidden = true;
-    showTail("waiting", "Signed out");
+    sayTail("waiting", "Signed out");
   });
   tailSource.addEventListener("error", () => {
-    showTail("waiting", "Disconnected, trying again");
+    showTail();
     // A refused stream (too many open tabs) is final for the browser: ask again later.
     if (tailSource.readyState === EventSource.CLOSED) setTimeout(followTail, 10000);
   });
@@ -67,8 +78,10 @@ function switchTail() {
   }
   tailIsPaused = !tailIsPaused;
   tailSwitch.textContent = tailIsPaused ? "Resume" : "Pause";
-  showTail(tailIsPaused ? "waiting" : "live", tailIsPaused ? "Paused" : "Live");
-  if (!tailIsPaused) letIn(tailWaiting.splice(0).filter((row) => !document.getElementById(row.id)));
+  showTail();
+  if (tailIsPaused) return;
+  letIn([...tailWaiting.values()]);
+  tailWaiting.clear();
 }
 
 if (tail) {

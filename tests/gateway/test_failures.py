@@ -78,6 +78,19 @@ async def test_one_that_serves_at_once_writes_nothing_of_attempts_and_yet_tells_
     assert usage.all_attempts() == (AttemptMade("other", "chan_1", 200, "", took_ms),)
 
 
+async def test_one_that_serves_at_once_is_told_of_as_the_provider_s_whose_channel_it_is(house: House) -> None:
+    house.provider = "reseller"
+    await house.gateway.catalog.refresh()
+
+    await house.answer()
+
+    (usage,) = house.records(Usage)
+    [made] = usage.all_attempts()
+    assert (usage.provider_id, made.provider_id, made.channel_id) == ("other", "reseller", "chan_1")
+    assert (made.status, made.has_served) == (200, True)
+    assert made.ms <= usage.finished_at_ms - usage.started_at_ms
+
+
 async def test_the_first_token_is_when_an_attempt_at_a_stream_has_answered(
     house: House, upstream: Upstream
 ) -> None:

@@ -12,6 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts import organizations
 from accounts.models import ApiKey, Organization, User
+from bench.pages import MOST_QUERIES
 from billing import request_log
 from tests.billing.many import fill
 from tests.pages.markup import faults, words
@@ -98,6 +99,12 @@ def test_moments_are_read_in_the_zone_that_stands_beside_them(
     assert f"From 2026-03-01 {hour}:00 {zone}" in words(html)
 
 
+def test_all_years_can_be_asked_for(browser: Client, organization: Organization, key: ApiKey) -> None:
+    usage = serve(organization, key)
+
+    assert listed(log(browser, since="0001-01-01T00:00", until="9999-12-31T23:59")) == [usage.request_id]
+
+
 def test_pages_lead_through_all_requests_and_back_while_new_ones_arrive(
     browser: Client, organization: Organization, key: ApiKey
 ) -> None:
@@ -147,7 +154,15 @@ def test_an_id_leads_to_its_request_and_an_unknown_one_is_explained(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"least": "much"}, {"zone": "Nowhere/City"}, {"key": "key_of_cleo"}, {"model": "o3"}]
+    "wrong",
+    [
+        {"least": "much"},
+        {"zone": "Nowhere/City"},
+        {"key": "key_of_cleo"},
+        {"model": "o3"},
+        {"since": "0001-01-01T00:00", "zone": "Asia/Tokyo"},
+        {"until": "9999-12-31T23:59", "zone": "America/New_York"},
+    ],
 )
 def test_a_filter_that_cannot_be_is_refused_at_its_field(browser: Client, wrong: dict[str, str]) -> None:
     answer = browser.get(reverse("activity"), wrong)
@@ -197,8 +212,8 @@ def test_no_page_costs_more_queries_with_more_requests(
     )
 
     for wish in wishes:
-        with django_assert_max_num_queries(12):
+        with django_assert_max_num_queries(MOST_QUERIES):
             log(browser, **wish)
     newest = f"req_{1:022d}"
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(MOST_QUERIES):
         assert browser.get(reverse("request", args=[newest])).status_code == 200

@@ -9,6 +9,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts import organizations
 from accounts.models import ApiKey, Organization, User
+from bench.pages import MOST_QUERIES
 from billing import topups
 from tests.pages.markup import faults, words
 from tests.pages.usage import serve
@@ -90,7 +91,7 @@ def test_only_the_newest_fifty_are_listed_in_a_bounded_number_of_queries(
 ) -> None:
     served = [serve(organization, key, started_at_ms=1_795_000_000_000 + number) for number in range(52)]
 
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(MOST_QUERIES):
         html = dashboard(browser)
 
     assert re.findall(r'class="request" id="(\w+)"', html) == [

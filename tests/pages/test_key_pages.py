@@ -12,11 +12,11 @@ from django.utils import timezone
 
 from accounts import keys, organizations, rotation
 from accounts.models import ApiKey, OldSecret, Organization, User
+from bench.pages import MOST_QUERIES
 from catalog.models import Provider
 from tests.catalog.builders import build_model_of
 from tests.pages.markup import faults, words
 
-MOST_QUERIES = 12
 BY_KEY = ("key", "revoke-key", "rotate-key", "end-old-secret")
 
 

@@ -280,6 +280,25 @@ async def test_a_closed_tab_leaves_no_thread_no_connection_and_no_count(
     assert await aside(_other_connections) == 1
 
 
+async def test_a_hub_rests_when_its_last_tab_closes_though_another_watches_the_same_organization(
+    organization: Organization,
+) -> None:
+    overviews, logs = Hub(live.render, PATIENT), Hub(live.render, PATIENT)
+
+    async with logs.watching(organization):
+        async with overviews.watching(organization):
+            assert feeds.tabs[organization.pk] == 2
+        async with asyncio.timeout(5):
+            await overviews.closed()
+        running = [task.get_name() for task in asyncio.all_tasks()]
+        still_counted = feeds.tabs[organization.pk]
+    await logs.closed()
+
+    assert running.count(f"live-feed-{organization.pk}") == 1
+    assert still_counted == 1
+    assert feeds.tabs == {}
+
+
 def _other_connections() -> int:
     """Count the connections to this database besides the one that asks; the test run has one itself."""
     with connection.cursor() as cursor:

@@ -13,6 +13,7 @@ from django.utils import timezone
 from accounts import budgets, kept_contents, keys, tokens
 from accounts.keyring import Caller
 from accounts.models import ApiKey, Membership, Organization, User
+from bench.pages import MOST_QUERIES
 from billing import wallets
 from billing.models import WalletState
 from catalog.models import Provider
@@ -168,7 +169,7 @@ def test_the_page_needs_few_queries_whatever_the_number_of_models(
     for number in range(50):
         build_model_of(maker, f"model-{number}")
 
-    assert count() == few <= 12
+    assert count() == few <= MOST_QUERIES
 
 
 def test_it_says_whether_what_is_written_is_kept(

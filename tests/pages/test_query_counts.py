@@ -14,13 +14,13 @@ from django.urls import reverse
 
 from accounts import keys
 from accounts.models import ApiKey, Organization
+from bench.pages import MOST_QUERIES
 from billing import partitions, posting
 from billing.settlement import settle_batch
 from billing.spool import Usage
-from fastanchor.lib.ids import new_id
 from tests.pages.urlmap import addresses
+from tests.pages.usage import one
 
-MOST_QUERIES = 12
 FEW, MANY = 10, 10_000
 # Streams that end when their reader leaves.
 ENDLESS = {"live", "activity-live"}
@@ -38,7 +38,7 @@ def history(organization: Organization, made: list[ApiKey], count: int) -> None:
     """Settle and post usage of the last weeks, in the keys' turn, models' and outcomes' too."""
     now_ms = time.time_ns() // 1_000_000
     used = [
-        one(organization, made[number % len(made)], number, now_ms - 4 * number * MINUTE_MS)
+        used_by(organization, made[number % len(made)], number, now_ms - 4 * number * MINUTE_MS)
         for number in range(count)
     ]
     for start in range(0, count, 500):
@@ -46,37 +46,25 @@ def history(organization: Organization, made: list[ApiKey], count: int) -> None:
         posting.post_usage()
 
 
-def one(organization: Organization, key: ApiKey, number: int, at_ms: int) -> Usage:
-    is_failed = number % 7 == 0
-    told: dict[str, Any] = {
-        "request_id": new_id("req"),
-        "organization_id": organization.pk,
-        "key_id": key.pk,
+def used_by(organization: Organization, key: ApiKey, number: int, at_ms: int) -> Usage:
+    """Return a request in its turn: every seventh has failed."""
+    changes: dict[str, Any] = {
         "model_id": ("gpt-4o", "gpt-4.1", "deepseek-v4-pro")[number % 3],
         "provider_id": ("openai", "openai", "deepseek")[number % 3],
-        "channel_id": "chan_1",
-        "price_id": "price_1",
         "started_at_ms": at_ms - 900,
         "finished_at_ms": at_ms,
-        "first_token_ms": -1 if is_failed else 300,
         "is_stream": number % 2 == 0,
-        "outcome": "free" if is_failed else "completed",
-        "status": 503 if is_failed else 200,
-        "input_tokens": 1_200,
-        "cached_tokens": 1_024,
-        "cache_write_tokens": 0,
-        "output_tokens": 34,
-        "reasoning_tokens": 0,
-        "cost_picos": 0 if is_failed else 347_500_000,
-        "cost_nano": 0 if is_failed else 347_500,
-        "hold_nano": 5_000_000,
-        "is_estimated": False,
-        "attempts": 1,
-        "finish_reason": "stop",
-        "error_code": "service_unavailable" if is_failed else "",
-        "upstream_id": "chatcmpl-1",
     }
-    return Usage(**told)
+    if number % 7 == 0:
+        changes |= {
+            "first_token_ms": -1,
+            "outcome": "free",
+            "status": 503,
+            "cost_picos": 0,
+            "cost_nano": 0,
+            "error_code": "service_unavailable",
+        }
+    return one(organization, key, **changes)
 
 
 def queries_of(browser: Client) -> dict[str, int]:

@@ -15,6 +15,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from accounts import mail_choices, stored_responses
 from accounts.archive import Kept
 from accounts.models import MailKind, Membership, Organization, Role, StoredResponse, User
+from bench.pages import MOST_QUERIES
 from billing import mails
 from tests.pages.markup import faults, words
 
@@ -193,5 +194,5 @@ def test_pages_ask_as_often_for_ten_thousand_stored_responses(
     )  # fmt: skip
 
     for name in PAGES:
-        with django_assert_max_num_queries(12):
+        with django_assert_max_num_queries(MOST_QUERIES):
             browser.get(reverse(f"settings:{name}"))

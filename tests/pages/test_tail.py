@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+import sys
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar, cast
 
+import msgspec
 import pytest
 from django.db import connection
 from django.test import Client
@@ -14,7 +19,7 @@ from accounts import keys, organizations, people
 from accounts.models import ApiKey, Organization
 from billing.selection import Ending, Selection
 from fastanchor import tail
-from fastanchor.feeds import Pace, tabs
+from fastanchor.feeds import Frame, Pace, tabs
 from fastanchor.live import Viewer
 from fastanchor.tail import Tails
 from tests.pages.usage import serve
@@ -125,6 +130,41 @@ async def test_a_request_that_took_long_is_not_missed_among_newer_ones(
     long = await aside(lambda: serve(organization, key, started_at_ms=newer.started_at_ms - 300_000))
 
     assert await open_log.sees(long.request_id)
+
+
+async def test_what_is_told_while_the_thread_takes_what_was_told_before_is_not_lost(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub, told = Tails(PATIENT), [f"req_{number}" for number in range(5_000)]
+    taken, is_over = set[str](), threading.Event()
+    monkeypatch.setattr(hub, "render", lambda _: Frame((), ()))
+    monkeypatch.setattr(tail, "_HEARD", len(told))
+
+    def take() -> None:
+        while not is_over.is_set() or hub._heard:
+            taken.update(hub._heard.pop(organization.pk, []))
+
+    async with hub.watching(organization):
+        with ThreadPoolExecutor(1) as pool, switching_often():
+            taking = pool.submit(take)
+            for request_id in told:
+                hub.wake(organization.pk, msgspec.json.encode([request_id]))
+            is_over.set()
+        taking.result()
+    await hub.closed()
+
+    assert taken == set(told)
+
+
+@contextmanager
+def switching_often() -> Iterator[None]:
+    """Let threads take turns a thousand times as often as usual."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(usual / 1_000)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 async def test_requests_of_others_never_arrive(

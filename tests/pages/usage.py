@@ -17,6 +17,13 @@ from fastanchor.lib.valkey import sync_client
 def serve(organization: Organization, key: ApiKey, **changes: Any) -> Usage:
     """Store and announce one completed request of just now; returns what was stored."""
     partitions.prepare()
+    usage = one(organization, key, **changes)
+    announce_live(sync_client(), settle_batch([usage]))
+    return usage
+
+
+def one(organization: Organization, key: ApiKey, **changes: Any) -> Usage:
+    """Return what a gateway would write of one completed request of just now."""
     now_ms = time.time_ns() // 1_000_000
     values: dict[str, Any] = {
         "request_id": new_id("req"),
@@ -46,6 +53,4 @@ def serve(organization: Organization, key: ApiKey, **changes: Any) -> Usage:
         "error_code": "",
         "upstream_id": "chatcmpl-1",
     }
-    usage = Usage(**{**values, **changes})
-    announce_live(sync_client(), settle_batch([usage]))
-    return usage
+    return Usage(**{**values, **changes})

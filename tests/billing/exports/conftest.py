@@ -27,7 +27,6 @@ def alice(organization: Organization) -> User:
 class Letters:
     """Writes the letters that are wanted, one a piece."""
 
-    name = "Letters"
     formats = ("txt",)
 
     def __init__(self) -> None:

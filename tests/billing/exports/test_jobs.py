@@ -267,11 +267,3 @@ def test_a_mail_that_could_not_be_sent_is_sent_later_and_only_once(
     tasks.run_exports()
 
     assert len(mail.outbox) == 1
-
-
-def test_another_organization_s_export_is_not_found(organization: Organization, letters: Letters) -> None:
-    export = ask_for(organization, "abc")
-
-    assert jobs.find(organization=organization, export_id=export.pk) == export
-    with pytest.raises(jobs.UnknownExport):
-        jobs.find(organization=make_organization("zoe@example.org"), export_id=export.pk)
