@@ -29,6 +29,8 @@ PAGES = ("/", "/models/", "/models/gpt-4o/", "/pricing/", "/docs/", "/status/")
 BEHIND_LOGIN = ("/dashboard/", "/dashboard/usage/", "/dashboard/activity/", "/keys/")
 _CHROME = "--headless=new --no-sandbox --disable-gpu --disable-quic --disable-background-networking"
 _TIMEOUT_S = 180
+# Now and then its browser does not start.
+_TRIES = 3
 
 
 def main() -> None:
@@ -68,13 +70,18 @@ class Tool:
         ]  # fmt: skip
         if form == "desk":
             command.append("--preset=desktop")
+        why = ""
         with _headers(cookie) as headers:
-            done = subprocess.run(
-                [*command, *headers],
-                env=self._environment, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True,
-            )  # fmt: skip
-        report: dict[str, Any] = json.loads(done.stdout)
-        return report
+            for _ in range(_TRIES):
+                done = subprocess.run(
+                    [*command, *headers],
+                    env=self._environment, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False,
+                )  # fmt: skip
+                if done.returncode == 0:
+                    report: dict[str, Any] = json.loads(done.stdout)
+                    return report
+                why = done.stderr[-2_000:]
+        sys.exit(f"Lighthouse could not judge {url}: {why}")
 
 
 def scores_of(report: dict[str, Any]) -> dict[str, int]:
@@ -98,7 +105,7 @@ def sign_in(browser: str, base_url: str, email: str, password: str) -> str:
         page.goto("/accounts/login/")
         page.get_by_label("Email").fill(email)
         page.get_by_label("Password").fill(password)
-        page.get_by_role("main").get_by_role("button", name="Log in").click()
+        page.get_by_role("main").get_by_role("button", name="Log in", exact=True).click()
         page.wait_for_url("**/dashboard/")
         return "; ".join(f"{each['name']}={each['value']}" for each in page.context.cookies())
 

@@ -82,17 +82,24 @@ def found_without(search: Search, *, at: datetime) -> dict[str, int]:
     return {part: row[str(place)] for place, part in enumerate(conditions) if row[str(place)]}
 
 
+def providers() -> tuple[tuple[str, str, int], ...]:
+    """Return the providers of what is on sale: slug, name, and how many models."""
+    by_provider = (
+        on_sale().select_related(None).values_list("provider", "provider__name").annotate(Count("pk"))
+    )
+    return tuple(by_provider.order_by(Lower("provider__name"), "provider"))
+
+
 def facets() -> Facets:
     """Count what is on sale, in two queries."""
     models = on_sale().select_related(None)
-    by_provider = models.values_list("provider", "provider__name").annotate(Count("pk"))
     kinds = {f"kind_{kind}": Count("pk", filter=Q(kind=kind)) for kind in Kind.values}
     abilities = {
         f"can_{each}": Count("pk", filter=Q(capabilities__contains=[each])) for each in Capability.values
     }
     row = models.aggregate(count=Count("pk"), **kinds, **abilities)
     return Facets(
-        providers=tuple(by_provider.order_by(Lower("provider__name"), "provider")),
+        providers=providers(),
         kinds={kind: row[f"kind_{kind}"] for kind in Kind.values},
         abilities={each: row[f"can_{each}"] for each in Capability.values},
         count=row["count"],

@@ -48,7 +48,7 @@ COLUMNS = (
     Column("key_id", "The API key", ("key_id",)),
     Column("key_name", "Its name today", ("key_name",)),
     Column("model", "The model that was asked for", ("model_id",)),
-    Column("provider", "Who served it", ("provider_id",)),
+    Column("provider", "Whose model it is", ("provider_id",)),
     Column("is_stream", "true where the answer was streamed", ("is_stream",)),
     Column("outcome", "completed, client_left, upstream_died, cut, free, interrupted or failed", ("outcome",)),
     Column("status", "The HTTP status that was sent; 0 where none was", ("status",)),

@@ -17,13 +17,13 @@ from catalog.listing import ListedModel, listed, on_sale
 from catalog.models import Kind
 from catalog.offers import read_product
 from catalog.pricing import Usage, cost_picos
-from catalog.search import Search, find
+from catalog.search import Search, find, providers
 from catalog.snapshot import Price, Tier
 from fastanchor.lib.money import Nanos, round_picos
 from fastanchor.pages import snippets
 
 FEATURED = tuple(offer.id for offer in read_product())
-PAGE_SIZE = 250
+PAGE_SIZE = 60
 # What the price of the landing page's example is reckoned for.
 _EXAMPLE = Usage(
     input_tokens=500, cached_tokens=0, cache_write_tokens=0, output_tokens=200, reasoning_tokens=0
@@ -66,10 +66,13 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def pricing(request: HttpRequest) -> HttpResponse:
-    """Show the plans and every model's price; ``?q=`` narrows the list."""
+    """Show the plans and every model's price; ``?q=`` and ``?provider=`` narrow the list."""
     query = request.GET.get("q", "").strip()[:80]
     at = datetime.now(UTC)
-    found = find(Search(words=query), at=at).order_by("provider__name", "pk")
+    offered = providers()
+    wanted = request.GET.get("provider", "")
+    provider = wanted if wanted in {slug for slug, _, _ in offered} else ""
+    found = find(Search(words=query, provider=provider), at=at).order_by("provider__name", "pk")
     page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
     shown = listed(page.object_list, at=at)
     context = {
@@ -79,7 +82,9 @@ def pricing(request: HttpRequest) -> HttpResponse:
         ],
         "page": page,
         "found_count": page.paginator.count,
-        "model_count": on_sale().count() if query else page.paginator.count,
+        "model_count": sum(count for _, _, count in offered),
+        "offered": offered,
+        "provider": provider,
         "query": query,
         **snippets.context(request),
     }

@@ -9,6 +9,8 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Organization, User
+from catalog.listing import on_sale
+from fastanchor.pages.site import PAGE_SIZE
 from tests.pages.markup import faults, words
 
 PRODUCT = {
@@ -38,11 +40,26 @@ def test_public_pages_are_plain_html_under_a_policy(client: Client, catalog: Non
     assert faults(response.content.decode()) == []
 
 
-@pytest.mark.parametrize("name", ["home", "pricing"])
-def test_the_product_s_models_are_shown_with_their_prices(client: Client, catalog: None, name: str) -> None:
-    rows = price_rows(client.get(reverse(name)).content.decode())
+def test_the_product_s_models_are_shown_with_their_prices(client: Client, catalog: None) -> None:
+    rows = price_rows(client.get(reverse("home")).content.decode())
 
     assert {model: (rows[model][0], rows[model][2]) for model in PRODUCT} == PRODUCT
+
+
+def test_the_pages_of_the_price_list_hold_every_model_once(client: Client, catalog: None) -> None:
+    pages = [client.get(reverse("pricing"), {"page": number}).content.decode() for number in range(1, 5)]
+    rows = [row for page in pages for row in price_rows(page).items()]
+
+    assert sorted(name for name, _ in rows) == sorted(on_sale().values_list("pk", flat=True))
+    assert {name: (cells[0], cells[2]) for name, cells in rows if name in PRODUCT} == PRODUCT
+
+
+def test_the_price_list_is_narrowed_to_one_provider(client: Client, catalog: None) -> None:
+    names = price_rows(client.get(reverse("pricing"), {"provider": "openai"}).content.decode())
+    unknown = price_rows(client.get(reverse("pricing"), {"provider": "nobody"}).content.decode())
+
+    assert set(names) == set(on_sale().filter(provider="openai").values_list("pk", flat=True))
+    assert len(unknown) == PAGE_SIZE
 
 
 @pytest.mark.parametrize(
