@@ -63,6 +63,7 @@ DRAIN_S = env_int("FASTANCHOR_DRAIN_S", 30)
 # Apps.
 INSTALLED_APPS = [
     "django.contrib.admin",
+    "django.forms",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -82,6 +83,8 @@ INSTALLED_APPS = [
     "gateway",
 ]
 ROOT_URLCONF = "fastanchor.urls"
+# The templates of widgets are looked for in templates/ first.
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Middleware of the pages; the hot endpoints never pass through it (fastanchor/asgi.py).
