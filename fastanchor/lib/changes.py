@@ -17,13 +17,17 @@ from redis.exceptions import RedisError
 
 logger = logging.getLogger(__name__)
 
-CHANNEL = "fa:changes"
 POLL_S = 0.5
 # A server that has not answered by then may be gone without a word.
 ANSWER_S = 2.0
 
 # Called with the message, or with None when messages may have been lost.
 Listener = Callable[[str | None], Awaitable[None]]
+
+
+def channel(client: redis.Redis | redis.asyncio.Redis) -> str:
+    """Return the channel on which changes are announced: one for each numbered database, for they share all channels."""
+    return f"fa:changes@{client.get_connection_kwargs().get('db') or 0}"
 
 
 def _counter(topic: str) -> str:
@@ -33,7 +37,7 @@ def _counter(topic: str) -> str:
 def announce(client: redis.Redis, topic: str, message: str) -> None:
     """Tell every watcher of ``topic``; call it after the change is committed."""
     number = client.incr(_counter(topic))
-    client.publish(CHANNEL, f"{topic} {number} {message}")
+    client.publish(channel(client), f"{topic} {number} {message}")
 
 
 class Watch:
@@ -57,7 +61,7 @@ class Watch:
 
     async def _listen(self) -> None:
         async with self._client.pubsub(ignore_subscribe_messages=True) as pubsub:
-            await pubsub.subscribe(CHANNEL)
+            await pubsub.subscribe(channel(self._client))
             while True:
                 message = await pubsub.get_message(timeout=None)
                 if message is not None:

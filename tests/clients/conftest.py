@@ -32,7 +32,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "report" in metafunc.fixturenames:
         driven = [client for client in CLIENTS if client.is_everyday or _is_wide(metafunc.config)]
         ids = [client.name for client in driven]
-        metafunc.parametrize("report", driven, indirect=True, scope="session", ids=ids)
+        metafunc.parametrize("report", driven, indirect=True, scope="package", ids=ids)
     if "model" in metafunc.fixturenames:
         metafunc.parametrize("model", MODELS)
 
@@ -41,14 +41,14 @@ def _is_wide(config: pytest.Config) -> bool:
     return bool(config.getoption("--all-clients", default=False))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveProduct]:
     """Run the product, its upstreams speaking their own formats."""
     with live_product(tmp_path_factory.mktemp("clients")) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def report(
     request: pytest.FixtureRequest, product: LiveProduct, tmp_path_factory: pytest.TempPathFactory
 ) -> Report:

@@ -21,7 +21,7 @@ class Customer:
     key: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def live_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveProduct]:
     """Run two gateway processes, the shipper and two sandboxes for all tests."""
     with live_product(tmp_path_factory.mktemp("live")) as product:

@@ -28,7 +28,7 @@ CALM = ("/v1/models", "/v1/models/gpt-4o", "/v1/key", "/v1/credits")
 WHOLE = [path for path in (*ENDPOINTS, "/v1/messages/count_tokens") if not path.startswith("/v1/audio/")]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def document(reader: Reader) -> Any:
     """Return the document as it is served."""
     return httpx2.get(f"{reader.product.base_url}/openapi.json", timeout=60).json()

@@ -40,7 +40,7 @@ def of_kind(kind: str) -> list[Any]:
     return [pytest.param(each, id=each.name) for each in SHOWN if kind in each.block.marks]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def answers(reader: Reader, ran: Ran) -> dict[tuple[str, str], Answer]:
     """Return the answers to snippets, by their text and by how they were changed."""
     return {(text, ""): answer for text, answer in ran.answers.items()}

@@ -83,10 +83,37 @@ async def test_a_message_of_another_making_does_not_end_the_watch(monkeypatch: p
             await asyncio.wait_for(heard.get(), 5)
             await asyncio.sleep(0.1)
 
-            announcer.publish(changes.CHANNEL, "nonsense")
+            announcer.publish(changes.channel(announcer), "nonsense")
             await asyncio.sleep(0.2)
 
         assert not watching.done()
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+
+
+def elsewhere() -> redis.Redis:
+    """Return a client of a database that no worker uses."""
+    client = redis.Redis.from_url(settings.REDIS_URL)
+    client.get_connection_kwargs()["db"] = 13
+    return client
+
+
+async def test_what_changes_in_another_database_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "POLL_S", 0.05)
+    heard = asyncio.Queue[str | None]()
+    async with redis.asyncio.Redis.from_url(settings.REDIS_URL) as client:
+        watching = asyncio.create_task(changes.Watch(client, {"keys": heard.put}).run())
+        with redis.Redis.from_url(settings.REDIS_URL) as announcer, elsewhere() as other:
+            changes.announce(announcer, "keys", "key:0")
+            await asyncio.wait_for(heard.get(), 5)
+            await asyncio.sleep(0.1)
+
+            changes.announce(other, "keys", "key:elsewhere")
+            await asyncio.sleep(0.2)
+            other.flushdb()
+
+        assert heard.empty()
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching

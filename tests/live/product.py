@@ -268,7 +268,7 @@ class LiveProduct:
         wait_until(
             lambda: all(map(self._is_ready, self._ports)),
             what="every gateway is ready",
-            within_s=30.0 * len(self._ports),
+            within_s=60.0 * len(self._ports),
         )
 
     def _create_database(self) -> None:

@@ -17,7 +17,7 @@ from tests.matrix.speakers import SPEAKERS
 _CREDENTIALS = {"bedrock": "AKIDEXAMPLE:a-secret-access-key"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def matrix_product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveProduct]:
     """Run the product with one gateway process."""
     with live_product(tmp_path_factory.mktemp("matrix")) as product:
@@ -43,7 +43,7 @@ def _deploy(product: LiveProduct, protocol: str, model: str) -> None:
         )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def clients(matrix_product: LiveProduct) -> Iterator[dict[str, httpx2.Client]]:
     """Return a bare client per format, each with the key of a customer who has enough and a minute limit of its own."""
     with contextlib.ExitStack() as stack:
