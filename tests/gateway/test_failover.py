@@ -61,7 +61,7 @@ async def test_however_much_fails_there_are_at_most_a_fifth_more_attempts(
     count, chance = (3_000 if is_full else 300), random.Random(seed)
 
     async def sometimes(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(BROKEN if chance.random() < 0.5 else whole(completion()))
+        writer.write(BROKEN if chance.random() < 0.3 else whole(completion()))
 
     upstream.script = second.script = sometimes
     for _ in range(count // 10):
