@@ -1,4 +1,6 @@
-"""The attempts of a request: which upstreams were asked for it, and what came of each. Ids and numbers only.
+"""The attempts of a request: which upstreams were asked for it, what came of each, and what else there was to choose.
+
+Ids and numbers only.
 
 This is a door: it knows neither the ORM nor Django.
 """
@@ -25,3 +27,20 @@ class AttemptMade(NamedTuple):
     def has_served(self) -> bool:
         """Tell whether its answer went to the caller."""
         return not self.error_code
+
+
+class Considered(NamedTuple):
+    """A channel that could have been chosen, as it stood at that moment in the process that chose; in the order tried.
+
+    ``score`` is how well it did lately, in thousandths. ``state`` is ``ready``, ``paused`` (after failures),
+    ``credential`` (none works), or the limit of ours that is reached: ``requests``, ``tokens``, ``concurrency``;
+    ``wait_s`` is how long that lasts about, and ``running`` how many requests run where they are counted.
+    """
+
+    provider_id: str
+    channel_id: str
+    priority: int
+    score: int
+    state: str
+    wait_s: int
+    running: int

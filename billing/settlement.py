@@ -121,6 +121,7 @@ _COLUMNS = {
     "upstream_id": "text", "cache_write_1h_tokens": "bigint", "audio_input_tokens": "bigint",
     "cached_audio_tokens": "bigint", "audio_output_tokens": "bigint", "image_input_tokens": "bigint",
     "images": "bigint", "searches": "bigint", "characters": "bigint", "seconds": "bigint", "attempts_made": "jsonb",
+    "considered": "jsonb",
 }  # fmt: skip
 _TARGETS = {
     "started_at_ms": ("started_at", "'epoch'::timestamptz + started_at_ms * interval '1 millisecond'"),
@@ -154,7 +155,7 @@ def _insert(usages: Sequence[Usage]) -> list[_Row]:
 
 def _value(usage: Usage, name: str) -> object:
     value = getattr(usage, name)
-    if name == "attempts_made":
+    if name in {"attempts_made", "considered"}:
         return json.dumps(value) if value else None
     return value.replace("\0", "") if name in _UPSTREAM_TEXTS else value
 

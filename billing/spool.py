@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from billing.attempts import AttemptMade
+from billing.attempts import AttemptMade, Considered
 from fastanchor.lib.ids import new_id
 
 SEGMENT_BYTES = 4 * 1024 * 1024
@@ -112,6 +112,8 @@ class Usage(msgspec.Struct, tag="U", array_like=True, frozen=True, gc=False):
     seconds: int = 0
     # In order; empty where the model's own provider served at once.
     attempts_made: tuple[AttemptMade, ...] = ()
+    # What there was to choose from, where a channel failed or was passed over; empty otherwise.
+    considered: tuple[Considered, ...] = ()
 
     def all_attempts(self) -> tuple[AttemptMade, ...]:
         """Return the attempts in order, also the only one that served at once; empty where they are not known."""

@@ -11,7 +11,7 @@ from django.db.models import Q
 from accounts.models import Organization
 from billing import spending
 from billing.analytics import ONE_HOUR, Numbers
-from billing.attempts import AttemptMade
+from billing.attempts import AttemptMade, Considered
 from billing.models import UsageRecord
 from billing.spool import Usage as Entry
 
@@ -109,6 +109,7 @@ def entry_of(record: UsageRecord) -> Entry:
             "finished_at_ms": _milliseconds(record.finished_at),
             "first_token_ms": -1 if record.first_token_ms is None else record.first_token_ms,
             "attempts_made": tuple(AttemptMade(*each) for each in record.attempts_made or ()),
+            "considered": tuple(Considered(*each) for each in record.considered or ()),
         }
     )
 

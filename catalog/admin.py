@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.widgets import AdminBigIntegerFieldWidget
-from django.db.models import Model, PositiveIntegerField, QuerySet
+from django.db.models import Model, PositiveIntegerField, Prefetch, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from catalog import credential_admin  # noqa: F401 - registers its table
 from catalog.channels import add_routes, disable_channel, enable_channel, save_channel
 from catalog.forms import CatalogModelForm, ChannelForm, PriceForm, ReasonForm, TierForm, TierFormSet
 from catalog.incidents import follow_updates
@@ -19,6 +20,7 @@ from catalog.listing import extras_of, rate_usd
 from catalog.models import (
     CatalogModel,
     Channel,
+    Credential,
     Incident,
     IncidentUpdate,
     ModelAlias,
@@ -256,16 +258,25 @@ class ChannelAdmin(AnnouncingAdmin):
     search_fields = ("id", "name", "provider__name")
     ordering = ("priority", "provider", "name")
     readonly_fields = ("id", "credential_end", "is_enabled", "disabled_reason", "created_at")
+    autocomplete_fields = ("dedicated_to",)
     fields = (
         "id", "provider", "name", "adapter", "base_url", "credential", "credential_end", "weight", "priority",
+        "requests_per_minute", "tokens_per_minute", "concurrency", "dedicated_to",
         "follows_catalog", "allow_private", "is_enabled", "disabled_reason", "created_at",
     )  # fmt: skip
     inlines = (ChannelRouteInline,)
 
-    @admin.display(description="Stored credential")
-    def credential_end(self, channel: Channel) -> str:
-        """Show how the credential ends."""
-        return f"…{channel.credential_last4}" if channel.sealed_credential else "none"
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
+        """Fetch credentials with their channels."""
+        credentials = Credential.objects.order_by("created_at", "pk")
+        return super().get_queryset(request).prefetch_related(Prefetch("credentials", queryset=credentials))
+
+    @admin.display(description="Credentials")
+    def credential_end(self, channel: Channel) -> SafeString:
+        """Show how the credentials end and which of them are out, and lead to them."""
+        shown = ", ".join(_credential(each) for each in channel.credentials.all())
+        url = reverse("admin:catalog_credential_changelist")
+        return format_html('<a href="{}?q={}">{}</a>', url, channel.pk, shown or "none")
 
     def save_model(self, request: HttpRequest, obj: Channel, form: Any, change: Any) -> None:
         """Seal a new credential and save."""
@@ -294,6 +305,10 @@ class ChannelAdmin(AnnouncingAdmin):
         for channel in queryset:
             disable_channel(channel=channel, reason=reason)
         self.message_user(request, f"{len(queryset)} channels disabled.")
+
+
+def _credential(credential: Credential) -> str:
+    return f"…{credential.last4}" if credential.is_enabled else f"…{credential.last4} (out)"
 
 
 def _rates(price: Price) -> str:

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from catalog.addresses import Resolve, normal_base_url, refuse_private, resolve_host
-from catalog.credentials import seal_credential
+from catalog.credential_states import set_credential
 from catalog.models import Adapter, CatalogModel, Channel, Route
 from catalog.publish import announce_catalog
 
@@ -61,19 +61,18 @@ def add_channel(
     if Channel.objects.filter(provider=channel.provider, name=channel.name).exists():
         message = f"{channel.provider_id} already has a channel {channel.name!r}."
         raise ChannelExists(message)
-    seal_credential(channel=channel, credential=credential)
     channel.save(force_insert=True)
-    announce_catalog()
+    set_credential(channel=channel, secret=credential)
     add_routes(channel=channel, models=models)
     return channel
 
 
 @transaction.atomic
 def save_channel(*, channel: Channel, credential: str = "") -> None:
-    """Save a channel; a credential, if given, replaces the sealed one. Raises ``BadCredential``."""
-    if credential:
-        seal_credential(channel=channel, credential=credential)
+    """Save a channel; a credential, if given, replaces its first one. Raises ``BadCredential``."""
     channel.save()
+    if credential:
+        set_credential(channel=channel, secret=credential)
     announce_catalog()
 
 

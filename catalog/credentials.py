@@ -1,4 +1,7 @@
-"""Credentials of channels: sealed at rest, opened only for the gateway's snapshot, never shown."""
+"""Credentials of channels: sealed at rest, opened only for the gateway's snapshot, never shown.
+
+Which of them are in service is told in ``catalog.credential_states``.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
-from catalog.models import Channel
+from catalog.models import Channel, Credential
 from fastanchor.lib.crypto import CannotUnseal, is_sealed_with_newest, seal, unseal
 
 
@@ -43,36 +46,51 @@ def _checked_account(text: str) -> str:
         ) from None
 
 
-def seal_credential(*, channel: Channel, credential: str) -> None:
-    """Put a credential into an unsaved or locked channel; raises ``BadCredential``. The caller saves."""
-    credential = checked_credential(credential)
-    channel.sealed_credential = seal(credential, aad=_place(channel))
+def main_credential(channel: Channel) -> Credential | None:
+    """Return a channel's first credential, if it has any yet."""
+    return channel.credentials.order_by("created_at", "pk").first()
+
+
+def seal_secret(*, credential: Credential, secret: str) -> None:
+    """Put a secret into a credential whose channel is saved; raises ``BadCredential``. The caller saves."""
+    secret = checked_credential(secret)
+    credential.sealed = seal(secret, aad=_place(credential))
     # Four characters of a very short secret would be most of it.
-    channel.credential_last4 = credential[-4:] if len(credential) >= 12 else ""
+    credential.last4 = secret[-4:] if len(secret) >= 12 else ""
 
 
 def open_credential(*, channel: Channel) -> str:
-    """Return a channel's credential in clear; raises ``CannotUnseal``."""
-    return unseal(channel.sealed_credential, aad=_place(channel))
+    """Return the secret of a channel's first credential in clear; raises ``CannotUnseal``."""
+    credential = main_credential(channel)
+    if credential is None:
+        message = "the channel has no credential"
+        raise CannotUnseal(message)
+    return opened(credential)
+
+
+def opened(credential: Credential) -> str:
+    """Return a secret in clear; raises ``CannotUnseal``."""
+    return unseal(credential.sealed, aad=_place(credential))
 
 
 @transaction.atomic
 def reseal_credentials() -> Resealed:
     """Seal every credential with the newest key; what does not open is left as it is and reported."""
-    changed: list[Channel] = []
+    changed: list[Credential] = []
     broken: list[str] = []
-    for channel in Channel.objects.select_for_update().order_by("id"):
-        if is_sealed_with_newest(channel.sealed_credential):
+    for credential in Credential.objects.select_for_update().order_by("channel", "id"):
+        if is_sealed_with_newest(credential.sealed):
             continue
         try:
-            seal_credential(channel=channel, credential=open_credential(channel=channel))
+            seal_secret(credential=credential, secret=opened(credential))
         except CannotUnseal:
-            broken.append(channel.id)
+            broken.append(credential.channel_id)
         else:
-            changed.append(channel)
-    Channel.objects.bulk_update(changed, ["sealed_credential", "credential_last4"])
+            changed.append(credential)
+    Credential.objects.bulk_update(changed, ["sealed", "last4"])
     return Resealed(len(changed), tuple(broken))
 
 
-def _place(channel: Channel) -> str:
-    return f"catalog_channel:sealed_credential:{channel.pk}"
+def _place(credential: Credential) -> str:
+    # Bound to the channel: a secret that is moved to another endpoint does not open there.
+    return f"catalog_channel:sealed_credential:{credential.channel_id}"

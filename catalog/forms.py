@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from catalog.addresses import BadAddress
 from catalog.channels import checked_base_url
-from catalog.credentials import BadCredential, checked_credential
-from catalog.models import Capability, CatalogModel, Channel, Modality, Price, PriceTier, Trait
+from catalog.credentials import BadCredential, checked_credential, main_credential
+from catalog.models import Capability, CatalogModel, Channel, Credential, Modality, Price, PriceTier, Trait
 from catalog.offers import micro_usd
 from catalog.publish import tier_of
 from catalog.snapshot import Tier
@@ -22,12 +22,13 @@ from catalog.tiers import BadTiers, check_tiers
 if TYPE_CHECKING:
     # These are generic for the type checker only.
     _ChannelForm = forms.ModelForm[Channel]
+    _CredentialForm = forms.ModelForm[Credential]
     _CatalogModelForm = forms.ModelForm[CatalogModel]
     _PriceForm = forms.ModelForm[Price]
     _TierForm = forms.ModelForm[PriceTier]
     _TierFormSet = BaseInlineFormSet[PriceTier, Price, _TierForm]
 else:
-    _ChannelForm = _CatalogModelForm = _PriceForm = _TierForm = forms.ModelForm
+    _ChannelForm = _CredentialForm = _CatalogModelForm = _PriceForm = _TierForm = forms.ModelForm
     _TierFormSet = BaseInlineFormSet
 
 
@@ -38,7 +39,7 @@ class ChannelForm(_ChannelForm):
         required=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
         help_text=(
-            "Left empty, the stored credential stays. Bedrock: an API key or ID:SECRET; Vertex AI: an API key or the JSON "
+            "Replaces the first one; left empty, that stays. Bedrock: an API key or ID:SECRET; Vertex AI: an API key or the JSON "
             "of a service account."
         ),
     )
@@ -54,6 +55,10 @@ class ChannelForm(_ChannelForm):
             "priority",
             "follows_catalog",
             "allow_private",
+            "requests_per_minute",
+            "tokens_per_minute",
+            "concurrency",
+            "dedicated_to",
         )
 
     def clean_base_url(self) -> str:
@@ -69,7 +74,31 @@ class ChannelForm(_ChannelForm):
     def clean_credential(self) -> str:
         """Require a usable credential unless there is one already."""
         text: str = self.cleaned_data["credential"]
-        if not text and self.instance.sealed_credential:
+        if not text and main_credential(self.instance) is not None:
+            return ""
+        try:
+            return checked_credential(text)
+        except BadCredential as exc:
+            raise forms.ValidationError(str(exc)) from None
+
+
+class CredentialForm(_CredentialForm):
+    """One more credential of a channel: it can be set and never read."""
+
+    secret = forms.CharField(
+        required=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="Left empty, the stored one stays. A new one is in service at once.",
+    )
+
+    class Meta:
+        model = Credential
+        fields = ("channel", "name")
+
+    def clean_secret(self) -> str:
+        """Require a usable secret unless there is one already."""
+        text: str = self.cleaned_data["secret"]
+        if not text and self.instance.sealed:
             return ""
         try:
             return checked_credential(text)

@@ -29,6 +29,11 @@ def new_channel_id() -> str:
     return new_id("chan")
 
 
+def new_credential_id() -> str:
+    """Return a fresh ``cred_`` id."""
+    return new_id("cred")
+
+
 def text_only() -> list[str]:
     """Return the modalities of a model that only reads or writes text."""
     return ["text"]
@@ -257,7 +262,7 @@ class PriceTier(models.Model):
 
 
 class Channel(models.Model):
-    """One credential at one provider endpoint."""
+    """A provider endpoint through which models can be reached; its credentials stand in ``Credential``."""
 
     id = models.CharField(primary_key=True, max_length=40, default=new_channel_id, editable=False)
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="channels")
@@ -266,8 +271,6 @@ class Channel(models.Model):
     base_url = models.CharField(
         max_length=500, help_text="Including its version path, without a trailing slash."
     )
-    sealed_credential = models.TextField(editable=False)
-    credential_last4 = models.CharField(max_length=4, editable=False, blank=True)
     weight = models.PositiveIntegerField(
         default=1,
         validators=[MinValueValidator(1)],
@@ -282,6 +285,23 @@ class Channel(models.Model):
     follows_catalog = models.BooleanField(
         default=True, help_text="Gets routes for new models of its provider."
     )
+    requests_per_minute = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="What the provider allows this channel; 0 for no limit."
+    )
+    tokens_per_minute = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Input and output together; 0 for no limit."
+    )
+    concurrency = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Requests that may run at once; 0 for no limit."
+    )
+    dedicated_to = models.ForeignKey(
+        "accounts.Organization",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="dedicated_channels",
+        help_text="Only this organization may use it, and its requests try it first.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -292,6 +312,30 @@ class Channel(models.Model):
 
     def __str__(self) -> str:
         return f"{self.provider_id} {self.name}"
+
+
+class Credential(models.Model):
+    """One of a channel's secrets; ``catalog.credentials`` seals it and keeps its state."""
+
+    id = models.CharField(primary_key=True, max_length=40, default=new_credential_id, editable=False)
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="credentials")
+    name = models.CharField(max_length=80, help_text="How staff tell it from the channel's others.")
+    sealed = models.TextField(editable=False)
+    last4 = models.CharField(max_length=4, editable=False, blank=True)
+    is_enabled = models.BooleanField(default=True)
+    disabled_reason = models.CharField(max_length=200, blank=True)
+    # Counts new secrets and returns into service, so that a verdict on what it was does not hit what it is.
+    revision = models.PositiveIntegerField(default=1, editable=False)
+    # When one that the upstream refused is tried again; none for one that staff took out.
+    retry_at = models.DateTimeField(null=True, blank=True, editable=False)
+    retries = models.PositiveSmallIntegerField(default=0, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["channel", "name"], name="credential_name_once")]
+
+    def __str__(self) -> str:
+        return f"{self.channel_id} {self.name}"
 
 
 class Route(models.Model):

@@ -6,14 +6,14 @@ import dataclasses
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Prefetch
+from django.db.models import Prefetch, QuerySet
 
 from catalog import models, snapshot
-from catalog.credentials import open_credential
+from catalog.credentials import opened
 from catalog.windows import spans_of
 from fastanchor.lib.changes import announce
 from fastanchor.lib.crypto import CannotUnseal
@@ -40,11 +40,20 @@ def _announce() -> None:
 def build_snapshot() -> snapshot.Snapshot:
     """Read the whole catalog in a fixed number of queries.
 
-    Models that are retired or have no price are left out; so are channels that are disabled or whose credential
-    does not open.
+    Models that are retired or have no price are left out; so are channels that are disabled or without a credential
+    that is in service and opens.
     """
+    return _snapshot(models.Credential.objects.filter(is_enabled=True, channel__is_enabled=True))
+
+
+def snapshot_through(credential: models.Credential) -> snapshot.Snapshot:
+    """Read the catalog as if there were this one credential only, whether it is in service or not."""
+    return _snapshot(models.Credential.objects.filter(pk=credential.pk))
+
+
+def _snapshot(credentials: QuerySet[models.Credential]) -> snapshot.Snapshot:
     version = time.time_ns() // 1_000_000
-    routes = _routes(_channels())
+    routes = _routes(_channels(credentials))
     rows = _rows()
     by_id = {row.pk: _model(row, routes[row.pk]) for row in rows}
     aliases = models.ModelAlias.objects.filter(model__in=by_id).values_list("name", "model")
@@ -111,39 +120,50 @@ def tier_of(row: models.PriceTier) -> snapshot.Tier:
 _RATES = tuple(rate.name for rate in dataclasses.fields(snapshot.Rates))
 
 
-def _channels() -> dict[str, snapshot.Channel]:
-    channels: dict[str, snapshot.Channel] = {}
-    for row in models.Channel.objects.filter(is_enabled=True):
+def _channels(credentials: QuerySet[models.Credential]) -> dict[str, list[snapshot.Channel]]:
+    """Return channels by their ids, each once with every credential that opens."""
+    channels: defaultdict[str, list[snapshot.Channel]] = defaultdict(list)
+    for row in credentials.select_related("channel").order_by("created_at", "pk"):
         try:
-            channels[row.pk] = _channel(row)
+            channel = _channel(row.channel, row)
         except CannotUnseal:
-            logger.exception("catalog.credential_does_not_open", extra={"channel": row.pk})
-    return channels
+            extra = {"channel": row.channel_id, "credential": row.pk}
+            logger.exception("catalog.credential_does_not_open", extra=extra)
+        else:
+            channels[row.channel_id].append(channel)
+    return dict(channels)
 
 
-def _channel(row: models.Channel) -> snapshot.Channel:
+def _channel(row: models.Channel, credential: models.Credential) -> snapshot.Channel:
     return snapshot.Channel(
         id=row.pk,
         name=row.name,
         provider=row.provider_id,
         adapter=row.adapter,
         base_url=row.base_url,
-        api_key=open_credential(channel=row),
+        api_key=opened(credential),
         weight=row.weight,
         priority=row.priority,
         # A development database copied to production must not open the inner network.
         allow_private=row.allow_private and not settings.IS_PRODUCTION,
+        credential=f"{credential.pk}.{credential.revision}",
+        requests_per_minute=row.requests_per_minute,
+        tokens_per_minute=row.tokens_per_minute,
+        concurrency=row.concurrency,
+        dedicated_to=row.dedicated_to_id or "",
     )
 
 
-def _routes(channels: Mapping[str, snapshot.Channel]) -> defaultdict[str, list[snapshot.Route]]:
+def _routes(channels: Mapping[str, Sequence[snapshot.Channel]]) -> defaultdict[str, list[snapshot.Route]]:
     """Return the routes by model, in the order in which they are tried."""
     routes: defaultdict[str, list[snapshot.Route]] = defaultdict(list)
     rows = models.Route.objects.filter(channel__in=channels).order_by(
         "channel__priority", "-channel__weight", "channel"
     )
     for model_id, channel_id, upstream_model in rows.values_list("model", "channel", "upstream_model"):
-        routes[model_id].append(snapshot.Route(channels[channel_id], upstream_model))
+        first, *others = channels[channel_id]
+        twins = tuple(snapshot.Route(each, upstream_model) for each in others)
+        routes[model_id].append(snapshot.Route(first, upstream_model, twins))
     return routes
 
 

@@ -87,7 +87,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One credential at one provider endpoint; the lowest ``priority`` is tried first."""
+    """A provider endpoint with one of its credentials; the lowest ``priority`` is tried first."""
 
     id: str
     name: str
@@ -98,6 +98,14 @@ class Channel:
     weight: int
     priority: int
     allow_private: bool
+    # Which credential ``api_key`` is, and which state of it: another secret or a return into service is another state.
+    credential: str = ""
+    # What the upstream allows us in all processes together; 0 where there is no limit.
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
+    concurrency: int = 0
+    # The one organization that may use it; empty where all may.
+    dedicated_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +114,8 @@ class Route:
 
     channel: Channel
     upstream_model: str
+    # The same with each of the channel's other credentials.
+    twins: tuple[Route, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,8 @@ WEB_WORKERS = env_int("WEB_WORKERS", 1)
 # Off where a gateway on the same host ships the spools of both.
 WEB_SHIPPER = env_bool("WEB_SHIPPER", default=True)
 GATEWAY_WORKERS = env_int("GATEWAY_WORKERS", 1)
+# All processes that serve /v1, on all hosts: each keeps its share of what upstreams allow a channel.
+GATEWAY_PROCESSES = env_int("FASTANCHOR_GATEWAY_PROCESSES", max(GATEWAY_WORKERS, WEB_WORKERS))
 DRAIN_S = env_int("FASTANCHOR_DRAIN_S", 30)
 
 # Apps.
@@ -316,6 +318,12 @@ CELERY_BEAT_SCHEDULE = {
     "close-accounts": {
         "task": "fastanchor.tasks.close_accounts",
         "schedule": 60.0,
+        "options": {"expires": 60},
+    },
+    # Not on the minute, when everything else runs.
+    "probe-credentials": {
+        "task": "fastanchor.tasks.probe_credentials",
+        "schedule": 67.0,
         "options": {"expires": 60},
     },
     "poll-stripe": {"task": "billing.tasks.poll_stripe", "schedule": 300.0},

@@ -6,7 +6,7 @@ import logging
 
 from celery import shared_task
 
-from fastanchor import closing
+from fastanchor import channel_probes, closing
 
 logger = logging.getLogger(__name__)
 
@@ -17,3 +17,11 @@ def close_accounts() -> None:
     gone = closing.run_due()
     if gone:
         logger.info("tasks.accounts_closed", extra={"accounts": gone})
+
+
+@shared_task
+def probe_credentials() -> None:
+    """Ask again with the credentials that upstreams refused."""
+    back = channel_probes.probe_refused()
+    if back:
+        logger.info("tasks.credentials_back", extra={"credentials": back})

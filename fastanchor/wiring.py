@@ -19,14 +19,18 @@ from accounts.contents import Contents
 from accounts.keyring import Caller, Keyring
 from billing import holds, opening
 from billing.spool import Spool
-from catalog import publish
+from catalog import credential_states, publish
 from catalog.snapshot import Catalog, Snapshot
+from catalog.verdicts import Refusal, Verdicts
 from fastanchor import books
+from fastanchor.channel_reports import report_forever
 from fastanchor.lib.changes import Watch
 from fastanchor.lib.valkey import TurnPipeline, calm_client
 from gateway import background, door
 from gateway.books import BookLoaders, Books
+from gateway.credentials import Credentials
 from gateway.health import Health
+from gateway.limits import Limits
 from gateway.memory import Memory
 from gateway.runtime import Deadlines, Gateway
 from gateway.upkeep import upkeep
@@ -47,6 +51,7 @@ class Process:
         self._loaders = ThreadPoolExecutor(LOADERS, thread_name_prefix="loader")
         self._pipeline = TurnPipeline(settings.REDIS_URL, timeout_s=settings.VALKEY_TIMEOUT_S)
         self._watching = calm_client()
+        self._verdicts = Verdicts(self._save_refusal)
         self._background: list[asyncio.Task[None]] = []
         self.gateway = Gateway(
             catalog=Catalog(self._load_catalog),
@@ -70,6 +75,8 @@ class Process:
             max_body_bytes=settings.MAX_BODY_BYTES,
             memory=Memory(self._pipeline, ring=settings.ARCHIVE_KEYS),
             front=settings.FRONT,
+            limits=Limits(processes=settings.GATEWAY_PROCESSES),
+            credentials=Credentials(self._verdicts.tell),
         )
 
     async def start(self) -> None:
@@ -86,6 +93,8 @@ class Process:
             asyncio.create_task(watch.run(), name="watch"),
             asyncio.create_task(upkeep(self.gateway), name="upkeep"),
             asyncio.create_task(background.look_after(self.gateway), name="background"),
+            asyncio.create_task(self._verdicts.run(), name="verdicts"),
+            asyncio.create_task(report_forever(self.gateway, self._watching), name="reports"),
         ]
         while True:
             try:
@@ -138,6 +147,9 @@ class Process:
 
     def _load_catalog(self) -> Coroutine[Any, Any, Snapshot]:
         return self._run(publish.build_snapshot)
+
+    def _save_refusal(self, refusal: Refusal) -> Coroutine[Any, Any, bool]:
+        return self._run(credential_states.refuse_credential, refusal)
 
     def _load_caller(self, digests: list[bytes]) -> Coroutine[Any, Any, Caller | None]:
         return self._run(keys.load_caller, digests)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -71,6 +71,15 @@ class Asked(Protocol):
 
     def form(self) -> Form:
         """Return the whole request in the internal form; raises ``InvalidRequest``. Built once, when first needed."""
+
+
+@runtime_checkable
+class Session(Protocol):
+    """A body that may say to which session it belongs."""
+
+    @property
+    def session(self) -> str:
+        """Return what the session's requests have in common, such as the key of their prompt cache; or nothing."""
 
 
 class Attempt(msgspec.Struct, frozen=True):

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
 
 from accounts.keyring import Caller
-from billing.attempts import AttemptMade
+from billing.attempts import AttemptMade, Considered
 from billing.holds import Hold
 from catalog.pricing import Usage
 from catalog.snapshot import Channel, Model, Price, Route
 from fastanchor.lib.ids import new_id
 from gateway.asked import Asked, Attempt
 from gateway.formats.base import Format
+from gateway.limits import Lack, Seat
 from gateway.upstreams.http import Exchange
 
 
@@ -87,6 +88,12 @@ class Call:
     # Those that failed, and after them the one that serves; empty where the model's own provider serves at once.
     attempts_made: tuple[AttemptMade, ...] = ()
     channel: Channel | None = None
+    # Its place at the channel that is asked now, where that has limits.
+    seat: Seat | None = None
+    # The channels that were passed over because of a limit of ours.
+    lacks: dict[str, Lack] = field(default_factory=dict)
+    # What there was to choose from when first a channel failed or was passed over; empty where the first one served.
+    considered: tuple[Considered, ...] = ()
     # What the channel that serves could not be told, by the form's names.
     dropped: tuple[str, ...] = ()
     exchange: Exchange | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,9 @@ from catalog.snapshot import Catalog
 from fastanchor.lib.long_waits import LongWaits
 from fastanchor.lib.networks import DIRECT, Front
 from gateway.books import Books
+from gateway.credentials import Credentials
 from gateway.health import Health
+from gateway.limits import Limits
 from gateway.memory import Memory
 from gateway.reply import Reply
 from gateway.upstreams.http import HttpClient
@@ -72,6 +75,11 @@ class Gateway:
     memory: Memory | None = None
     # Which proxies are believed when they say where a request comes from.
     front: Front = DIRECT
+    # What upstreams allow our channels, and which of our credentials they take.
+    limits: Limits = field(default_factory=Limits)
+    credentials: Credentials = field(default_factory=Credentials)
+    # What decides among channels that are equally good.
+    chance: random.Random = field(default_factory=random.Random)
     running: set[asyncio.Task[None]] = field(default_factory=set)
     # Replies whose stream is open, for ``gateway.upkeep``.
     streams: set[Reply] = field(default_factory=set)

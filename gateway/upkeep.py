@@ -1,4 +1,8 @@
-"""What a gateway process does beside serving: renew leases, comment into silent streams, give up on slow readers."""
+"""What a gateway process does beside serving.
+
+It renews leases, comments into silent streams, gives up on slow readers, and asks channels that are out whether they
+work again.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import asyncio
 import logging
 import time
 
+from gateway.probing import Prober
 from gateway.runtime import Gateway
 
 logger = logging.getLogger(__name__)
@@ -19,10 +24,12 @@ KEEP_ALIVE = b": keep-alive\n\n"
 async def upkeep(gateway: Gateway) -> None:
     """Run until cancelled."""
     renewed_at = time.monotonic()
+    prober = Prober(gateway)
     while True:
         await asyncio.sleep(TICK_S)
         now = time.monotonic()
         look_after_streams(gateway, now)
+        prober.look(now)
         if now - renewed_at >= RENEW_EVERY_S:
             renewed_at = now
             gateway.holds.renew()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 
-from billing import usage
+from billing import choices_told, usage
 from billing.admin.base import ReadOnlyAdmin
 from billing.models import BudgetAlert, DeadLetter, Spend, UsageRecord
 from fastanchor.lib.money import exact_usd
+
+_BREAK = SafeString("<br>")
 
 
 @admin.register(UsageRecord)
@@ -28,6 +32,14 @@ class UsageRecordAdmin(ReadOnlyAdmin):
     list_select_related = ("organization",)
     search_fields = ("request_id__exact", "organization__id__exact")
     ordering = ("-request_id",)
+    readonly_fields = ("choice",)
+    exclude = ("considered",)
+
+    @admin.display(description="Channels to choose from")
+    def choice(self, record: UsageRecord) -> SafeString:
+        """Write how each channel stood when one failed or was passed over."""
+        lines = choices_told.in_full(record)
+        return format_html_join(_BREAK, "{}", ([line] for line in lines)) or SafeString("the first served")
 
     @admin.display(description="Tokens in / out")
     def tokens(self, record: UsageRecord) -> str:

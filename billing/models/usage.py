@@ -135,6 +135,11 @@ class UsageRecord(models.Model):
         help_text="Provider, channel, status, error code and milliseconds of each attempt; "
         "none where the model's own provider served at once.",
     )
+    considered = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="The channels there were to choose from, as they stood when one failed or was passed over.",
+    )
 
     class Meta:
         constraints = [

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
 from accounts.access import SignedInRequest, signed_in
-from billing import request_log, usage
+from billing import choices_told, request_log, usage
 from billing.models import UsageRecord
 from billing.usage import UnknownRequest
 from fastanchor import activity, dashboard
@@ -64,6 +64,7 @@ def _more(context: dict[str, Any]) -> dict[str, Any]:
         "stretches": stretches,
         "bar": _bar(stretches),
         "attempts": usage.attempts_of(record),
+        "choice": choices_told.in_words(record),
         "json": told.decode(),
     }
 

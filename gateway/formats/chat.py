@@ -48,6 +48,11 @@ class ChatAsked:
         options = self.body.stream_options
         return bool(options and options.include_usage)
 
+    @property
+    def session(self) -> str:
+        """See ``Session``."""
+        return self.body.prompt_cache_key or ""
+
     def form(self) -> Form:
         """See ``Asked``."""
         if self._form is None:

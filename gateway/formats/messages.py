@@ -11,7 +11,7 @@ from gateway.events import Result
 from gateway.form import Form
 from gateway.formats import messages_errors
 from gateway.formats.messages_body import MessagesRequest
-from gateway.formats.messages_form import form_of
+from gateway.formats.messages_form import form_of, user_of
 from gateway.formats.messages_read import Read, parse_messages
 from gateway.formats.messages_writer import MessagesWriter, render
 
@@ -71,6 +71,11 @@ class MessagesAsked:
     def most_units(self) -> Usage:
         """See ``Asked``."""
         return self.read.units
+
+    @property
+    def session(self) -> str:
+        """See ``Session``."""
+        return user_of(self.body.metadata)
 
     def form(self) -> Form:
         """See ``Asked``."""

@@ -35,7 +35,7 @@ def form_of(body: b.MessagesRequest) -> f.Form:
         top_p=body.top_p,
         top_k=body.top_k,
         stop=body.stop_sequences or [],
-        user=_user(body.metadata),
+        user=user_of(body.metadata),
         cache=_cache(b.CACHE_CONTROL.decode(body.cache_control) if body.cache_control is not UNSET else None),
         unsaid=_unsaid(body, turns),
         beyond=_beyond(body),
@@ -275,5 +275,6 @@ def _reasoning(body: b.MessagesRequest) -> f.Reasoning:
     return asked
 
 
-def _user(raw: Raw | UnsetType) -> str:
+def user_of(raw: Raw | UnsetType) -> str:
+    """Return what a request's metadata calls the person who asks; agents put their session there."""
     return (b.METADATA.decode(raw).user_id or "") if raw is not UNSET else ""

@@ -101,6 +101,11 @@ class ResponsesAsked:
         choice = read_choice(self.body.tool_choice, self.namespaces)
         self.prompt = _weigh(self.body, self._items, self.tools, choice)
 
+    @property
+    def session(self) -> str:
+        """See ``Session``."""
+        return self.body.prompt_cache_key or ""
+
     def form(self) -> f.Form:
         """See ``Asked``."""
         if self._form is None:

@@ -7,7 +7,6 @@ caller, so a channel that starts and fails can still be replaced. At most three 
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,9 +15,11 @@ from itertools import cycle, islice
 import msgspec
 
 from catalog.snapshot import Route
+from gateway import choice
 from gateway.asked import Attempt
 from gateway.call import Call
-from gateway.errors import GatewayError, InvalidRequest, RequestTooLarge, ServiceUnavailable, UpstreamError
+from gateway.errors import GatewayError, InvalidRequest, ServiceUnavailable, UpstreamError
+from gateway.failures import AttemptFailed, CredentialRefused, Inexpressible, refuse
 from gateway.keepsakes import Keepsake, Need, Remembering
 from gateway.passages.base import Answer, Passage, StreamTranslator
 from gateway.passages.table import passage_for
@@ -34,13 +35,8 @@ from gateway.upstreams.origin import Origin
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
-MAX_ERROR_BYTES = 64 * 1024
-# How long the text of an error is waited for, once its status is here.
-ERROR_TEXT_S = 5.0
 # A stream that sends this many events without content is passed on all the same.
 MAX_HELD_BACK_EVENTS = 64
-# A credential of ours that an upstream refuses will not heal by itself soon.
-REFUSED_PAUSE_S = 300.0
 
 
 class CallerLeft(Exception):
@@ -49,36 +45,6 @@ class CallerLeft(Exception):
     def __init__(self, *, was_asked: bool) -> None:
         super().__init__()
         self.was_asked = was_asked
-
-
-class AttemptFailed(Exception):
-    """One channel did not answer; another (or the same, if ``can_repeat``) may."""
-
-    def __init__(
-        self,
-        reason: str,
-        *,
-        can_repeat: bool,
-        has_answered: bool,
-        may_be_billed: bool = False,
-        blames_channel: bool = True,
-        pause_s: float = 0.0,
-    ) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.can_repeat = can_repeat
-        self.has_answered = has_answered
-        self.may_be_billed = may_be_billed
-        self.blames_channel = blames_channel
-        self.pause_s = pause_s
-
-
-class Inexpressible(AttemptFailed):
-    """A channel's protocol cannot say what is asked; nothing was sent."""
-
-    def __init__(self, complaint: InvalidRequest) -> None:
-        super().__init__(complaint.message, can_repeat=False, has_answered=False, blames_channel=False)
-        self.complaint = complaint
 
 
 @dataclass(slots=True)
@@ -98,58 +64,81 @@ async def dispatch(gateway: Gateway, call: Call, reply: Reply) -> Answer | Strea
         raise CallerLeft(was_asked=False)
     failures: list[AttemptFailed] = []
     gateway.health.count_request()
-    for route in _attempts(gateway, call):
+    for route, chosen in _attempts(gateway, call):
         if failures and not gateway.health.may_retry():
-            gateway.health.gave_up(route.channel.id)
+            _give_up(gateway, call, route)
             break
+        started = time.monotonic()
         try:
-            served = await _noted_attempt(gateway, call, route)
+            served = await _noted_attempt(gateway, call, chosen)
         except AttemptFailed as failure:
             failures.append(failure)
-            _judge(gateway, call, route, failure, reply)
+            _judge(gateway, call, route, chosen, failure, reply)
         except BaseException:
-            gateway.health.gave_up(route.channel.id)
+            _give_up(gateway, call, route)
             raise
         else:
-            gateway.health.succeeded(route.channel.id)
+            took_s = time.monotonic() - started
+            gateway.health.succeeded(route.channel.id, seconds=took_s, is_stream=call.is_stream)
             if isinstance(served, Answer):
                 remember(gateway, call, served.keepsake)
             return served
-    raise _verdict(failures)
+    raise _verdict(call, failures)
 
 
-def _judge(gateway: Gateway, call: Call, route: Route, failure: AttemptFailed, reply: Reply) -> None:
+def _give_up(gateway: Gateway, call: Call, route: Route) -> None:
+    """End an attempt without a verdict on its channel."""
+    choice.leave(gateway, call)
+    gateway.health.gave_up(route.channel.id)
+
+
+def _judge(
+    gateway: Gateway, call: Call, route: Route, chosen: Route, failure: AttemptFailed, reply: Reply
+) -> None:
+    choice.leave(gateway, call)
     if reply.is_left:
         # Most likely our own end of draining, which says nothing about the channel.
         gateway.health.gave_up(route.channel.id)
         raise CallerLeft(was_asked=failure.may_be_billed) from failure
+    is_refused = isinstance(failure, CredentialRefused)
+    if is_refused:
+        gateway.credentials.refused(chosen.channel, reason=f"The provider refused it: {failure.reason}.")
     if failure.blames_channel:
         gateway.health.failed(route.channel.id, pause_s=failure.pause_s)
     else:
         gateway.health.gave_up(route.channel.id)
+    choice.consider(gateway, call)
     logger.warning(
         "gateway.dispatch.attempt_failed", extra={"channel": route.channel.id, "reason": failure.reason}
     )
-    if not failure.can_repeat:
+    if not failure.can_repeat and not (is_refused and gateway.credentials.works(route)):
         call.candidates = tuple(each for each in call.candidates if each is not route)
 
 
-def _attempts(gateway: Gateway, call: Call) -> Iterator[Route]:
+def _attempts(gateway: Gateway, call: Call) -> Iterator[tuple[Route, Route]]:
+    """Yield what to try: a candidate, and the same with the credential to use."""
     # Each channel once before any is asked again; a channel that failed for good is no longer a candidate.
     for route in islice(cycle(call.candidates), MAX_ATTEMPTS * max(1, len(call.candidates))):
         if call.attempts >= MAX_ATTEMPTS:
             return
-        if route in call.candidates and gateway.health.may_try(route.channel.id):
-            yield route
+        if route in call.candidates and (chosen := choice.admitted(gateway, call, route)) is not None:
+            yield route, chosen
+    if call.attempts == 0 and (last := choice.last_resort(gateway, call)) is not None:
+        yield last
 
 
-def _verdict(failures: list[AttemptFailed]) -> GatewayError:
+def _verdict(call: Call, failures: list[AttemptFailed]) -> GatewayError:
     if failures and isinstance(failures[-1], Inexpressible):
         return failures[-1].complaint
     if any(failure.has_answered for failure in failures):
         return UpstreamError(
             "The model's provider did not give a usable answer. You were not charged. Try again.",
             should_retry=False,
+        )
+    if not failures and (wait_s := choice.wait_s(call)):
+        return ServiceUnavailable(
+            f"This model is in great demand right now. You were not charged. Try again in {wait_s} s.",
+            retry_after_s=wait_s,
         )
     return ServiceUnavailable(
         "All channels to this model are down right now. You were not charged. Try again in half a minute.",
@@ -267,7 +256,7 @@ async def _send(gateway: Gateway, call: Call, prepared: Prepared, route: Route, 
     call.exchange = exchange
     await exchange.ask(prepared.target, headers=prepared.headers, body=prepared.body)
     if not 200 <= exchange.status < 300:
-        await _refuse(exchange, route, passage)
+        await refuse(exchange, route, passage)
     return exchange
 
 
@@ -279,49 +268,6 @@ def _origin(base_url: str) -> Origin:
     if origin is None:
         origin = _ORIGINS[base_url] = Origin.of(base_url)
     return origin
-
-
-async def _refuse(exchange: Exchange, route: Route, passage: Passage) -> None:
-    status = exchange.status
-    exchange.deadline = min(exchange.deadline, time.monotonic() + ERROR_TEXT_S)
-    try:
-        body = await exchange.body(MAX_ERROR_BYTES)
-    except (UpstreamBroken, UpstreamTimeout, UpstreamTooLarge):
-        # The status has said it; the text would only have explained.
-        body = b""
-    if status in {400, 429} and passage.blames_our_account(body):
-        status = 402
-    if status in {400, 422}:
-        message, param = passage.complaint(body, route.channel)
-        raise InvalidRequest(message, param=param)
-    if status == 413:
-        raise RequestTooLarge("The request is larger than the model's provider accepts.")
-    if status in {401, 402, 403}:
-        # The credential is ours: the caller must never be told that theirs is wrong.
-        logger.error(
-            "gateway.channel.credential_refused", extra={"channel": route.channel.id, "status": status}
-        )
-        # A 403 may be about what this caller asked for, such as a beta or a video that is not ours to use: then one
-        # caller must not take the channel from all others. If it is about us, it comes again at once.
-        pause_s = 0.0 if status == 403 else REFUSED_PAUSE_S
-        raise AttemptFailed(f"status {status}", can_repeat=False, has_answered=False, pause_s=pause_s)
-    if status == 429:
-        raise AttemptFailed(
-            "status 429", can_repeat=False, has_answered=False, pause_s=_retry_after(exchange)
-        )
-    if status < 500:
-        # Most often one model that the provider has retired: the channel's other models are fine.
-        raise AttemptFailed(f"status {status}", can_repeat=False, has_answered=False, blames_channel=False)
-    raise AttemptFailed(f"status {status}", can_repeat=True, has_answered=True)
-
-
-def _retry_after(exchange: Exchange) -> float:
-    raw = exchange.headers.get(b"retry-after", b"1")
-    try:
-        seconds = float(raw)
-    except ValueError:
-        return 1.0
-    return 1.0 if math.isnan(seconds) else min(60.0, max(0.0, seconds))
 
 
 async def _first_content(

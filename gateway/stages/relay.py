@@ -71,6 +71,8 @@ async def relay(gateway: Gateway, call: Call, stream: Stream, reply: Reply) -> t
             return outcome, translator.cut(usage)
     except (UpstreamBroken, UpstreamTimeout, UpstreamTooLarge, BadAnswer) as exc:
         logger.warning("gateway.relay.broken", extra={"request": call.request.id, "reason": str(exc)})
+        if call.channel is not None and not reply.is_left:
+            gateway.health.paces.failed(call.channel.id)
         error = UpstreamError(
             "The model's provider broke off in the middle of the answer.", should_retry=False
         )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 
 import msgspec
 
 from accounts.keyring import Caller
-from catalog.snapshot import CatalogUnavailable, Model, Route
+from catalog.snapshot import CatalogUnavailable, Model
 from gateway.asked import Asked, Prompt
 from gateway.call import Call, Estimate, Request
+from gateway.choice import in_order
 from gateway.errors import InvalidRequest, ModelNotFound, PermissionDenied, ServiceUnavailable
 from gateway.runtime import Gateway
 
@@ -53,7 +53,7 @@ def route(gateway: Gateway, request: Request, caller: Caller, asked: Asked) -> C
         asked=asked,
         model=model,
         price=price,
-        candidates=_in_order(model.routes),
+        candidates=in_order(gateway, model.routes, caller=caller, request=request, asked=asked),
         estimate=_with_what_is_read(estimate(asked.prompt), model, asked),
     )
 
@@ -117,15 +117,3 @@ def _check_capabilities(model: Model, prompt: Prompt, param: Callable[[str], str
     ):
         if is_asked and ability not in model.capabilities:
             raise InvalidRequest(f"The model '{model.id}' cannot {what}.", param=param(field))
-
-
-def _in_order(routes: tuple[Route, ...]) -> tuple[Route, ...]:
-    """Sort by priority, lowest number first, and shuffle by weight among equals."""
-    if len(routes) == 1:
-        return routes
-    # A weighted shuffle: the smallest of exponential draws wins with a chance proportional to its weight.
-    draws = {
-        id(each): (each.channel.priority, random.expovariate(1.0) / max(each.channel.weight, 1e-9))
-        for each in routes
-    }
-    return tuple(sorted(routes, key=lambda each: draws[id(each)]))

@@ -38,6 +38,8 @@ def settle(gateway: Gateway, call: Call, outcome: Outcome) -> int:
     finally:
         # Also when nothing can be written: a hold that is never settled would be renewed for ever.
         gateway.holds.settle(call.hold, cost_nano=cost, tokens=tokens)
+        gateway.limits.leave(call.seat, tokens=tokens or None)
+        call.seat = None
     return cost
 
 
@@ -109,4 +111,5 @@ def _entry(call: Call, outcome: Outcome, picos: int, cost: int) -> UsageEntry:
         characters=usage.characters,
         seconds=usage.seconds,
         attempts_made=call.attempts_made,
+        considered=call.considered,
     )

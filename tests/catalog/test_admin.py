@@ -12,8 +12,10 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from accounts.models import User
 from catalog.channels import add_channel
-from catalog.credentials import open_credential
+from catalog.credential_states import refuse_credential
+from catalog.credentials import open_credential, opened
 from catalog.models import CatalogModel, Channel, Price, PriceSource, Provider
+from catalog.verdicts import Refusal
 from fastanchor.lib.valkey import sync_client
 from tests.catalog.builders import BuildModel, add_rates, tier
 
@@ -44,6 +46,9 @@ def _channel_form(channel: Channel, **changes: Any) -> dict[str, Any]:
         "credential": "",
         "weight": channel.weight,
         "priority": channel.priority,
+        "requests_per_minute": 0,
+        "tokens_per_minute": 0,
+        "concurrency": 0,
         "follows_catalog": "on",
         "routes-TOTAL_FORMS": 0,
         "routes-INITIAL_FORMS": 0,
@@ -59,7 +64,7 @@ def _announced() -> int:
     return int(sync_client().get("fa:changes:catalog") or 0)
 
 
-@pytest.mark.parametrize("table", ["provider", "catalogmodel", "price", "channel"])
+@pytest.mark.parametrize("table", ["provider", "catalogmodel", "price", "channel", "credential"])
 def test_every_list_and_form_opens(staff: Client, channel: Channel, table: str) -> None:
     assert staff.get(f"/admin/catalog/{table}/").status_code == 200
     assert staff.get(f"/admin/catalog/{table}/add/").status_code == 200
@@ -70,7 +75,7 @@ def test_a_credential_is_never_on_a_page(staff: Client, channel: Channel) -> Non
 
     assert "…6789" in page
     assert KEY not in page
-    assert channel.sealed_credential not in page
+    assert channel.credentials.get().sealed not in page
 
 
 def test_saving_without_a_credential_keeps_the_stored_one(
@@ -138,6 +143,47 @@ def test_channels_are_disabled_with_a_reason_and_enabled_again(staff: Client, ch
     staff.post("/admin/catalog/channel/", {"action": "enable", **chosen})
     channel.refresh_from_db()
     assert (channel.is_enabled, channel.disabled_reason) == (True, "")
+
+
+# Credentials.
+
+
+def test_a_refused_credential_shows_why_and_is_put_back(staff: Client, channel: Channel) -> None:
+    credential = channel.credentials.get()
+    refuse_credential(
+        Refusal(f"{credential.pk}.{credential.revision}", "The provider refused it: status 401.")
+    )
+
+    page = staff.get("/admin/catalog/credential/").content.decode()
+    staff.post("/admin/catalog/credential/", {"action": "enable", "_selected_action": credential.pk})
+
+    credential.refresh_from_db()
+    assert "The provider refused it: status 401." in page
+    assert KEY not in page
+    assert (credential.is_enabled, credential.disabled_reason) == (True, "")
+
+
+def test_a_second_credential_is_added_and_never_shown(staff: Client, channel: Channel) -> None:
+    form = {"channel": channel.pk, "name": "spare"}
+
+    without = staff.post("/admin/catalog/credential/add/", form)
+    staff.post("/admin/catalog/credential/add/", form | {"secret": "sk-spare-0123456789"})
+
+    assert "visible ASCII" in without.content.decode()
+    spare = channel.credentials.get(name="spare")
+    assert opened(spare) == "sk-spare-0123456789"
+    for page in (f"/admin/catalog/credential/{spare.pk}/change/", _page(channel)):
+        assert "sk-spare-0123456789" not in staff.get(page).content.decode()
+
+
+def test_a_credential_is_taken_out_with_a_reason_only(staff: Client, channel: Channel) -> None:
+    chosen = {"action": "disable", "_selected_action": channel.credentials.get().pk}
+
+    staff.post("/admin/catalog/credential/", chosen)
+    assert channel.credentials.get().is_enabled
+
+    staff.post("/admin/catalog/credential/", chosen | {"reason": "leaked"})
+    assert (channel.credentials.get().disabled_reason, channel.credentials.get().retry_at) == ("leaked", None)
 
 
 # Prices.

@@ -51,12 +51,12 @@ def test_a_credential_appears_nowhere_but_opens_for_the_gateway(acme: Provider) 
     row = Channel.objects.get(pk=channel.pk)
     shown = f"{row} {row!r} {row.__dict__} {model_to_dict(row)} {serializers.serialize('json', [row])}"
     assert KEY not in shown
-    assert row.credential_last4 == "6789"
+    assert row.credentials.get().last4 == "6789"
     assert open_credential(channel=row) == KEY
 
 
 def test_the_end_of_a_very_short_credential_is_not_kept(acme: Provider) -> None:
-    assert _channel(acme, credential="short").credential_last4 == ""
+    assert _channel(acme, credential="short").credentials.get().last4 == ""
 
 
 @pytest.mark.parametrize("credential", ["", "  ", "two words", "line\nbreak", "schlüssel"])
@@ -227,7 +227,7 @@ def test_reseal_names_what_does_not_open_and_seals_the_rest(acme: Provider, sett
         _command("channel_reseal")
 
     fine.refresh_from_db()
-    assert fine.sealed_credential.startswith("new:")
+    assert fine.credentials.get().sealed.startswith("new:")
 
 
 # The environment.

@@ -110,10 +110,8 @@ def test_a_credential_that_does_not_open_costs_only_its_own_channel(
 ) -> None:
     build_model("one")
     broken, _ = _channel(acme, "broken"), _channel(acme, "fine")
-    # The credential of another row: only the associated data tells.
-    Channel.objects.filter(pk=broken.pk).update(
-        sealed_credential=Channel.objects.get(name="fine").sealed_credential
-    )
+    # The credential of another channel: only the associated data tells.
+    broken.credentials.update(sealed=Channel.objects.get(name="fine").credentials.get().sealed)
 
     with caplog.at_level(logging.ERROR, "catalog"):
         routes = build_snapshot().models["one"].routes

@@ -44,3 +44,15 @@ async def build(tmp_path: Path, upstream: Upstream) -> AsyncIterator[Build]:
 @pytest_asyncio.fixture
 async def house(build: Build) -> House:
     return await build()
+
+
+@pytest_asyncio.fixture
+async def second(house: House) -> AsyncIterator[Upstream]:
+    """Return the upstream behind a second channel, which is asked after the first."""
+    it = Upstream()
+    listening = await asyncio.start_server(it.handle, "127.0.0.1", 0)
+    it.port = listening.sockets[0].getsockname()[1]
+    house.others.append(it)
+    await house.gateway.catalog.refresh()
+    yield it
+    listening.close()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock
@@ -70,6 +71,7 @@ class Upstream:
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
+        self.heads: list[bytes] = []
         self.connections = 0
         self.port = 0
         self.script: Script = self.says(whole(completion()))
@@ -93,6 +95,7 @@ class Upstream:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             while not writer.is_closing():
                 head = await reader.readuntil(b"\r\n\r\n")
+                self.heads.append(head)
                 length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
                 self.bodies.append(json.loads(await reader.readexactly(length)))
                 await self.script(reader, writer)
@@ -158,6 +161,11 @@ class House:
         self.provider = "other"
         self.adapter = "openai"
         self.networks: tuple[Network, ...] = ()
+        # How much the caller's plan counts, and what is special of a channel, by its id.
+        self.priority = 0
+        self.special: dict[str, dict[str, Any]] = {}
+        # Further credentials of every channel.
+        self.spare_keys: tuple[str, ...] = ()
         # What the opening of the wallet waits for.
         self.may_open = asyncio.Event()
         self.may_open.set()
@@ -187,11 +195,12 @@ class House:
             tokens_per_minute=1_000_000_000,
             concurrency=1_000,
             networks=self.networks,
+            priority=self.priority,
         )
 
     async def _catalog(self) -> Snapshot:
         routes = tuple(
-            Route(self._channel(number, each), "m")
+            self._route(self._channel(number, each))
             for number, each in enumerate([self.upstream, *self.others], 1)
         )
         rates = Rates(input=1_000, cached_input=1_000, cache_write=1_000, output=1_000)
@@ -202,11 +211,20 @@ class House:
         )  # fmt: skip
         return Snapshot(version=1, models={"m": model}, listed=(model,))
 
+    def _route(self, channel: Channel) -> Route:
+        spares = [
+            replace(channel, api_key=key, credential=f"cred_{channel.id}_{number}.1")
+            for number, key in enumerate(self.spare_keys, 2)
+        ]
+        return Route(channel, "m", tuple(Route(each, "m") for each in spares))
+
     def _channel(self, number: int, upstream: Upstream) -> Channel:
-        return Channel(
+        usual = Channel(
             id=f"chan_{number}", name="one", provider=self.provider, adapter=self.adapter, api_key="sk-secret", weight=1,
             priority=number, base_url=f"http://127.0.0.1:{upstream.port}/v1", allow_private=True,
+            credential=f"cred_chan_{number}_1.1",
         )  # fmt: skip
+        return replace(usual, **self.special.get(usual.id, {}))
 
     async def _open(self, organization_id: str) -> str:
         await self.may_open.wait()

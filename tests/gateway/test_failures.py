@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from billing.attempts import AttemptMade
 from billing.spool import Intent, Usage, Void
@@ -18,18 +16,6 @@ from tests.gateway.house import DONE, SSE_END, SSE_HEAD, House, Upstream, comple
 
 SECRET = "our key sk-secret was refused"
 BROKEN = whole(b'{"error":{"message":"%s"}}' % SECRET.encode(), "503 Service Unavailable")
-
-
-@pytest_asyncio.fixture
-async def second(house: House) -> AsyncIterator[Upstream]:
-    """Return the upstream behind a second channel, which is asked after the first."""
-    it = Upstream()
-    listening = await asyncio.start_server(it.handle, "127.0.0.1", 0)
-    it.port = listening.sockets[0].getsockname()[1]
-    house.others.append(it)
-    await house.gateway.catalog.refresh()
-    yield it
-    listening.close()
 
 
 def _told(usage: Usage) -> list[tuple[str, int, str]]:

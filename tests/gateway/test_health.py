@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.health import FAILURES_TO_OPEN, OPEN_S, RETRY_FLOOR, Health
-
-
-class Clock:
-    """A clock that the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from gateway.health import FAILURES_TO_OPEN, LAST_RESORT_S, OPEN_S, RETRY_FLOOR, Health
+from tests.gateway.clock import Clock
 
 
 @pytest.fixture
@@ -57,6 +48,25 @@ def test_after_the_pause_one_probe_is_let_through(health: Health, clock: Clock) 
 
     health.succeeded("chan_1")
     assert health.may_try("chan_1")
+
+
+def test_where_no_other_channel_is_left_one_probe_every_few_seconds_may_come_early(
+    health: Health, clock: Clock
+) -> None:
+    fail(health, FAILURES_TO_OPEN)
+    assert not health.may_try_early("chan_1")
+
+    clock.now += LAST_RESORT_S
+    assert [health.may_try_early("chan_1") for _ in range(3)] == [True, False, False]
+    fail(health, 1)
+    assert not health.may_try_early("chan_1")
+
+
+def test_a_pause_that_the_upstream_asked_for_is_kept_even_then(health: Health, clock: Clock) -> None:
+    health.failed("chan_1", pause_s=60)
+    clock.now += LAST_RESORT_S * 2
+
+    assert not health.may_try_early("chan_1")
 
 
 def test_a_probe_that_fails_closes_the_door_again(health: Health, clock: Clock) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from billing import holds
 from billing.spool import Intent, Usage, Void
+from gateway.credentials import Credentials
 from gateway.stages import relay
 from tests.gateway.conftest import Build
 from tests.gateway.house import DONE, SSE_END, SSE_HEAD, House, Upstream, chunked, completion, event, whole
@@ -145,6 +146,7 @@ async def test_an_error_whose_text_never_comes_is_not_waited_for(house: House, u
 
 def fresh_health(house: House) -> None:
     house.gateway.health.succeeded("chan_1")
+    house.gateway.credentials = Credentials()
 
 
 async def test_a_disk_that_fills_up_breaks_no_running_stream(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.contrib.admin.utils import quote
 from django.test import Client
 from django.urls import reverse
 
 from accounts import organizations
 from accounts.models import ApiKey, Organization, User
+from billing.attempts import AttemptMade, Considered
 from catalog.models import Price
 from tests.pages.markup import faults, words
 from tests.pages.usage import serve
@@ -72,3 +74,37 @@ def test_another_organizations_request_is_not_there(browser: Client, ada: User, 
 
     assert browser.get(reverse("request", args=[usage.request_id])).status_code == 404
     assert browser.get(reverse("request", args=["req_unknown"])).status_code == 404
+
+
+def test_that_a_second_way_was_tried_is_told_in_plain_words_and_names_no_channel(
+    browser: Client, organization: Organization, key: ApiKey
+) -> None:
+    usage = serve(
+        organization, key, attempts=2, channel_id="chan_3",
+        attempts_made=(
+            AttemptMade("openai", "chan_1", 503, "upstream_error", 20), AttemptMade("openai", "chan_3", 200, "", 30),
+        ),
+        considered=(
+            Considered("openai", "chan_1", 1, 800, "ready", 0, 0),
+            Considered("openai", "chan_2", 2, 1_000, "concurrency", 1, 7),
+            Considered("openai", "chan_3", 3, 1_000, "ready", 0, 0),
+        ),
+    )  # fmt: skip
+
+    html = browser.get(reverse("request", args=[usage.request_id])).content.decode()
+
+    assert (
+        "One way to the model was passed over: busy. The first way failed, so a second was tried."
+        in words(html)
+    )
+    assert "chan_" not in html
+
+
+def test_staff_see_how_every_channel_stood(browser: Client, organization: Organization, key: ApiKey) -> None:
+    usage = serve(organization, key, considered=(Considered("openai", "chan_2", 2, 950, "requests", 12, 7),))
+    staff = Client()
+    staff.force_login(User.objects.create_superuser("staff@example.org"))
+
+    html = staff.get(f"/admin/billing/usagerecord/{quote(usage.request_id)}/change/").content.decode()
+
+    assert "openai chan_2: priority 2, score 0.95, requests for 12 s, 7 running" in html

@@ -75,7 +75,7 @@ def _channel(options: dict[str, Any]) -> Channel:
     )
     try:
         # Both are filled in when it is added: the credential sealed, a missing name.
-        channel.clean_fields(exclude={"sealed_credential"} | (set() if channel.name else {"name"}))
+        channel.clean_fields(exclude=set() if channel.name else {"name"})
     except ValidationError as exc:
         field, texts = next(iter(exc.message_dict.items()))
         message = f"--{field.replace('_', '-')}: {texts[0]}"

@@ -1,0 +1,150 @@
+"""Staff see how channels do and test them; credentials that upstreams refused come back by themselves."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from accounts.models import User
+from catalog.channels import add_channel
+from catalog.credential_states import disable_credential, refuse_credential, save_credential
+from catalog.models import Channel, Credential, Provider
+from catalog.verdicts import Refusal
+from fastanchor import channel_probes, channel_reports
+from fastanchor.lib.valkey import sync_client
+from tests.catalog.builders import build_model_of
+from tests.gateway.house import completion
+
+GOOD, BAD = "sk-good-0123456789", "sk-bad-0123456789"
+
+
+class Upstream(BaseHTTPRequestHandler):
+    """Takes one credential."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        is_good = GOOD in self.headers["authorization"]
+        body = completion() if is_good else b"{}"
+        self.send_response(200 if is_good else 401)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent."""
+
+
+@pytest.fixture
+def base_url() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Upstream) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+
+
+@pytest.fixture
+def staff(db: None) -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("staff@example.org"))
+    return client
+
+
+@pytest.fixture
+def channel(db: None, base_url: str) -> Channel:
+    acme = Provider.objects.create(slug="acme", name="Acme")
+    build_model_of(acme, "one")
+    channel = add_channel(
+        channel=Channel(provider=acme, name="east", base_url=base_url, allow_private=True), credential=GOOD
+    )
+    save_credential(credential=Credential(channel=channel, name="spare"), secret=BAD)
+    return channel
+
+
+def refuse(name: str) -> Credential:
+    credential = Credential.objects.get(name=name)
+    refuse_credential(
+        Refusal(f"{credential.pk}.{credential.revision}", "The provider refused it: status 401.")
+    )
+    Credential.objects.filter(pk=credential.pk).update(retry_at=timezone.now())
+    return credential
+
+
+def test_the_test_button_says_what_came_of_each_credential(staff: Client, channel: Channel) -> None:
+    page = staff.post(reverse("channel-test", args=[channel.pk]), follow=True).content.decode()
+
+    assert "Main: It works." in page
+    assert "Spare: The provider refused it: status 401." in page
+    assert GOOD not in page
+    assert BAD not in page
+
+
+def test_only_staff_who_may_change_channels_may_test_them(client: Client, channel: Channel) -> None:
+    path = reverse("channel-test", args=[channel.pk])
+    assert client.post(path).status_code == 302
+
+    client.force_login(User.objects.create_user("guest@example.org", is_staff=True))
+
+    assert client.post(path).status_code == 403
+    assert client.get(reverse("channels-now")).status_code == 403
+
+
+def test_a_refused_credential_that_works_again_comes_back_by_itself(channel: Channel) -> None:
+    good, bad = refuse("main"), refuse("spare")
+
+    assert channel_probes.probe_refused() == 1
+
+    good.refresh_from_db()
+    bad.refresh_from_db()
+    assert (good.is_enabled, good.disabled_reason) == (True, "")
+    assert (bad.is_enabled, bad.retries) == (False, 1)
+    assert channel_probes.probe_refused() == 0
+
+
+def test_what_staff_took_out_stays_out_whatever_a_test_says(staff: Client, channel: Channel) -> None:
+    main = Credential.objects.get(name="main")
+    disable_credential(credential=main, reason="leaked")
+
+    page = staff.post(reverse("channel-test", args=[channel.pk]), follow=True).content.decode()
+
+    main.refresh_from_db()
+    assert "Main: It works." in page
+    assert (main.is_enabled, main.disabled_reason) == (False, "leaked")
+
+
+def test_the_page_shows_what_all_processes_see_and_forgets_those_that_ended(
+    staff: Client, channel: Channel, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    refuse("spare")
+    sync_client().delete(channel_reports.KEY)
+    for process, at, numbers in (
+        ("proc_1", time.time(), [30, 1, 0.1, 0.25, 0.0, 2, 12.0]),
+        ("proc_2", time.time(), [10, 2, 0.2, 0.65, 0.0, 1, 0.0]),
+        ("proc_3", time.time() - 60, [9_999, 9_999, 1.0, 9.0, 0.0, 99, 0.0]),
+    ):
+        sync_client().hset(
+            channel_reports.KEY, process, json.dumps({"at": at, "channels": {channel.pk: numbers}})
+        )
+
+    with django_assert_max_num_queries(12):
+        page = staff.get(reverse("channels-now")).content.decode()
+
+    for shown in (
+        "Acme east",
+        "paused for 12 s",
+        "0.350 s",
+        "<td>40</td>",
+        "<td>3</td>",
+        "spare: The provider refused",
+    ):
+        assert shown in page
+    assert "9999" not in page
+    assert not sync_client().hexists(channel_reports.KEY, "proc_3")
