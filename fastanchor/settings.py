@@ -50,7 +50,7 @@ if FRONT.is_proxied:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 X_FRAME_OPTIONS = "DENY"
 
-# Processes: where they listen, and how long a request may still run after SIGTERM.
+# Processes: where they listen, and how long a request may still run after SIGTERM, or after a reload (SIGHUP).
 BIND_ADDRESS = env_str("FASTANCHOR_BIND", "0.0.0.0" if IS_PRODUCTION else "127.0.0.1")  # noqa: S104
 PORT = env_int("PORT", 8000)
 GATEWAY_PORT = env_int("GATEWAY_PORT", PORT)
@@ -58,7 +58,7 @@ WEB_WORKERS = env_int("WEB_WORKERS", 1)
 # Off where a gateway on the same host ships the spools of both.
 WEB_SHIPPER = env_bool("WEB_SHIPPER", default=True)
 GATEWAY_WORKERS = env_int("GATEWAY_WORKERS", 1)
-DRAIN_S = env_int("FASTANCHOR_DRAIN_S", 30)
+DRAIN_S, RELOAD_DRAIN_S = env_int("FASTANCHOR_DRAIN_S", 30), env_int("FASTANCHOR_RELOAD_DRAIN_S", 1800)
 
 # Apps.
 INSTALLED_APPS = [
@@ -255,6 +255,9 @@ UPSTREAM_DRAIN_S = env_int("FASTANCHOR_UPSTREAM_DRAIN_S", 30)
 KEEP_ALIVE_S = env_int("FASTANCHOR_KEEP_ALIVE_S", 10)
 MAX_BODY_BYTES = env_int("FASTANCHOR_MAX_BODY_BYTES", 32 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+# Of one process: calls worked on at once, and bytes of bodies on their way; beyond that callers are told to come back.
+MAX_RUNNING = env_int("FASTANCHOR_MAX_RUNNING", 2_000)
+MAX_ARRIVING_BYTES = env_int("FASTANCHOR_MAX_ARRIVING_BYTES", 256 * 1024 * 1024)
 # How long a hold may wait for Valkey before the request is refused.
 VALKEY_TIMEOUT_S = env_int("FASTANCHOR_VALKEY_TIMEOUT_MS", 100) / 1000
 # Seconds between the loss of Valkey's memory and new holds: every shipper reports its open holds meanwhile.

@@ -21,7 +21,7 @@ from billing import holds, opening
 from billing.spool import Spool
 from catalog import publish
 from catalog.snapshot import Catalog, Snapshot
-from fastanchor import books
+from fastanchor import books, endings
 from fastanchor.lib.changes import Watch
 from fastanchor.lib.valkey import TurnPipeline, calm_client
 from gateway import background, door
@@ -70,6 +70,8 @@ class Process:
             max_body_bytes=settings.MAX_BODY_BYTES,
             memory=Memory(self._pipeline, ring=settings.ARCHIVE_KEYS),
             front=settings.FRONT,
+            max_running=settings.MAX_RUNNING,
+            max_arriving_bytes=settings.MAX_ARRIVING_BYTES,
         )
 
     async def start(self) -> None:
@@ -101,7 +103,7 @@ class Process:
 
     async def stop(self) -> None:
         """Finish the calls under way, then let go of everything."""
-        await self.gateway.drain(settings.DRAIN_S)
+        await self.gateway.drain(endings.patience_s())
         door.open_door(None)
         await self.gateway.abandon()
         for task in self._background:

@@ -1,4 +1,7 @@
-"""What a gateway process does beside serving: renew leases, comment into silent streams, give up on slow readers."""
+"""What a gateway process does beside serving: renew leases, comment into silent streams, give up on slow readers.
+
+And it tells the log of those who found no place.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ async def upkeep(gateway: Gateway) -> None:
         await asyncio.sleep(TICK_S)
         now = time.monotonic()
         look_after_streams(gateway, now)
+        gateway.capacity.report()
         if now - renewed_at >= RENEW_EVERY_S:
             renewed_at = now
             gateway.holds.renew()
