@@ -375,6 +375,7 @@ LOGGING = {
         "django.server": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
+        "django.security.TooManyFieldsSent": {"level": "CRITICAL"},
         "httpx2": {"level": "WARNING"},
         "stripe": {"level": "WARNING"},
         "uvicorn.error": {"level": "WARNING"},
