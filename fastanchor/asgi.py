@@ -13,6 +13,7 @@ django.setup(set_prefix=False)
 
 from django.core.handlers.asgi import ASGIHandler  # noqa: E402 - Django must be set up first
 
+from fastanchor import bodies  # noqa: E402
 from fastanchor.wiring import Process  # noqa: E402
 from gateway import app, door  # noqa: E402
 from gateway.endpoints import ENDPOINTS  # noqa: E402
@@ -31,7 +32,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     elif scope["path"] in ENDPOINTS and (gateway := door.gateway()) is not None:
         await app.handle(gateway, scope, receive, send)
     else:
-        await _django(scope, receive, send)
+        await bodies.serve(_django, scope, receive, send)
 
 
 async def _live(receive: Receive, send: Send) -> None:

@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 Child = subprocess.Popen[bytes]
 Start = Callable[[], Child]
+# Puts new children into the dictionary and returns the old ones; asks the function whether all shall end meanwhile.
+Replace = Callable[[dict[str, Child], Callable[[], bool]], list[Child]]
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -57,25 +59,43 @@ def kill(child: Child) -> None:
     child.wait()
 
 
-def keep_running(starts: dict[str, Start], *, grace_s: float) -> None:
+def keep_running(
+    starts: dict[str, Start],
+    *,
+    grace_s: float,
+    replace: Replace | None = None,
+    before_end: Callable[[], object] = lambda: None,
+) -> None:
     """Run the named children and restart each that ends, until SIGTERM or SIGINT.
 
-    All but the last are then asked to end together; the last carries on their work, so it follows.
+    All but the last are then asked to end together; the last carries on their work, so it follows. SIGHUP has
+    ``replace`` put others in their place; it returns those that still have something to end.
     """
-    stopping = _stop_requested()
+    stopping = _requested(signal.SIGTERM, signal.SIGINT)
+    reloading = _requested(signal.SIGHUP) if replace else []
     children = {name: start() for name, start in starts.items()}
+    leaving: list[Child] = []
     due: dict[str, float] = {}
-    while not stopping():
-        for name in [name for name, child in children.items() if child.poll() is not None]:
-            if name not in due:
-                logger.error("children.ended", extra={"child": name, "status": children[name].returncode})
-                due[name] = time.monotonic() + _RESTART_PAUSE_S
-            elif time.monotonic() >= due[name]:
-                del due[name]
-                kill(children[name])
-                children[name] = starts[name]()
+    while not stopping:
+        _restart_ended(children, starts, due)
+        leaving = [child for child in leaving if child.poll() is None]
+        if replace and reloading:
+            reloading.clear()
+            leaving += replace(children, lambda: bool(stopping))
         time.sleep(_LOOK_EVERY_S)
-    _end(list(children.values()), grace_s)
+    before_end()
+    _end([*leaving, *children.values()], grace_s)
+
+
+def _restart_ended(children: dict[str, Child], starts: dict[str, Start], due: dict[str, float]) -> None:
+    for name in [name for name, child in children.items() if child.poll() is not None]:
+        if name not in due:
+            logger.error("children.ended", extra={"child": name, "status": children[name].returncode})
+            due[name] = time.monotonic() + _RESTART_PAUSE_S
+        elif time.monotonic() >= due[name]:
+            del due[name]
+            kill(children[name])
+            children[name] = starts[name]()
 
 
 def _end(children: Sequence[Child], grace_s: float) -> None:
@@ -87,11 +107,12 @@ def _end(children: Sequence[Child], grace_s: float) -> None:
         stop(child, grace_s=grace_s)
 
 
-def _stop_requested() -> Callable[[], bool]:
+def _requested(*numbers: signal.Signals) -> list[int]:
+    """Return the list that grows with each of these signals."""
     received: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in numbers:
         signal.signal(number, lambda signal_number, _frame: received.append(signal_number))
-    return lambda: bool(received)
+    return received
 
 
 def _tie_to_parent(death_signal: signal.Signals, parent: int) -> Callable[[], None] | None:

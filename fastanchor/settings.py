@@ -50,7 +50,7 @@ if FRONT.is_proxied:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 X_FRAME_OPTIONS = "DENY"
 
-# Processes: where they listen, and how long a request may still run after SIGTERM.
+# Processes: where they listen, and how long a request may still run after SIGTERM, or after a reload (SIGHUP).
 BIND_ADDRESS = env_str("FASTANCHOR_BIND", "0.0.0.0" if IS_PRODUCTION else "127.0.0.1")  # noqa: S104
 PORT = env_int("PORT", 8000)
 GATEWAY_PORT = env_int("GATEWAY_PORT", PORT)
@@ -60,7 +60,7 @@ WEB_SHIPPER = env_bool("WEB_SHIPPER", default=True)
 GATEWAY_WORKERS = env_int("GATEWAY_WORKERS", 1)
 # All processes that serve /v1, on all hosts: each keeps its share of what upstreams allow a channel.
 GATEWAY_PROCESSES = env_int("FASTANCHOR_GATEWAY_PROCESSES", max(GATEWAY_WORKERS, WEB_WORKERS))
-DRAIN_S = env_int("FASTANCHOR_DRAIN_S", 30)
+DRAIN_S, RELOAD_DRAIN_S = env_int("FASTANCHOR_DRAIN_S", 30), env_int("FASTANCHOR_RELOAD_DRAIN_S", 1800)
 
 # Apps.
 INSTALLED_APPS = [
@@ -257,6 +257,9 @@ UPSTREAM_DRAIN_S = env_int("FASTANCHOR_UPSTREAM_DRAIN_S", 30)
 KEEP_ALIVE_S = env_int("FASTANCHOR_KEEP_ALIVE_S", 10)
 MAX_BODY_BYTES = env_int("FASTANCHOR_MAX_BODY_BYTES", 32 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+# Of one process: calls worked on at once, and bytes of bodies on their way; beyond that callers are told to come back.
+MAX_RUNNING = env_int("FASTANCHOR_MAX_RUNNING", 2_000)
+MAX_ARRIVING_BYTES = env_int("FASTANCHOR_MAX_ARRIVING_BYTES", 256 * 1024 * 1024)
 # How long a hold may wait for Valkey before the request is refused.
 VALKEY_TIMEOUT_S = env_int("FASTANCHOR_VALKEY_TIMEOUT_MS", 100) / 1000
 # Seconds between the loss of Valkey's memory and new holds: every shipper reports its open holds meanwhile.
@@ -380,6 +383,7 @@ LOGGING = {
         "django.server": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
+        "django.security.TooManyFieldsSent": {"level": "CRITICAL"},
         "httpx2": {"level": "WARNING"},
         "stripe": {"level": "WARNING"},
         "uvicorn.error": {"level": "WARNING"},

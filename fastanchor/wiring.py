@@ -22,7 +22,7 @@ from billing.spool import Spool
 from catalog import credential_states, publish
 from catalog.snapshot import Catalog, Snapshot
 from catalog.verdicts import Refusal, Verdicts
-from fastanchor import books
+from fastanchor import books, endings
 from fastanchor.channel_reports import report_forever
 from fastanchor.lib.changes import Watch
 from fastanchor.lib.valkey import TurnPipeline, calm_client
@@ -77,6 +77,8 @@ class Process:
             front=settings.FRONT,
             limits=Limits(processes=settings.GATEWAY_PROCESSES),
             credentials=Credentials(self._verdicts.tell),
+            max_running=settings.MAX_RUNNING,
+            max_arriving_bytes=settings.MAX_ARRIVING_BYTES,
         )
 
     async def start(self) -> None:
@@ -110,7 +112,7 @@ class Process:
 
     async def stop(self) -> None:
         """Finish the calls under way, then let go of everything."""
-        await self.gateway.drain(settings.DRAIN_S)
+        await self.gateway.drain(endings.patience_s())
         door.open_door(None)
         await self.gateway.abandon()
         for task in self._background:

@@ -14,10 +14,11 @@ from typing import Any
 from fastanchor.lib.long_waits import LongWaits
 from gateway.call import Request, Source
 from gateway.endpoints import ENDPOINTS
-from gateway.errors import BodyTimeout, GatewayError, MethodNotAllowed, RequestTooLarge
+from gateway.errors import BodyTimeout, GatewayError, MethodNotAllowed, RequestTooLarge, ServiceUnavailable
 from gateway.pipeline import serve
 from gateway.reply import Reply
 from gateway.runtime import Gateway
+from gateway.stages.admit import authenticate
 
 _READ_HEADERS = frozenset(
     {
@@ -32,10 +33,13 @@ _READ_HEADERS = frozenset(
 )
 # Of a connection by a Unix socket.
 _UNKNOWN = ("", 0)
+CLOSING = (("connection", "close"),)
 # Bytes a second by which a body must grow beyond its first seconds.
 SLOWEST_BODY = 16 * 1024
-# How long a body that was refused for its size is still read.
+# How long a body that was refused is still read.
 DISCARD_S = 5.0
+# How much of a body is taken from somebody who has not shown a key that opens anything.
+MAX_STRANGERS_BYTES = 256 * 1024
 
 Message = dict[str, Any]
 Scope = dict[str, Any]
@@ -53,64 +57,91 @@ async def handle(gateway: Gateway, scope: Scope, receive: Receive, send: Send) -
     headers = {
         name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in _READ_HEADERS
     }
+    source = Source((scope.get("client") or _UNKNOWN)[0], scope["headers"])
     try:
-        body = await _body(gateway, scope, headers, receive)
+        body = await _body(gateway, scope["method"], headers, source, receive)
     except CallerGone:
         return
     except GatewayError as error:
         await _refuse(error, Request(headers, b"", format_), receive, send)
         return
-    request = Request(headers, body, format_, Source((scope.get("client") or _UNKNOWN)[0], scope["headers"]))
+    request = Request(headers, body, format_, source)
     await _send_reply(serve(gateway, request), gateway.waits, receive, send)
 
 
-async def _body(gateway: Gateway, scope: Scope, headers: dict[str, str], receive: Receive) -> bytes:
-    if scope["method"] != "POST":
+async def _body(
+    gateway: Gateway, method: str, headers: dict[str, str], source: Source, receive: Receive
+) -> bytes:
+    if method != "POST":
         raise MethodNotAllowed("This path takes POST only.", headers=(("allow", "POST"),))
     length = headers.get("content-length", "")
-    if length.isdigit() and int(length) > gateway.max_body_bytes:
+    if length.isdecimal() and int(length) > gateway.max_body_bytes:
         raise _too_large(gateway)
+    arriving = _Arriving(gateway, headers, source)
     try:
         async with asyncio.timeout(None) as deadline:
-            return await _parts(gateway, receive, deadline)
+            return await arriving.whole(receive, deadline)
     except TimeoutError:
-        raise BodyTimeout(
-            "The body did not arrive in time. Send it at once.", headers=(("connection", "close"),)
-        ) from None
+        raise BodyTimeout("The body did not arrive in time. Send it at once.", headers=CLOSING) from None
 
 
-async def _parts(gateway: Gateway, receive: Receive, deadline: asyncio.Timeout) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    until = asyncio.get_running_loop().time() + gateway.deadlines.body_s
+class _Arriving:
+    """A body on its way: within a size, a time, and the room that there is for all of them."""
 
-    def hurry() -> None:
-        deadline.reschedule(until + size / SLOWEST_BODY)
+    def __init__(self, gateway: Gateway, headers: dict[str, str], source: Source) -> None:
+        self._gateway = gateway
+        self._headers = headers
+        self._source = source
+        self._is_strange = True
+        self._parts: list[bytes] = []
+        self._size = 0
 
-    gateway.waits.begin(hurry)
-    try:
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise CallerGone
-            part = message.get("body", b"")
-            parts.append(part)
-            size += len(part)
-            if size > gateway.max_body_bytes:
-                raise _too_large(gateway)
-            if not message.get("more_body"):
-                return part if len(parts) == 1 else b"".join(parts)
-            if deadline.when() is not None:
-                hurry()
-    finally:
-        gateway.waits.end(hurry)
+    async def whole(self, receive: Receive, deadline: asyncio.Timeout) -> bytes:
+        """Return the body; raises 401, 403, 413 and 503 errors, and ``TimeoutError`` after the deadline that it sets."""
+        until = asyncio.get_running_loop().time() + self._gateway.deadlines.body_s
+
+        def hurry() -> None:
+            deadline.reschedule(until + self._size / SLOWEST_BODY)
+
+        self._gateway.waits.begin(hurry)
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise CallerGone
+                part: bytes = message.get("body", b"")
+                if (
+                    not message.get("more_body")
+                    and not self._parts
+                    and len(part) <= self._gateway.max_body_bytes
+                ):
+                    return part
+                await self._take(part)
+                if not message.get("more_body"):
+                    return b"".join(self._parts)
+                if deadline.when() is not None:
+                    hurry()
+        finally:
+            self._gateway.waits.end(hurry)
+            self._gateway.arriving_bytes -= self._size
+
+    async def _take(self, part: bytes) -> None:
+        self._parts.append(part)
+        self._size += len(part)
+        self._gateway.arriving_bytes += len(part)
+        if self._size > self._gateway.max_body_bytes:
+            raise _too_large(self._gateway)
+        if self._size > MAX_STRANGERS_BYTES and self._is_strange:
+            self._is_strange = False
+            await authenticate(self._gateway, self._headers, self._source)
+        if self._gateway.arriving_bytes > self._gateway.max_arriving_bytes:
+            message = "Too many large bodies are on their way. Try again soon."
+            raise ServiceUnavailable(message, retry_after_s=1, headers=CLOSING)
 
 
 def _too_large(gateway: Gateway) -> GatewayError:
     limit = gateway.max_body_bytes // (1024 * 1024)
-    return RequestTooLarge(
-        f"The body is larger than {limit} MiB. Shorten it.", headers=(("connection", "close"),)
-    )
+    return RequestTooLarge(f"The body is larger than {limit} MiB. Shorten it.", headers=CLOSING)
 
 
 async def _refuse(error: GatewayError, request: Request, receive: Receive, send: Send) -> None:
@@ -118,13 +149,14 @@ async def _refuse(error: GatewayError, request: Request, receive: Receive, send:
     reply.fail(error, request.format.headers(request.id))
     await _start(reply, send)
     await send({"type": "http.response.body", "body": reply.take(), "more_body": True})
-    if isinstance(error, RequestTooLarge):
+    if not isinstance(error, BodyTimeout | MethodNotAllowed):
         # Closing now would reset a connection that still uploads, and the answer would be lost with it.
-        await _discard(receive)
+        await discard(receive)
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _discard(receive: Receive) -> None:
+async def discard(receive: Receive) -> None:
+    """Read on for a while, so that who still sends finds the answer."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(DISCARD_S):
             while (await receive()).get("more_body"):

@@ -40,17 +40,29 @@ def error_response(error: GatewayError) -> HttpResponse:
 
 def is_anthropic(request: HttpRequest) -> bool:
     """Tell whether a caller expects what Anthropic answers."""
-    return "anthropic-version" in request.headers or request.path.startswith("/v1/messages")
+    return "anthropic-version" in request.headers or is_anthropic_path(request.path)
+
+
+def is_anthropic_path(path: str) -> bool:
+    """Tell whether a path is one of Anthropic's own."""
+    return path.startswith("/v1/messages")
+
+
+def suited(error: GatewayError, *, is_anthropic: bool) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Write an error in the envelope that the caller's SDK reads: status, headers, body."""
+    request_id = new_id("req")
+    headers = [*error.headers(), ("x-request-id", request_id)]
+    if not is_anthropic:
+        return error.status, headers, error.body()
+    status, body = messages_errors.refusal(error, request_id)
+    return status, [*headers, ("request-id", request_id)], body
 
 
 def suited_response(request: HttpRequest, error: GatewayError) -> HttpResponse:
     """Write an error as a Django response in the envelope that the caller's SDK reads."""
-    if not is_anthropic(request):
-        return error_response(error)
-    request_id = new_id("req")
-    status, body = messages_errors.refusal(error, request_id)
+    status, headers, body = suited(error, is_anthropic=is_anthropic(request))
     response = HttpResponse(body, status=status)
-    for name, value in (*error.headers(), ("request-id", request_id), ("x-request-id", request_id)):
+    for name, value in headers:
         response[name] = value
     return response
 

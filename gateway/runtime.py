@@ -21,6 +21,7 @@ from gateway.credentials import Credentials
 from gateway.health import Health
 from gateway.limits import Limits
 from gateway.memory import Memory
+from gateway.overload import Capacity
 from gateway.reply import Reply
 from gateway.upstreams.http import HttpClient
 
@@ -84,8 +85,16 @@ class Gateway:
     # Replies whose stream is open, for ``gateway.upkeep``.
     streams: set[Reply] = field(default_factory=set)
     waits: LongWaits = field(default_factory=LongWaits)
+    # How many calls are worked on at once, and how many bytes of bodies may be on their way.
+    max_running: int = 2_000
+    max_arriving_bytes: int = 256 * 1024 * 1024
+    arriving_bytes: int = 0
+    capacity: Capacity = field(init=False)
     # What this process works on in the background, by the id of the response; see ``gateway.background``.
     background: dict[str, Reply] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.capacity = Capacity(self.running, self.max_running)
 
     def detach(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         """Start work that outlives the request that asked for it; the only place that does."""

@@ -1,7 +1,7 @@
 """What a gateway process does beside serving.
 
-It renews leases, comments into silent streams, gives up on slow readers, and asks channels that are out whether they
-work again.
+It renews leases, comments into silent streams, gives up on slow readers, asks channels that are out whether they work
+again, and tells the log of those who found no place.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ async def upkeep(gateway: Gateway) -> None:
         now = time.monotonic()
         look_after_streams(gateway, now)
         prober.look(now)
+        gateway.capacity.report()
         if now - renewed_at >= RENEW_EVERY_S:
             renewed_at = now
             gateway.holds.renew()

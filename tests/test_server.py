@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -110,7 +111,7 @@ def test_a_taken_port_is_named() -> None:
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux alone can end such a connection")
 async def test_a_client_that_never_reads_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_UNREAD_MS", 500)
+    monkeypatch.setattr(server, "_UNREAD_S", 0.5)
     is_over = asyncio.Event()
 
     async def pour(_scope: Any, _receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
@@ -130,3 +131,123 @@ async def test_a_client_that_never_reads_is_let_go(monkeypatch: pytest.MonkeyPat
 
     running.should_exit = True
     await task
+
+
+async def test_the_rest_of_a_body_that_nobody_reads_keeps_no_connection(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_LEFTOVER_S", 0.3)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\nx")
+    assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+
+    async def drip() -> None:
+        while True:
+            writer.write(b"x")
+            await asyncio.sleep(0.05)
+
+    dripping = asyncio.create_task(drip())
+    with contextlib.suppress(ConnectionError):
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+
+    dripping.cancel()
+    writer.transport.abort()
+
+
+async def test_a_connection_serves_on_once_the_rest_of_a_body_has_come(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_LEFTOVER_S", 0.3)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nx")
+    await reader.readuntil(b"ok")
+    writer.write(b"x" * 9 + b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+    await reader.readuntil(b"ok")
+
+    await asyncio.sleep(0.5)
+    writer.write(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+
+    assert (await reader.read()).startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
+@contextlib.asynccontextmanager
+async def pouring(amount: int, *, window: int) -> AsyncIterator[tuple[socket.socket, asyncio.Event]]:
+    """Serve one large answer to one connection, and yield it with what tells that all was written."""
+    is_over = asyncio.Event()
+
+    async def pour(_scope: Any, _receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * amount, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        is_over.set()
+
+    listener = listen("127.0.0.1", 0)
+    running = uvicorn.Server(uvicorn.Config(pour, http=BoundedProtocol, lifespan="off", log_config=None))
+    task = asyncio.create_task(running._serve([listener]))
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        slow.connect(listener.getsockname())
+        slow.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        slow.setblocking(False)  # noqa: FBT003 - the socket's own word
+        yield slow, is_over
+    running.should_exit = True
+    await task
+
+
+async def read_all(slow: socket.socket, *, pause_s: float, piece: int) -> int:
+    """Read at a pace and return how much came before the end."""
+    size, loop = 0, asyncio.get_running_loop()
+    with contextlib.suppress(ConnectionError):
+        while data := await loop.sock_recv(slow, piece):
+            size += len(data)
+            await asyncio.sleep(pause_s)
+    return size
+
+
+async def test_a_client_that_reads_a_few_bytes_now_and_then_is_let_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "_UNREAD_S", 0.4)
+    monkeypatch.setattr(server, "_SLOWEST_READER", 1_000_000)
+
+    async with pouring(20_000_000, window=4_096) as (slow, is_over):
+        read = await asyncio.wait_for(read_all(slow, pause_s=0.05, piece=1_000), 20)
+        await asyncio.wait_for(is_over.wait(), 5)
+
+    assert read < 10_000_000
+
+
+async def test_a_client_that_reads_slowly_but_goes_on_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_UNREAD_S", 0.5)
+
+    async with pouring(8_000_000, window=200_000) as (slow, _):
+        read = await asyncio.wait_for(read_all(slow, pause_s=0.01, piece=100_000), 30)
+
+    assert read > 8_000_000
+
+
+async def test_a_server_that_ends_still_answers_what_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_FAREWELL_S", 0.5)
+    listener = listen("127.0.0.1", 0)
+    running = uvicorn.Server(
+        uvicorn.Config(_application, http=BoundedProtocol, lifespan="off", log_config=None)
+    )
+    task = asyncio.create_task(running._serve([listener]))
+    connections = [await asyncio.open_connection(*listener.getsockname()) for _ in range(2)]
+    (reader, writer), (idle, idle_writer) = connections
+    for each, to in connections:
+        to.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        await each.readuntil(b"ok")
+
+    running.should_exit = True
+    await asyncio.sleep(0.3)
+    writer.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+    answer = await asyncio.wait_for(reader.read(), 5)
+
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in answer
+    assert await asyncio.wait_for(idle.read(), 5) == b""
+    await asyncio.wait_for(task, 5)
+    writer.close()
+    idle_writer.close()

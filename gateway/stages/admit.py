@@ -60,6 +60,8 @@ def _check_address(gateway: Gateway, caller: Caller, source: Source) -> None:
 async def admit(gateway: Gateway, request: Request) -> tuple[Caller, Asked]:
     """Authenticate the caller and read the body; raises 400, 401, 403, 415 and 503 errors."""
     caller = await authenticate(gateway, request.headers, request.source)
+    if len(gateway.running) > gateway.capacity.calm:
+        await gateway.capacity.turn(caller.priority)
     kind, wanted = request.headers.get("content-type", ""), request.format.content_type
     if not kind.lower().startswith(wanted):
         raise UnsupportedMediaType(f"Send the body with 'Content-Type: {wanted}'.")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from fastanchor.lib.long_waits import LongWaits
+from gateway import app
 from gateway.app import _send_reply, handle
 from gateway.errors import InternalError
 from gateway.formats.chat import Chat
@@ -102,3 +105,65 @@ async def test_a_large_body_on_a_slow_line_has_the_time_it_needs(build: Build) -
     await handle(house.gateway, scope, slowly, wire.send)
 
     assert wire.sent[0]["status"] == 401
+
+
+def in_parts(*sizes: int) -> tuple[list[int], Any]:
+    """Return what counts the parts that were taken, and a caller who sends them."""
+    taken: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0)
+        if len(taken) == len(sizes):
+            return {"type": "http.disconnect"}
+        taken.append(sizes[len(taken)])
+        return {"type": "http.request", "body": b" " * taken[-1], "more_body": len(taken) < len(sizes)}
+
+    return taken, receive
+
+
+async def test_a_large_body_is_read_from_known_keys_only(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "DISCARD_S", 0.0)
+    house = await build()
+    wire = Wire()
+    taken, receive = in_parts(*[100_000] * 9)
+
+    scope = {
+        "method": "POST",
+        "path": "/v1/chat/completions",
+        "headers": [(b"authorization", b"Bearer fa_live_x")],
+    }
+    await handle(house.gateway, scope, receive, wire.send)
+
+    assert wire.sent[0]["status"] == 401
+    assert len(taken) == 3
+    assert house.gateway.arriving_bytes == 0
+
+
+async def test_bodies_have_so_much_room_and_no_more(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "DISCARD_S", 0.0)
+    house = await build()
+    house.gateway.max_arriving_bytes = 350_000
+    key = [(b"authorization", f"Bearer {house.token}".encode())]
+    scope = {"method": "POST", "path": "/v1/chat/completions", "headers": key}
+    stalled, is_stalled = Wire(), asyncio.Event()
+
+    async def stall() -> dict[str, Any]:
+        if is_stalled.is_set():
+            await asyncio.Event().wait()
+        is_stalled.set()
+        return {"type": "http.request", "body": b" " * 200_000, "more_body": True}
+
+    first = asyncio.create_task(handle(house.gateway, scope, stall, stalled.send))
+    await is_stalled.wait()
+    await asyncio.sleep(0)
+    wire = Wire()
+    _, receive = in_parts(*[100_000] * 3)
+    await handle(house.gateway, scope, receive, wire.send)
+
+    assert wire.sent[0]["status"] == 503
+    assert (b"retry-after", b"1") in wire.sent[0]["headers"]
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    assert house.gateway.arriving_bytes == 0
