@@ -54,6 +54,7 @@ def build_snapshot() -> snapshot.Snapshot:
         # A model's own id counts before an alias of the same name.
         models={**named, **by_id},
         listed=tuple(by_id[row.pk] for row in rows if row.is_listed),
+        providers=frozenset(models.Provider.objects.values_list("slug", flat=True)),
     )
 
 

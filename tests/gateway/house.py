@@ -145,6 +145,10 @@ class Shelf:
         }
 
 
+def _providers_of(routes: tuple[Route, ...]) -> list[str]:
+    return [route.channel.provider for route in routes]
+
+
 class House:
     """A gateway, its upstream, and one customer with credit."""
 
@@ -153,6 +157,11 @@ class House:
         self.upstream = upstream
         # Upstreams behind further channels, asked after the first.
         self.others: list[Upstream] = []
+        # What the catalog holds beside the model "m".
+        self.further: list[Model] = []
+        self.allowed_models: frozenset[str] = frozenset()
+        # Servers that end with the house.
+        self.listening: list[asyncio.Server] = []
         self.balance_nano = 1_000_000_000
         self.capabilities: frozenset[str] = frozenset()
         self.provider = "other"
@@ -187,6 +196,7 @@ class House:
             tokens_per_minute=1_000_000_000,
             concurrency=1_000,
             networks=self.networks,
+            allowed_models=self.allowed_models,
         )
 
     async def _catalog(self) -> Snapshot:
@@ -200,7 +210,11 @@ class House:
             capabilities=self.capabilities, input_modalities=("text",), output_modalities=("text",), created=0,
             prices=(Price("price_1", 0, (Tier(0, rates),)),), routes=routes,
         )  # fmt: skip
-        return Snapshot(version=1, models={"m": model}, listed=(model,))
+        models = {each.id: each for each in (model, *self.further)}
+        providers = frozenset(
+            slug for each in models.values() for slug in (each.provider, *_providers_of(each.routes))
+        )
+        return Snapshot(version=1, models=models, listed=tuple(models.values()), providers=providers)
 
     def _channel(self, number: int, upstream: Upstream) -> Channel:
         return Channel(
@@ -251,6 +265,8 @@ class House:
 
     async def close(self) -> None:
         """End everything."""
+        for each in self.listening:
+            each.close()
         await self.gateway.abandon()
         await self.gateway.client.close()
         await self.pipeline.close()
