@@ -14,7 +14,8 @@ class AttemptMade(NamedTuple):
     """One upstream call that has ended, or has begun to answer.
 
     ``status`` is what the upstream answered, 0 where nothing came; ``error_code`` is a word of ours, empty where the
-    attempt served; ``ms`` runs from the attempt's own start to its first content, whole answer or failure.
+    attempt served; ``ms`` runs from the attempt's own start to its first content, whole answer or failure; ``model_id``
+    is empty where only one model could serve the request.
     """
 
     provider_id: str
@@ -22,6 +23,7 @@ class AttemptMade(NamedTuple):
     status: int
     error_code: str
     ms: int
+    model_id: str = ""
 
     @property
     def has_served(self) -> bool:

@@ -63,6 +63,7 @@ def _snapshot(credentials: QuerySet[models.Credential]) -> snapshot.Snapshot:
         # A model's own id counts before an alias of the same name.
         models={**named, **by_id},
         listed=tuple(by_id[row.pk] for row in rows if row.is_listed),
+        providers=frozenset(models.Provider.objects.values_list("slug", flat=True)),
     )
 
 

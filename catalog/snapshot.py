@@ -155,6 +155,8 @@ class Snapshot:
     version: int
     models: Mapping[str, Model]
     listed: tuple[Model, ...]
+    # Those without any channel, too, for whoever names one.
+    providers: frozenset[str] = frozenset()
 
 
 class CatalogUnavailable(Exception):

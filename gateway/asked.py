@@ -10,6 +10,7 @@ import msgspec
 from catalog.pricing import Usage
 from catalog.snapshot import Model, Price, Rates, Route
 from gateway.form import Form
+from gateway.wishes import Wishes
 
 
 class Prompt(msgspec.Struct, frozen=True):
@@ -68,6 +69,10 @@ class Asked(Protocol):
     @property
     def most_units(self) -> Usage:
         """Return the most that may be billed beside input and output tokens: searches, images, seconds, characters."""
+
+    @property
+    def wishes(self) -> Wishes | None:
+        """Return what the caller wishes of routing, if anything."""
 
     def form(self) -> Form:
         """Return the whole request in the internal form; raises ``InvalidRequest``. Built once, when first needed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import msgspec
@@ -68,6 +68,15 @@ class Keeping:
     is_background: bool = False
 
 
+class Option(msgspec.Struct, frozen=True):
+    """A model that may serve a request: its price, its channels in order, and what the prompt comes to for it."""
+
+    model: Model
+    price: Price
+    candidates: tuple[Route, ...]
+    estimate: Estimate
+
+
 @dataclass(slots=True)
 class Call:
     """An admitted request on its way; each stage adds what it decided."""
@@ -79,6 +88,13 @@ class Call:
     price: Price
     candidates: tuple[Route, ...]
     estimate: Estimate
+    # Further models, in the order in which they are turned to.
+    fallbacks: tuple[Option, ...] = ()
+    # No way to an earlier model served; so many of the attempts were made there.
+    has_turned: bool = False
+    attempts_elsewhere: int = 0
+    # When the latest attempt began (monotonic).
+    asked_at: float = 0.0
     # ``None`` where the answer is not kept for later requests.
     keeping: Keeping | None = None
     hold: Hold | None = None
@@ -101,6 +117,29 @@ class Call:
     ends_at: float = 0.0
     first_token_at: float = 0.0
 
+    @property
+    def models(self) -> list[Model]:
+        """Return the model that is to serve, and those that may be turned to."""
+        return [self.model, *(option.model for option in self.fallbacks)]
+
+    def at(self, option: Option) -> Call:
+        """Return the call as another model would serve it."""
+        return replace(
+            self,
+            model=option.model,
+            price=option.price,
+            candidates=option.candidates,
+            estimate=option.estimate,
+        )
+
+    def turn(self) -> None:
+        """Go on with the next model."""
+        option, *rest = self.fallbacks
+        self.model, self.price = option.model, option.price
+        self.candidates, self.estimate = option.candidates, option.estimate
+        self.fallbacks, self.has_turned, self.lacks = tuple(rest), True, {}
+        self.attempts_elsewhere, self.channel, self.exchange = self.attempts, None, None
+
     def hurry(self, seconds: float) -> None:
         """Read the upstream for at most ``seconds`` more."""
         self.ends_at = min(self.ends_at, time.monotonic() + seconds)
@@ -111,7 +150,9 @@ class Call:
         """Write down what came of an attempt that started at a (monotonic) moment."""
         channel, status = route.channel, self.exchange.status if self.exchange is not None else 0
         elapsed_ms = round((time.monotonic() - started) * 1_000)
-        self.attempts_made += (AttemptMade(channel.provider, channel.id, status, error_code, elapsed_ms),)
+        model_id = self.model.id if self.has_turned or self.fallbacks else ""
+        made = AttemptMade(channel.provider, channel.id, status, error_code, elapsed_ms, model_id)
+        self.attempts_made += (made,)
 
     @property
     def reasons(self) -> bool:

@@ -15,10 +15,14 @@ _USER = "Your own name for the person who asks. Helps providers to find abuse."
 _CACHE_KEY = "Requests with the same key are likely to find each other's cached prompt."
 _CACHE_TIME = "How long the provider keeps the cached prompt."
 _LOGPROBS = "How many likely alternatives are told for each token."
+_MODELS = "Up to four models to turn to, in order, when no way to the first serves."
+_PROVIDER = "Whose channels may serve the request, and which of them first."
 _TIER = "`auto` or `default`: other tiers are not offered."
 
 CHAT = {
     "model": _MODEL,
+    "models": _MODELS,
+    "provider": _PROVIDER,
     "messages": "The conversation so far, oldest message first.",
     "max_completion_tokens": "The most output tokens, thoughts included.",
     "max_tokens": "The older name of `max_completion_tokens`. Where both stand, the larger counts.",
@@ -88,6 +92,8 @@ COMPLETIONS = {
 }
 RESPONSES = {
     "model": _MODEL,
+    "models": _MODELS,
+    "provider": _PROVIDER,
     "input": "A text, or items: messages, results of tools, earlier output.",
     "instructions": "What the model must keep to, before everything else.",
     "previous_response_id": "Go on from a stored response, without sending its turns again.",
@@ -121,6 +127,8 @@ RESPONSES = {
 }
 MESSAGES = {
     "model": _MODEL,
+    "models": _MODELS,
+    "provider": _PROVIDER,
     "max_tokens": "The most output tokens, thoughts included.",
     "messages": "The conversation so far, oldest message first.",
     "system": "What the model must keep to: a text, or blocks of text.",
@@ -190,7 +198,7 @@ MODERATIONS = {
 
 NOT_OFFERED: Mapping[str, frozenset[str]] = {
     "/v1/chat/completions": frozenset(
-        {"audio", "models", "moderation", "plugins", "provider", "route", "transforms"}
+        {"audio", "moderation", "plugins", "route", "transforms"}
     ),
     "/v1/responses": frozenset({"access_programs", "conversation", "moderation", "prompt"}),
     "/v1/messages": frozenset(

@@ -39,6 +39,7 @@ class AdjustmentShape(Schema):
 class AttemptShape(Schema):
     """One upstream call: whom it went to, what came, and after how long; no error code where it served."""
 
+    model: str
     provider: str
     status: int | None
     error_code: str | None

@@ -53,7 +53,7 @@ def shown_receipt(receipt: Receipt) -> dict[str, Any]:
         "error_code": entry.error_code or None,
         "is_stream": entry.is_stream,
         "attempts": entry.attempts,
-        "attempts_made": [_attempt(each) for each in entry.all_attempts()],
+        "attempts_made": [_attempt(each, entry.model_id) for each in entry.all_attempts()],
         "started_at": _moment(entry.started_at_ms),
         "first_token_ms": None if entry.first_token_ms < 0 else entry.first_token_ms,
         "finished_at": _moment(entry.finished_at_ms),
@@ -64,8 +64,9 @@ def shown_receipt(receipt: Receipt) -> dict[str, Any]:
     }
 
 
-def _attempt(made: AttemptMade) -> dict[str, Any]:
+def _attempt(made: AttemptMade, model_id: str) -> dict[str, Any]:
     return {
+        "model": made.model_id or model_id,
         "provider": made.provider_id,
         "status": made.status or None,
         "error_code": made.error_code or None,

@@ -75,12 +75,14 @@ async def _serve(gateway: Gateway, request: Request, reply: Reply) -> None:
 
 def _opening_headers(gateway: Gateway, call: Call) -> Headers:
     assert call.hold is not None
-    headers = limit_headers(call.hold.limits)
-    if call.output_bound is not None:
-        headers.append(("x-fa-max-tokens", str(call.output_bound)))
+    headers = limit_headers(call.hold.limits) + _bound_of(call)
     if call.keeping is not None and is_too_large(gateway, call.keeping):
         headers.append(NOT_STORED)
     return headers
+
+
+def _bound_of(call: Call) -> Headers:
+    return [] if call.output_bound is None else [(_BOUND, str(call.output_bound))]
 
 
 async def _fulfil_in_background(gateway: Gateway, call: Call, reply: Reply, headers: Headers) -> None:
@@ -113,6 +115,7 @@ async def _fulfil(gateway: Gateway, call: Call, reply: Reply, headers: Headers) 
     last = b""
     try:
         outcome, last = await _deliver(gateway, call, reply, headers)
+        gateway.speeds.note(call, outcome)
     except CallerLeft as left:
         outcome = left_unfinished(call) if left.was_asked else left_unserved()
     except Exception as error:
@@ -133,6 +136,8 @@ async def _fulfil(gateway: Gateway, call: Call, reply: Reply, headers: Headers) 
 async def _deliver(gateway: Gateway, call: Call, reply: Reply, headers: Headers) -> tuple[Outcome, bytes]:
     """Return the outcome and what is still to be sent once it is settled: the whole answer, or a stream's end."""
     served = await dispatch(gateway, call, reply)
+    if call.has_turned:
+        headers[:] = [each for each in headers if each[0] != _BOUND] + _bound_of(call)
     if call.dropped:
         headers.append(("x-fa-dropped", _listed(map(call.request.format.param, call.dropped))))
     if isinstance(served, Answer):
@@ -162,6 +167,7 @@ _UNFIT = re.compile(r"[^\w.\[\]-]", re.ASCII)
 _MAX_LISTED = 1_000
 _TOO_DEEP = InvalidRequest("The body is nested too deeply.", should_retry=False)
 _OUR_FAULT = InternalError("Something went wrong on our side. You were not charged. Try again.")
+_BOUND = "x-fa-max-tokens"
 _JSON: Headers = [("content-type", "application/json")]
 _STREAM_HEADERS: Headers = [
     ("content-type", "text/event-stream; charset=utf-8"),

@@ -23,6 +23,7 @@ from gateway.limits import Limits
 from gateway.memory import Memory
 from gateway.overload import Capacity
 from gateway.reply import Reply
+from gateway.speeds import Speeds
 from gateway.upstreams.http import HttpClient
 
 
@@ -72,6 +73,7 @@ class Gateway:
     max_body_bytes: int
     # Where prompts and answers go that an organization wants to be kept.
     contents: Contents | None = None
+    speeds: Speeds = field(default_factory=Speeds)
     # What clients drop of earlier thoughts; without it each upstream's fallback must do.
     memory: Memory | None = None
     # Which proxies are believed when they say where a request comes from.

@@ -69,7 +69,7 @@ def want_seals(call: Call) -> None:
     """Ask for the thoughts' seals, too: whoever goes on from this response sends its id and no thoughts."""
     assert isinstance(call.asked, ResponsesAsked)
     body = call.asked.body
-    if "reasoning" in call.model.capabilities and not body.includes(SEALS):
+    if any("reasoning" in model.capabilities for model in call.models) and not body.includes(SEALS):
         body.include = [*(body.include or ()), SEALS]
 
 

@@ -54,6 +54,11 @@ CHAPTERS = (
             ),
             Entry("messages", "Messages", "Anthropic's format, with any model."),
             Entry("streaming", "Streaming", "Events, silence, usage, and streams that break."),
+            Entry(
+                "routing",
+                "Routing and fallbacks",
+                "Which models to turn to when one is away, and whose servers may answer.",
+            ),
             Entry("embeddings", "Embeddings", "Texts as vectors."),
             Entry(
                 "media", "Pictures and sound", "Make pictures, read aloud, write down recordings, moderate."

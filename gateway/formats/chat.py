@@ -14,6 +14,7 @@ from gateway.formats.chat_body import ChatRequest, parse_chat
 from gateway.formats.chat_form import form_of
 from gateway.formats.chat_writer import ChatWriter, render
 from gateway.formats.manners import OpenAiManners
+from gateway.wishes import take
 
 # Where the form's names differ from this format's own.
 _PARAMS = {
@@ -30,9 +31,20 @@ _SEARCHES = msgspec.structs.replace(NO_UNITS, searches=MOST_SEARCHES)
 class ChatAsked:
     """A chat completion that was asked; see ``Asked``."""
 
-    __slots__ = ("_form", "body", "choices", "explicit_max", "is_stream", "model", "most_units", "prompt")
+    __slots__ = (
+        "_form",
+        "body",
+        "choices",
+        "explicit_max",
+        "is_stream",
+        "model",
+        "most_units",
+        "prompt",
+        "wishes",
+    )
 
     def __init__(self, body: ChatRequest, prompt: Prompt) -> None:
+        self.wishes = take(body)
         self.body = body
         self.prompt = prompt
         self.model = body.model

@@ -18,6 +18,7 @@ from gateway.formats.addresses import refuse_private
 from gateway.formats.documents import packed_bytes
 from gateway.formats.reading import read
 from gateway.formats.recordings import is_dense
+from gateway.wishes import Models, Provider
 
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -50,7 +51,7 @@ THOUGHT_FIELDS = (
 )  # fmt: skip
 _thoughts = operator.attrgetter(*THOUGHT_FIELDS)
 _NOTHING = (None,) * len(THOUGHT_FIELDS)
-_ROUTING = ("models", "plugins", "provider", "route", "transforms")
+_ROUTING = ("plugins", "route", "transforms")
 
 
 class ChatRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -109,10 +110,11 @@ class ChatRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     store: bool | None = None
     usage: dict[str, Any] | None = None
     web_search_options: Raw | UnsetType = UNSET
-    # Where another gateway would send the request: refused, because here the model alone decides it.
-    models: Any = None
+    # For us alone, and taken off before anything is forwarded; see ``gateway.wishes``.
+    models: Models | None = None
+    provider: Provider | None = None
+    # What else another gateway would be told: refused.
     plugins: Any = None
-    provider: Any = None
     route: Any = None
     transforms: Any = None
 
@@ -345,12 +347,10 @@ def _refuse_unsupported(request: ChatRequest) -> None:
 
 
 def _refuse_routing(request: ChatRequest) -> None:
-    if request.models is request.plugins is request.provider is request.route is request.transforms is None:
-        return
     for name in _ROUTING:
         if getattr(request, name) is not None:
             raise InvalidRequest(
-                f"'{name}' is not offered: name one model in 'model', and FastAnchor finds the channel that serves it.",
+                f"'{name}' is not offered: further models stand in 'models', and what you wish of providers in 'provider'.",
                 param=name,
             )
 

@@ -22,6 +22,7 @@ from gateway.formats.chat_body import Count, Penalty, Share, Short, StreamOption
 from gateway.formats.chat_writer import completion_id, usage_object
 from gateway.formats.manners import OpenAiManners
 from gateway.formats.reading import read
+from gateway.wishes import Wishes
 
 _ENCODER = msgspec.json.Encoder()
 _PARAMS = {"max_output": "max_tokens", "choices": "n", "messages": "prompt", "top_logprobs": "logprobs"}
@@ -57,6 +58,7 @@ class CompletionAsked:
     """A completion that was asked; see ``Asked``."""
 
     __slots__ = ("_form", "body", "prompt", "text")
+    wishes: Wishes | None = None
 
     def __init__(self, body: CompletionRequest) -> None:
         self.body = body

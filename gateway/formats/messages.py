@@ -14,6 +14,7 @@ from gateway.formats.messages_body import MessagesRequest
 from gateway.formats.messages_form import form_of, user_of
 from gateway.formats.messages_read import Read, parse_messages
 from gateway.formats.messages_writer import MessagesWriter, render
+from gateway.wishes import take
 
 # Where the form's names differ from this format's own.
 _PARAMS = {
@@ -31,10 +32,11 @@ _PARAMS = {
 class MessagesAsked:
     """A message that was asked; see ``Asked``."""
 
-    __slots__ = ("_form", "read")
+    __slots__ = ("_form", "read", "wishes")
 
     def __init__(self, read: Read) -> None:
         self.read = read
+        self.wishes = take(read.request)
         self._form: Form | None = None
 
     @property

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from gateway.asked import MOST_SEARCHES
+from gateway.wishes import Models, Provider
 
 # The most pages that are fetched for one answer where the caller names no limit, and questions to one server.
 MOST_FETCHES = 5
@@ -45,6 +46,9 @@ class MessagesRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=
     context_management: Raw | UnsetType = UNSET
     diagnostics: Raw | UnsetType = UNSET
     mcp_servers: Raw | UnsetType = UNSET
+    # For us alone, and taken off before anything is forwarded; see ``gateway.wishes``.
+    models: Models | None = None
+    provider: Provider | None = None
     # Accepted in one meaning alone, and never forwarded; see ``messages_read``.
     billing_policy: Raw | UnsetType = UNSET
     container: Raw | UnsetType = UNSET

@@ -13,6 +13,7 @@ from catalog.pricing import Usage
 from gateway.asked import NO_UNITS, Prompt
 from gateway.errors import InvalidRequest
 from gateway.form import Form
+from gateway.wishes import Wishes
 
 B = TypeVar("B", bound=msgspec.Struct)
 
@@ -21,6 +22,7 @@ class PassedOn(Generic[B]):
     """A request that only an upstream of the same shape can serve; see ``Asked``."""
 
     is_stream = False
+    wishes: Wishes | None = None
 
     def __init__(
         self,

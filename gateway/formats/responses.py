@@ -21,6 +21,7 @@ from gateway.formats.responses_body import ResponsesRequest, read_body
 from gateway.formats.responses_form import form_of
 from gateway.formats.responses_tools import Namespaces, read_choice, read_tools
 from gateway.formats.responses_writer import ResponsesWriter, render
+from gateway.wishes import take
 
 # Where the form's names differ from this format's own.
 _PARAMS = {
@@ -36,9 +37,10 @@ _PARAMS = {
 class ResponsesAsked:
     """A response that was asked; see ``Asked``."""
 
-    __slots__ = ("_form", "_items", "body", "namespaces", "prompt", "tools")
+    __slots__ = ("_form", "_items", "body", "namespaces", "prompt", "tools", "wishes")
 
     def __init__(self, body: ResponsesRequest) -> None:
+        self.wishes = take(body)
         self.body = body
         self._items = i.read_items(body.input)
         # Under their own names; what the offered ones stand for.

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from gateway.errors import InvalidRequest
 from gateway.formats.reading import read
+from gateway.wishes import Models, Provider
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=1, le=10_000_000)]
@@ -82,6 +83,9 @@ class ResponsesRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults
     top_p: Share | None = None
     truncation: Literal["auto", "disabled"] | None = None
     user: Short | None = None
+    # For us alone, and taken off before anything is forwarded; see ``gateway.wishes``.
+    models: Models | None = None
+    provider: Provider | None = None
     # Accepted, but never forwarded or only in one meaning; see ``_refuse_unsupported``.
     access_programs: dict[str, Any] | None = None
     background_options: dict[str, Any] | None = None

@@ -1,7 +1,8 @@
 """4. Dispatch: try channels until one really answers.
 
 A stream counts as answered with its first content, not with its status: until then nothing has been sent to the
-caller, so a channel that starts and fails can still be replaced. At most three attempts.
+caller, so a channel that starts and fails can still be replaced. At most three attempts, and as many at each further
+model that the caller named.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from itertools import cycle, islice
 
 import msgspec
@@ -26,7 +28,7 @@ from gateway.passages.table import passage_for
 from gateway.passages.whole_stream import MAX_ANSWER_BYTES, TellsWhole, WholeSplitter
 from gateway.reply import Reply
 from gateway.runtime import Gateway
-from gateway.stages.reserve import write_intent
+from gateway.stages.reserve import fit, write_intent
 from gateway.upstreams.base import BadAnswer, CannotExpress, Prepared, Refused, Splitter
 from gateway.upstreams.faults import UpstreamBroken, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
 from gateway.upstreams.http import Exchange
@@ -60,10 +62,30 @@ class Stream:
 
 async def dispatch(gateway: Gateway, call: Call, reply: Reply) -> Answer | Stream:
     """Return the first real answer; raises ``GatewayError`` where there is none, and ``CallerLeft``."""
-    if reply.is_left:
-        raise CallerLeft(was_asked=False)
-    failures: list[AttemptFailed] = []
     gateway.health.count_request()
+    told: list[GatewayError] = []
+    while True:
+        if reply.is_left:
+            raise CallerLeft(was_asked=False)
+        try:
+            return await _ask_model(gateway, call, reply)
+        except GatewayError as error:
+            told.append(error)
+        if not call.fallbacks:
+            raise _worst(told)
+        call.turn()
+        fit(call)
+        logger.info("gateway.dispatch.turned", extra={"request": call.request.id, "model": call.model.id})
+
+
+def _worst(told: list[GatewayError]) -> GatewayError:
+    """Return what is told of several models: what may pass by itself, or else what is wrong with the request."""
+    return next((error for error in told if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR), told[0])
+
+
+async def _ask_model(gateway: Gateway, call: Call, reply: Reply) -> Answer | Stream:
+    """Try the channels of one model; its first attempt is no retry, whatever failed at other models."""
+    failures: list[AttemptFailed] = []
     for route, chosen in _attempts(gateway, call):
         if failures and not gateway.health.may_retry():
             _give_up(gateway, call, route)
@@ -119,11 +141,11 @@ def _attempts(gateway: Gateway, call: Call) -> Iterator[tuple[Route, Route]]:
     """Yield what to try: a candidate, and the same with the credential to use."""
     # Each channel once before any is asked again; a channel that failed for good is no longer a candidate.
     for route in islice(cycle(call.candidates), MAX_ATTEMPTS * max(1, len(call.candidates))):
-        if call.attempts >= MAX_ATTEMPTS:
+        if call.attempts - call.attempts_elsewhere >= MAX_ATTEMPTS:
             return
         if route in call.candidates and (chosen := choice.admitted(gateway, call, route)) is not None:
             yield route, chosen
-    if call.attempts == 0 and (last := choice.last_resort(gateway, call)) is not None:
+    if call.attempts == call.attempts_elsewhere and (last := choice.last_resort(gateway, call)) is not None:
         yield last
 
 
@@ -150,6 +172,7 @@ def _verdict(call: Call, failures: list[AttemptFailed]) -> GatewayError:
 async def _noted_attempt(gateway: Gateway, call: Call, route: Route) -> Answer | Stream:
     """Make an attempt and write down what came of it, unless it is the first, serves, and is the model's provider's."""
     started, before = time.monotonic(), call.attempts
+    call.asked_at = started
     try:
         served = await _attempt(gateway, call, route)
     except (AttemptFailed, GatewayError) as failure:
@@ -157,7 +180,7 @@ async def _noted_attempt(gateway: Gateway, call: Call, route: Route) -> Answer |
             call.note_attempt(route, started=started, error_code=_code(call, failure))
         raise
     # Of one that serves at once the usage record tells all but whose channel it was.
-    if call.attempts_made or route.channel.provider != call.model.provider:
+    if call.attempts_made or call.has_turned or route.channel.provider != call.model.provider:
         call.note_attempt(route, started=started, error_code="")
     return served
 

@@ -13,7 +13,7 @@ from billing.holds import Ask, HoldsUnavailable
 from billing.refusals import Budget, InsufficientCredit, Limits, RateLimited
 from billing.spool import Intent, SpoolFull
 from catalog.pricing import Usage, cost_picos, dearest, units_picos
-from fastanchor.lib.money import exact_usd, round_picos
+from fastanchor.lib.money import PICOS_PER_NANO, exact_usd, round_picos
 from fastanchor.lib.windows import said
 from gateway.asked import NO_UNITS
 from gateway.call import Call
@@ -29,7 +29,7 @@ ASSUMED_MAX_OUTPUT = 16_384
 
 async def reserve(gateway: Gateway, call: Call, *, is_free: bool = False) -> None:
     """Place the hold of a call; raises 402, 429 and 503 errors. One that is free counts as a request and no more."""
-    ask = _ask(call)
+    ask = _dearest(call) if call.fallbacks else _ask(call)
     if is_free:
         nothing = dict.fromkeys(
             ("input_tokens", "input_cost_picos", "output_rate_picos", "output_tokens", "least_output_tokens"),
@@ -51,8 +51,25 @@ async def reserve(gateway: Gateway, call: Call, *, is_free: bool = False) -> Non
         raise _too_many(exc, call) from exc
     except InsufficientCredit as exc:
         raise _too_little(exc, call) from exc
-    if call.asked.explicit_max is None:
+    if call.fallbacks and not is_free:
+        fit(call)
+    elif call.asked.explicit_max is None:
         call.output_bound = _bound(call)
+
+
+def fit(call: Call) -> None:
+    """Make a hold that covers the dearest of several models the hold of the one that is asked now.
+
+    The money stays; it is worth as many output tokens as this model sells for it.
+    """
+    hold, ask = call.hold, _ask(call)
+    assert hold is not None
+    tokens = ask.output_tokens
+    if ask.mode != "explicit" and ask.output_rate_picos:
+        tokens = (hold.amount_nano * PICOS_PER_NANO - ask.input_cost_picos) // ask.output_rate_picos
+    hold.ask = ask
+    hold.output_tokens = min(tokens, ask.output_tokens) if ask.mode == "whole" else tokens
+    call.output_bound = None if ask.mode == "explicit" else _bound(call)
 
 
 def write_intent(gateway: Gateway, call: Call) -> None:
@@ -134,6 +151,18 @@ def _ask(call: Call) -> Ask:
         least_output_tokens=least,
         mode=mode,
     )
+
+
+def _dearest(call: Call) -> Ask:
+    """Return what covers whichever of the models serves."""
+    asks = [_ask(each) for each in (call, *map(call.at, call.fallbacks))]
+    most = {name: max(getattr(ask, name) for ask in asks) for name in _OF_MODELS}
+    # Beside "explicit", which all of them are or none.
+    mode = "whole" if any(ask.mode == "whole" for ask in asks) else asks[0].mode
+    return msgspec.structs.replace(asks[0], mode=mode, **most)
+
+
+_OF_MODELS = ("input_cost_picos", "output_rate_picos", "output_tokens", "least_output_tokens")
 
 
 def _bound(call: Call) -> int | None:
@@ -230,4 +259,6 @@ def _too_little(refusal: InsufficientCredit, call: Call) -> GatewayError:
             f"This request may cost up to ${needed} for {refusal.asked_tokens} output tokens, but ${left} of the {what} "
             f"is available, enough for {refusal.affordable_tokens} output tokens. {remedy}, or ask for fewer '{bound}'."
         )
+    if call.fallbacks:
+        message += " As much is reserved as the dearest of its models may cost."
     return InsufficientQuota(message, headers=tuple(limit_headers(refusal.limits)))

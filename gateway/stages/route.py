@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from accounts.keyring import Caller
 from catalog.snapshot import CatalogUnavailable, Model
 from gateway.asked import Asked, Prompt
-from gateway.call import Call, Estimate, Request
+from gateway.call import Call, Estimate, Option, Request
 from gateway.choice import in_order
 from gateway.errors import InvalidRequest, ModelNotFound, PermissionDenied, ServiceUnavailable
+from gateway.preferences import preferred
 from gateway.runtime import Gateway
 
 # Upper bounds: what providers document for a picture, and what surrounds the messages of a prompt.
@@ -32,27 +33,50 @@ LEAST_AUDIO_BYTES = 40
 def route(gateway: Gateway, request: Request, caller: Caller, asked: Asked) -> Call:
     """Find model, price and channels; raises 400, 403, 404 and 503 errors."""
     try:
-        model = gateway.catalog.current.models.get(asked.model)
+        snapshot = gateway.catalog.current
     except CatalogUnavailable as exc:
         raise ServiceUnavailable(
             "The model list is not loaded yet. Try again soon.", retry_after_s=1
         ) from exc
-    if model is None:
-        raise ModelNotFound(
-            f"The model '{asked.model}' does not exist here. GET /v1/models lists those that do.",
-            param="model",
+    fallbacks: Sequence[Option] = ()
+    first = _option(gateway, request, caller, asked, asked.model)
+    if asked.wishes is not None:
+        others = [_option(gateway, request, caller, asked, name, "models") for name in asked.wishes.models]
+        first, *fallbacks = preferred(
+            [first, *others],
+            asked.wishes.provider,
+            snapshot=snapshot,
+            speeds=gateway.speeds,
+            is_stream=asked.is_stream,
         )
-    if caller.allowed_models and model.id not in caller.allowed_models:
-        raise PermissionDenied(f"This API key may not use the model '{model.id}'.", param="model")
-    price = model.price_at(request.started_at_ms / 1000)
-    _check_kind(model, request)
-    _check_capabilities(model, asked.prompt, request.format.param)
     return Call(
         request=request,
         caller=caller,
         asked=asked,
+        model=first.model,
+        price=first.price,
+        candidates=first.candidates,
+        estimate=first.estimate,
+        fallbacks=tuple(fallbacks),
+    )
+
+
+def _option(
+    gateway: Gateway, request: Request, caller: Caller, asked: Asked, name: str, param: str = "model"
+) -> Option:
+    """Return a model that can serve what is asked, with its price and channels."""
+    model = gateway.catalog.current.models.get(name)
+    if model is None:
+        raise ModelNotFound(
+            f"The model '{name}' does not exist here. GET /v1/models lists those that do.", param=param
+        )
+    if caller.allowed_models and model.id not in caller.allowed_models:
+        raise PermissionDenied(f"This API key may not use the model '{model.id}'.", param=param)
+    _check_kind(model, request, param)
+    _check_capabilities(model, asked.prompt, request.format.param)
+    return Option(
         model=model,
-        price=price,
+        price=model.price_at(request.started_at_ms / 1000),
         candidates=in_order(gateway, model.routes, caller=caller, request=request, asked=asked),
         estimate=_with_what_is_read(estimate(asked.prompt), model, asked),
     )
@@ -94,10 +118,10 @@ _PATHS = {
 }
 
 
-def _check_kind(model: Model, request: Request) -> None:
+def _check_kind(model: Model, request: Request, param: str) -> None:
     if model.kind != request.format.kind:
         raise InvalidRequest(
-            f"The model '{model.id}' is not served on this path. Use {_PATHS[model.kind]}.", param="model"
+            f"The model '{model.id}' is not served on this path. Use {_PATHS[model.kind]}.", param=param
         )
 
 

@@ -101,8 +101,9 @@ def test_spools_of_older_and_newer_versions_are_read(organization: Organization)
     read = msgspec.msgpack.Decoder(spool.Record)
 
     older = read.decode(msgspec.msgpack.encode(written[:-1]))
+    before_models = read.decode(msgspec.msgpack.encode([*written[:-1], [made[:5] for made in written[-1]]]))
     newer = read.decode(msgspec.msgpack.encode([*written, "of a later version"]))
 
     assert isinstance(older, Usage)
     assert (older.attempts_made, older.request_id) == ((), told.request_id)
-    assert newer == told
+    assert before_models == newer == told

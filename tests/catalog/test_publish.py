@@ -42,7 +42,7 @@ def test_a_snapshot_of_two_hundred_models_takes_six_queries(
     for name in ("east", "west"):
         _channel(acme, name)
 
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         snapshot = build_snapshot()
 
     assert len(snapshot.models) == 400

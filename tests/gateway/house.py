@@ -148,6 +148,10 @@ class Shelf:
         }
 
 
+def _providers_of(routes: tuple[Route, ...]) -> list[str]:
+    return [route.channel.provider for route in routes]
+
+
 class House:
     """A gateway, its upstream, and one customer with credit."""
 
@@ -156,6 +160,11 @@ class House:
         self.upstream = upstream
         # Upstreams behind further channels, asked after the first.
         self.others: list[Upstream] = []
+        # What the catalog holds beside the model "m".
+        self.further: list[Model] = []
+        self.allowed_models: frozenset[str] = frozenset()
+        # Servers that end with the house.
+        self.listening: list[asyncio.Server] = []
         self.balance_nano = 1_000_000_000
         self.capabilities: frozenset[str] = frozenset()
         self.provider = "other"
@@ -196,6 +205,7 @@ class House:
             concurrency=1_000,
             networks=self.networks,
             priority=self.priority,
+            allowed_models=self.allowed_models,
         )
 
     async def _catalog(self) -> Snapshot:
@@ -209,7 +219,11 @@ class House:
             capabilities=self.capabilities, input_modalities=("text",), output_modalities=("text",), created=0,
             prices=(Price("price_1", 0, (Tier(0, rates),)),), routes=routes,
         )  # fmt: skip
-        return Snapshot(version=1, models={"m": model}, listed=(model,))
+        models = {each.id: each for each in (model, *self.further)}
+        providers = frozenset(
+            slug for each in models.values() for slug in (each.provider, *_providers_of(each.routes))
+        )
+        return Snapshot(version=1, models=models, listed=tuple(models.values()), providers=providers)
 
     def _route(self, channel: Channel) -> Route:
         spares = [
@@ -269,6 +283,8 @@ class House:
 
     async def close(self) -> None:
         """End everything."""
+        for each in self.listening:
+            each.close()
         await self.gateway.abandon()
         await self.gateway.client.close()
         await self.pipeline.close()

@@ -108,7 +108,13 @@ def test_what_no_upstream_served_has_no_lines_and_says_why_it_is_free(
     assert words in shown["why"]
     assert "so nothing was charged" in shown["why"]
     assert shown["attempts_made"] == [
-        {"provider": "openai", "status": None, "error_code": "unreachable", "duration_ms": 7}
+        {
+            "model": "m",
+            "provider": "openai",
+            "status": None,
+            "error_code": "unreachable",
+            "duration_ms": 7,
+        }
     ]
 
 

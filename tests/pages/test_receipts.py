@@ -54,6 +54,22 @@ def test_the_list_leads_to_a_receipt_whose_lines_add_up(
     assert "Attempts 2; failed ones are ours to pay" in shown
 
 
+def test_attempts_at_several_models_are_shown_with_their_models(
+    browser: Client, organization: Organization, key: ApiKey, price: Price
+) -> None:
+    tried = (
+        AttemptMade("anthropic", "chan_1", 529, "upstream_error", 40, "claude-haiku-4-20250514"),
+        AttemptMade("openai", "chan_2", 200, "", 300, "gpt-4o"),
+    )
+    usage = serve(organization, key, price_id=price.pk, attempts=2, attempts_made=tried)
+
+    html = browser.get(reverse("request", args=[usage.request_id])).content.decode()
+
+    assert faults(html) == []
+    assert "1 claude-haiku-4-20250514 anthropic upstream_error 529" in words(html)
+    assert "2 gpt-4o openai Served 200" in words(html)
+
+
 def test_what_is_free_shows_what_it_would_have_cost_and_why_it_was_not_charged(
     browser: Client, organization: Organization, key: ApiKey, price: Price
 ) -> None:
