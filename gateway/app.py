@@ -88,6 +88,8 @@ async def _body(
 class _Arriving:
     """A body on its way: within a size, a time, and the room that there is for all of them."""
 
+    __slots__ = ("_gateway", "_headers", "_is_strange", "_parts", "_size", "_source")
+
     def __init__(self, gateway: Gateway, headers: dict[str, str], source: Source) -> None:
         self._gateway = gateway
         self._headers = headers
