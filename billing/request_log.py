@@ -18,7 +18,7 @@ from accounts.models import Organization
 from billing.models import UsageRecord
 from billing.selection import TROUBLED, Condition, Ending, Selection
 
-ROWS = 50
+ROWS = 30
 SCANNED = 10_000
 SUMMED = 10_000
 RARE = 2_000
