@@ -25,7 +25,8 @@ from fastanchor.lib.valkey import TurnPipeline
 
 logger = logging.getLogger(__name__)
 
-BEAT_S = 0.5
+BEAT_S = 2.0
+RETRY_S = 0.5
 BRISK_S = 0.1
 # After so long another thread tries.
 LONGEST_BEAT_S = 10.0
@@ -33,7 +34,7 @@ PROBE_S = 1.0
 # How long a request waits until either store decides, and for its turn at PostgreSQL.
 PATIENCE_S = 5.0
 # PostgreSQL that has not answered for so long is away, too.
-AWAY_S = 2.0
+AWAY_S = 4.0
 AT_ONCE = 16
 MOST_WAITING = 512
 _LOOK_S = 0.02
@@ -162,13 +163,15 @@ class SteadyHolds(Holds):
 
     async def _beat_forever(self) -> None:
         while True:
+            pace_s = BEAT_S
             try:
                 async with asyncio.timeout(LONGEST_BEAT_S):
                     await self._beat()
             except Exception as exc:  # noqa: BLE001 - whatever keeps us from PostgreSQL, the next beat may reach it
                 logger.warning("holds.beat_failed", extra={"error": type(exc).__name__})
+                pace_s = RETRY_S
             is_usual = self._mode is not None and not self._mode.is_degraded and not self._breaker.is_open
-            await self._pause(self._wakes[1], BEAT_S if is_usual else BRISK_S)
+            await self._pause(self._wakes[1], pace_s if is_usual else BRISK_S)
 
     def _wake(self) -> None:
         for event in self._wakes:

@@ -43,8 +43,9 @@ def _still(storm: Storm) -> Iterator[None]:
 @contextmanager
 def _locked(storm: Storm) -> Iterator[None]:
     with psycopg.connect(storm.product.database_url) as connection:
+        # In the order of a settlement, which would be in a deadlock with us otherwise.
         connection.execute(
-            "LOCK TABLE accounts_apikey, billing_wallet, billing_usagerecord IN ACCESS EXCLUSIVE MODE"
+            "LOCK TABLE billing_wallet, billing_usagerecord, accounts_apikey IN ACCESS EXCLUSIVE MODE"
         )
         yield
 

@@ -211,7 +211,7 @@ def test_with_both_away_requests_are_refused_at_once_and_no_upstream_is_asked(st
         sandbox.reset()
     storm.to_valkey.down()
     storm.to_postgresql.down()
-    time.sleep(4)
+    time.sleep(6)
 
     told = [asyncio.run(ask(url, key, body)) for url in product.base_urls for _ in range(5)]
 
