@@ -8,7 +8,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
-from catalog.addresses import Resolve, normal_base_url, refuse_private, resolve_host
+from accounts import audit
+from catalog.addresses import Resolve, normal_base_url, refuse_private, refuse_unsafe, resolve_host
 from catalog.credentials import seal_credential
 from catalog.models import Adapter, CatalogModel, Channel, Route
 from catalog.publish import announce_catalog
@@ -39,10 +40,14 @@ class ChannelExists(Exception):
 
 
 def checked_base_url(text: str, *, resolve: Resolve = resolve_host) -> str:
-    """Return a base URL in normal form; raises ``BadAddress``, for private addresses unless the settings allow them."""
+    """Return a base URL in normal form; raises ``BadAddress``.
+
+    Only https and public addresses are allowed, unless the settings allow private ones.
+    """
     base_url = normal_base_url(text)
     if not settings.ALLOW_PRIVATE_UPSTREAMS:
         refuse_private(base_url, resolve)
+        refuse_unsafe(base_url)
     return base_url
 
 
@@ -63,6 +68,7 @@ def add_channel(
         raise ChannelExists(message)
     seal_credential(channel=channel, credential=credential)
     channel.save(force_insert=True)
+    _record("channel.added", channel, provider=channel.provider_id, base_url=channel.base_url)
     announce_catalog()
     add_routes(channel=channel, models=models)
     return channel
@@ -73,6 +79,7 @@ def save_channel(*, channel: Channel, credential: str = "") -> None:
     """Save a channel; a credential, if given, replaces the sealed one. Raises ``BadCredential``."""
     if credential:
         seal_credential(channel=channel, credential=credential)
+        _record("channel.credential_replaced", channel, ends=channel.credential_last4)
     channel.save()
     announce_catalog()
 
@@ -134,7 +141,12 @@ def _set_enabled(channel: Channel, *, is_enabled: bool, reason: str) -> None:
     channel.is_enabled = is_enabled
     channel.disabled_reason = reason[:200]
     channel.save(update_fields=["is_enabled", "disabled_reason"])
+    _record("channel.enabled" if is_enabled else "channel.disabled", channel, reason=channel.disabled_reason)
     announce_catalog()
+
+
+def _record(what: str, channel: Channel, **after: object) -> None:
+    audit.record(what, subject=f"channel {channel.pk}", after=after)
 
 
 def _models_for(channel: Channel, names: Sequence[str]) -> QuerySet[CatalogModel]:

@@ -56,7 +56,9 @@ class Process:
             books=self._books(),
             holds=holds.Holds(self._pipeline, self._open_organization),
             spool=Spool.create(settings.SPOOL_DIR),
-            client=HttpClient(connect_s=settings.UPSTREAM_CONNECT_S),
+            client=HttpClient(
+                connect_s=settings.UPSTREAM_CONNECT_S, allow_private=settings.ALLOW_PRIVATE_UPSTREAMS
+            ),
             health=Health(),
             deadlines=Deadlines(
                 body_s=settings.BODY_S,
