@@ -41,7 +41,7 @@ FOR_KEYS = (
     "/audio",
     "/moderations",
 )
-CANARY = "Canary of Ada"
+CANARY, ORGANIZATION = "Canary of Ada", "Works of Ada"
 _WRITES = re.compile(r"\s*(INSERT|UPDATE|DELETE)", re.IGNORECASE)
 _OWN_TRACKS = re.compile(r"django_session|usersessions_usersession|accounts_auditentry", re.IGNORECASE)
 pytestmark = pytest.mark.timeout(900)
@@ -51,7 +51,7 @@ class Adas:
     """What is ada's: parameters that name it, words that tell of it, rows that hold it."""
 
     def __init__(self, card: Card, organization: Organization, key: ApiKey) -> None:
-        Organization.objects.update(name=CANARY)
+        Organization.objects.update(name=ORGANIZATION)
         ApiKey.objects.update(name=CANARY)
         self.organization = organization
         self.owner = organization.members.get()
@@ -62,7 +62,7 @@ class Adas:
         self.parameters: dict[str, Any] = {name: made(make) for name, make in NAMED.items()}
         self.common = {part: value for given in self.parameters.values() for part, value in given.items()}
         ids = [str(value) for value in self.common.values() if len(str(value)) > 8]
-        self.words = [CANARY, organization.pk, self.owner.email, *ids]
+        self.words = [CANARY, ORGANIZATION, organization.pk, self.owner.email, *ids]
 
     def path(self, route: Route) -> str:
         given = self.parameters.get(route.name, {})
@@ -102,6 +102,8 @@ def caller(kind: str, adas: Adas, settings: Settings) -> Client:
             ben = people.ensure_verified(email="ben@example.com")
             Membership.objects.create(user=ben, organization=adas.organization, role=Role.MEMBER)
             browser.force_login(ben)
+            # Who is in an organization knows what it is called.
+            adas.words.remove(ORGANIZATION)
         case "staff without a factor":
             browser.force_login(people.ensure_verified(email="root@example.com", is_staff=True))
         case "plain staff":
