@@ -67,7 +67,9 @@ class Process:
             books=self._books(),
             holds=self._holds,
             spool=spool,
-            client=HttpClient(connect_s=settings.UPSTREAM_CONNECT_S),
+            client=HttpClient(
+                connect_s=settings.UPSTREAM_CONNECT_S, allow_private=settings.ALLOW_PRIVATE_UPSTREAMS
+            ),
             health=Health(),
             deadlines=Deadlines(
                 body_s=settings.BODY_S,
