@@ -50,5 +50,5 @@ def _passed_over(count: int, why: str) -> str:
 def _line(each: Considered) -> str:
     wait = f" for {each.wait_s} s" if each.wait_s else ""
     running = f", {each.running} running" if each.running else ""
-    score = f"{each.score / 1_000:.2f}"
+    score = f"{each.score // 1_000}.{each.score % 1_000 // 10:02}"
     return f"{each.provider_id} {each.channel_id}: priority {each.priority}, score {score}, {each.state}{wait}{running}"

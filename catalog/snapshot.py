@@ -117,6 +117,14 @@ class Route:
     # The same with each of the channel's other credentials.
     twins: tuple[Route, ...] = ()
 
+    @property
+    def is_special(self) -> bool:
+        """Tell whether there is anything to decide before it is used: a credential, or a limit."""
+        channel = self.channel
+        return bool(
+            self.twins or channel.concurrency or channel.requests_per_minute or channel.tokens_per_minute
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Model:

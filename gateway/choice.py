@@ -90,6 +90,8 @@ def admitted(gateway: Gateway, call: Call, route: Route) -> Route | None:
 
     What is taken must be given back with ``leave``, or by the settlement.
     """
+    if not (route.is_special or gateway.credentials.are_out or gateway.health.is_out):
+        return route
     chosen = gateway.credentials.chosen(route)
     lack = gateway.limits.lack(route.channel, priority=call.caller.priority)
     if lack is not None:

@@ -34,6 +34,11 @@ class Credentials:
         self._out_until: dict[str, float] = {}
         self._turns: dict[str, int] = {}
 
+    @property
+    def are_out(self) -> bool:
+        """Tell whether any credential is left alone."""
+        return bool(self._out_until)
+
     def chosen(self, route: Route) -> Route | None:
         """Return a route with the credential whose turn it is; ``None`` where none works."""
         if not route.twins:

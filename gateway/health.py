@@ -43,6 +43,11 @@ class Health:
         self._retry_credit = RETRY_FLOOR
         self.paces = Paces(clock)
 
+    @property
+    def is_out(self) -> bool:
+        """Tell whether any channel has failed lately."""
+        return bool(self._breakers)
+
     def may_try(self, channel_id: str) -> bool:
         """Tell whether a channel is open for an attempt; after its pause only one probe is let through."""
         breaker = self._breakers.get(channel_id)

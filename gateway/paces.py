@@ -49,7 +49,8 @@ class Paces:
     def answered(self, channel_id: str, *, seconds: float, is_stream: bool) -> None:
         """Count an answer: its first content where it is a stream."""
         pace = self._heard_of(channel_id)
-        pace.errors *= 1 - NEWEST
+        if pace.errors:
+            pace.errors *= 1 - NEWEST
         pace.answers += 1
         if is_stream:
             pace.first_s = _moved(pace.first_s, seconds)
@@ -97,7 +98,8 @@ class Paces:
         if pace is None:
             pace = self._paces[channel_id] = Pace(seen_at=now)
         elif now > pace.seen_at:
-            pace.errors *= self._memory(pace)
+            if pace.errors:
+                pace.errors *= self._memory(pace)
             pace.seen_at = now
         return pace
 

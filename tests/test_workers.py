@@ -22,9 +22,12 @@ def program(code: str, *arguments: str, pass_fds: tuple[int, ...] = ()) -> Child
 
 @pytest.fixture
 def children() -> Iterator[dict[str, Child]]:
+    # Under nohup the signal is ignored, which is inherited.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     started = {"worker-1": program(_WAITS), "shipper": program(_WAITS)}
     everything = dict(started)
     yield started
+    signal.signal(signal.SIGHUP, before)
     for child in (*everything.values(), *started.values()):
         kill(child)
 

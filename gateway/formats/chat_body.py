@@ -347,6 +347,8 @@ def _refuse_unsupported(request: ChatRequest) -> None:
 
 
 def _refuse_routing(request: ChatRequest) -> None:
+    if request.plugins is request.route is request.transforms is None:
+        return
     for name in _ROUTING:
         if getattr(request, name) is not None:
             raise InvalidRequest(

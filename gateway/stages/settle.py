@@ -38,8 +38,9 @@ def settle(gateway: Gateway, call: Call, outcome: Outcome) -> int:
     finally:
         # Also when nothing can be written: a hold that is never settled would be renewed for ever.
         gateway.holds.settle(call.hold, cost_nano=cost, tokens=tokens)
-        gateway.limits.leave(call.seat, tokens=tokens or None)
-        call.seat = None
+        if call.seat is not None:
+            gateway.limits.leave(call.seat, tokens=tokens or None)
+            call.seat = None
     return cost
 
 
