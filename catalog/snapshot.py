@@ -107,6 +107,11 @@ class Channel:
     # The one organization that may use it; empty where all may.
     dedicated_to: str = ""
 
+    @property
+    def is_limited(self) -> bool:
+        """Tell whether it has any limit of its own."""
+        return bool(self.concurrency or self.requests_per_minute or self.tokens_per_minute)
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -120,10 +125,7 @@ class Route:
     @property
     def is_special(self) -> bool:
         """Tell whether there is anything to decide before it is used: a credential, or a limit."""
-        channel = self.channel
-        return bool(
-            self.twins or channel.concurrency or channel.requests_per_minute or channel.tokens_per_minute
-        )
+        return bool(self.twins) or self.channel.is_limited
 
 
 @dataclass(frozen=True, slots=True)

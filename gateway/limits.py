@@ -92,7 +92,7 @@ class Limits:
 
     def lack(self, channel: Channel, *, priority: int = 0) -> Lack | None:
         """Return the limit that keeps a caller of this priority from a channel now, if any does."""
-        if not is_limited(channel) or (use := self._uses.get(channel.id)) is None:
+        if not channel.is_limited or (use := self._uses.get(channel.id)) is None:
             return None
         share = _share(priority)
         if channel.concurrency and use.running >= self._part(channel.concurrency, share):
@@ -108,7 +108,7 @@ class Limits:
 
     def take(self, channel: Channel, *, tokens: int) -> Seat | None:
         """Count a request that goes to a channel now; it must ``leave`` later. ``None`` where there are no limits."""
-        if not is_limited(channel):
+        if not channel.is_limited:
             return None
         use, now = self._uses.setdefault(channel.id, _Use()), self._clock()
         use.running += 1
@@ -132,11 +132,6 @@ class Limits:
 
     def _part(self, limit: int, share: float) -> int:
         return max(1, round(limit // self._processes * share))
-
-
-def is_limited(channel: Channel) -> bool:
-    """Tell whether a channel has any limit of its own."""
-    return bool(channel.concurrency or channel.requests_per_minute or channel.tokens_per_minute)
 
 
 def _share(priority: int) -> float:
