@@ -43,15 +43,19 @@ class Attacker:
         return "\r\n".join(lines).encode()
 
 
+async def _drip(it: Attacker, byte: bytes) -> None:
+    while True:
+        it.send(byte)
+        await asyncio.sleep(_PAUSE_S)
+
+
 async def _idle(_it: Attacker) -> None:
     await asyncio.Event().wait()
 
 
 async def _slow_head(it: Attacker) -> None:
     it.send(b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nx-slow: ")
-    while True:
-        it.send(b"a")
-        await asyncio.sleep(_PAUSE_S)
+    await _drip(it, b"a")
 
 
 async def _stalled_body(it: Attacker) -> None:
@@ -61,23 +65,17 @@ async def _stalled_body(it: Attacker) -> None:
 
 async def _dripping_body(it: Attacker) -> None:
     it.send(it.head(100_000) + b'{"model": ')
-    while True:
-        it.send(b" ")
-        await asyncio.sleep(_PAUSE_S)
+    await _drip(it, b" ")
 
 
 async def _body_of_a_page(it: Attacker) -> None:
     it.send(b"POST /accounts/login/ HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 100000\r\n\r\nlogin=")
-    while True:
-        it.send(b"a")
-        await asyncio.sleep(_PAUSE_S)
+    await _drip(it, b"a")
 
 
 async def _unread_body(it: Attacker) -> None:
     it.send(b"GET /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 100000\r\n\r\n")
-    while True:
-        it.send(b"a")
-        await asyncio.sleep(_PAUSE_S)
+    await _drip(it, b"a")
 
 
 async def _deaf(it: Attacker) -> None:
