@@ -22,6 +22,7 @@ from accounts import (
     keys,
     legal_admin,  # noqa: F401 - registers its tables
 )
+from accounts.audit_admin import Audited
 from accounts.models import ApiKey, Closure, Membership, OldSecret, Organization, Plan, User
 
 # Staff log in where everybody does: with rate limits and a verified address.
@@ -54,10 +55,11 @@ class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]
 
 
 @admin.register(User)
-class UserAdmin(KeptForever, DjangoUserAdmin):  # type: ignore[type-arg] # generic for the type checker only
+class UserAdmin(KeptForever, Audited, DjangoUserAdmin):  # type: ignore[type-arg] # generic for the type checker only
     """People; only superusers hand out permissions."""
 
     add_form = NewUserForm
+    personal = ("email", "name")
     ordering = ("-joined_at", "-pk")
     list_display = ("email", "is_active", "is_staff", "joined_at", "last_login")
     list_filter = ("is_active", "is_staff")
@@ -80,7 +82,7 @@ class UserAdmin(KeptForever, DjangoUserAdmin):  # type: ignore[type-arg] # gener
 
 
 @admin.register(Authenticator)
-class AuthenticatorAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class AuthenticatorAdmin(Audited):
     """Second factors, to be taken away from people who have lost theirs; their secrets are not shown."""
 
     list_display = ("user", "type", "created_at", "last_used_at")
@@ -119,7 +121,7 @@ class ClosureAdmin(KeptForever, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Plan)
-class PlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class PlanAdmin(Audited):
     """Limits that hold within a second of saving."""
 
     list_display = ("name", "code", "requests_per_minute", "tokens_per_minute", "concurrency", "priority")
@@ -144,9 +146,10 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Organization)
-class OrganizationAdmin(KeptForever, admin.ModelAdmin):  # type: ignore[type-arg]
+class OrganizationAdmin(KeptForever, Audited):
     """Customers, their plan and what they have instead of the plan's limits."""
 
+    personal = ("name",)
     list_display = ("name", "id", "plan", "is_personal", "created_at")
     list_filter = ("plan", "is_personal")
     list_select_related = ("plan",)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from django.apps import AppConfig
 from django.contrib.auth.signals import user_logged_in
 
@@ -16,5 +18,9 @@ class AccountsConfig(AppConfig):
     verbose_name = "Customers"
 
     def ready(self) -> None:
-        """Let every login write down when its session began."""
+        """Let every login write down when its session began, and hear what becomes of second factors."""
         user_logged_in.connect(stamps.begin, dispatch_uid="accounts.session_begun")
+        import_module("accounts.audited_signals").connect()
+        import_module("allauth.mfa.signals").authenticator_added.connect(
+            import_module("accounts.staff").factor_set_up, dispatch_uid="accounts.factor_set_up"
+        )

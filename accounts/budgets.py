@@ -13,7 +13,7 @@ from typing import TypedDict, Unpack
 from django.db import transaction
 from django.db.models import Q
 
-from accounts import announcements
+from accounts import announcements, audit
 from accounts.models import ApiKey, Budgeted, Membership, Organization, Role, User
 from fastanchor.lib.money import NANOS_PER_USD, short_usd
 
@@ -104,11 +104,21 @@ def _flat(subject: str, budgeted: Budgeted) -> tuple[str | int, ...]:
 def _set(budgeted: Organization | Membership, organization_id: str, by: User, budgets: Budgets) -> None:
     if not is_owner(by, organization_id):
         raise NotAnOwner
+    before = {field: getattr(budgeted, field) for field in budgets}
     for field, nano in budgets.items():
         check(field, nano)  # type: ignore[arg-type] # a TypedDict forgets the type of its values
         setattr(budgeted, field, nano)
     with transaction.atomic():
         budgeted.save(update_fields=list(budgets))
+        subject = f"{type(budgeted).__name__.lower()} {budgeted.pk}"
+        audit.record_change(
+            "budgets.set",
+            before=before,
+            after=dict(budgets),
+            subject=subject,
+            organization_id=organization_id,
+            by=by,
+        )
         announcements.organization_changed(organization_id)
     logger.info(
         "accounts.budgets_set",

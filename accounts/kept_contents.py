@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Count, F, Sum
 from django.utils import timezone
 
-from accounts import announcements
+from accounts import announcements, audit
 from accounts.contents import Content
 from accounts.expiry import delete_expired
 from accounts.models import KeptContent, Organization, User
@@ -81,9 +81,18 @@ def days_of(organization_id: str) -> int:
 
 def keep_for(organization: Organization, days: int, *, by: User) -> None:
     """Keep contents for so many days from now on, 0 for not at all; what is older already is gone at once."""
+    before = organization.contents_days
     with transaction.atomic():
         organization.contents_days = days
         organization.save(update_fields=["contents_days"])
+        audit.record_change(
+            "organization.contents_kept",
+            before={"days": before},
+            after={"days": days},
+            subject=f"organization {organization.pk}",
+            organization_id=organization.pk,
+            by=by,
+        )
         ends_at = F("created_at") + timedelta(days=days)
         KeptContent.objects.filter(organization=organization, expires_at__gt=ends_at).update(
             expires_at=ends_at

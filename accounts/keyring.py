@@ -24,6 +24,8 @@ from fastanchor.lib.networks import Network
 logger = logging.getLogger(__name__)
 
 TIME_TO_LIVE_S = 30.0
+# The same while nobody can tell us of changes.
+DEAF_S = 1.0
 UNKNOWN_FOR_S = 5.0
 STALE_FOR_S = 15 * 60.0
 MAX_CALLERS = 50_000
@@ -104,12 +106,19 @@ class Keyring:
         self._slots = asyncio.Semaphore(MAX_LOADS)
         self._generation = 0
         self._rest_until = float("-inf")
+        self._fresh_s = TIME_TO_LIVE_S
+
+    def be_deaf(self, *, is_deaf: bool) -> None:
+        """Trust memory for a second only, as long as changes cannot be heard; what was missed is forgotten after it."""
+        self._fresh_s = DEAF_S if is_deaf else TIME_TO_LIVE_S
+        if not is_deaf:
+            self.forget_all()
 
     def peek(self, token: str) -> Caller | None:
         """Return the caller if memory holds a fresh, valid one; never waits."""
         if not token.isascii():
             return None
-        caller = self._memory.fresh(tokens.digest(token, self._newest), self._clock())
+        caller = self._memory.younger_than(self._fresh_s, tokens.digest(token, self._newest), self._clock())
         if caller is None or self._refusal(caller):
             return None
         return caller
@@ -119,7 +128,9 @@ class Keyring:
         if not tokens.is_well_formed(token):
             raise InvalidKey("malformed")
         digests = tokens.digests(token, self._peppers)
-        caller = self._memory.fresh(digests[0], self._clock()) or await self._ask(digests)
+        caller = self._memory.younger_than(self._fresh_s, digests[0], self._clock()) or await self._ask(
+            digests
+        )
         refusal = self._refusal(caller)
         if refusal:
             raise InvalidKey(refusal)
@@ -166,7 +177,7 @@ class Keyring:
         digest = digests[0]
         if self._unknown.get(digest, 0.0) > self._clock():
             raise InvalidKey("unknown")
-        stale = self._memory.stale(digest, self._clock())
+        stale = self._memory.younger_than(STALE_FOR_S, digest, self._clock())
         if stale is not None and self._clock() < self._rest_until:
             return stale
         task = self._loads.get(digest) or self._start_load(digests)
@@ -181,7 +192,7 @@ class Keyring:
 
     def _without_the_store(self, digest: bytes) -> Caller:
         # Looked up again: the key may have been forgotten while we waited.
-        stale = self._memory.stale(digest, self._clock())
+        stale = self._memory.younger_than(STALE_FOR_S, digest, self._clock())
         if stale is None:
             raise KeyringUnavailable
         self._rest_until = self._clock() + REST_S
@@ -236,13 +247,7 @@ class _Memory:
         self._by_key: defaultdict[str, set[bytes]] = defaultdict(set)
         self._by_organization: defaultdict[str, set[bytes]] = defaultdict(set)
 
-    def fresh(self, digest: bytes, now: float) -> Caller | None:
-        return self._younger_than(TIME_TO_LIVE_S, digest, now)
-
-    def stale(self, digest: bytes, now: float) -> Caller | None:
-        return self._younger_than(STALE_FOR_S, digest, now)
-
-    def _younger_than(self, age: float, digest: bytes, now: float) -> Caller | None:
+    def younger_than(self, age: float, digest: bytes, now: float) -> Caller | None:
         entry = self._entries.get(digest)
         if entry is None or now - entry[1] >= age:
             return None

@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Unpack
+from typing import TypedDict, Unpack
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from accounts import announcements, budgets, tokens
+from accounts import announcements, audit, budgets, tokens
 from accounts.keyring import Caller
 from accounts.models import ApiKey, KeyKind, OldSecret, Organization, User
 from fastanchor.lib.networks import NoRange, ranges_of
@@ -42,6 +42,13 @@ class Limits(budgets.Budgets, total=False):
     allowed_ip_ranges: Iterable[str]
     requests_per_minute: int | None
     tokens_per_minute: int | None
+
+
+class _Named(TypedDict):
+    """What names a key in the audit log."""
+
+    subject: str
+    organization_id: str
 
 
 class KeyRefused(Exception):
@@ -91,14 +98,19 @@ def create(
             last4=last4,
             **checked,
         )
+        audit.record("key.created", **_named(key), after=limits_shown(key), by=created_by)
     logger.info("accounts.key_created", extra={"key": key.pk, "by": _who(created_by)})
     return key, token
 
 
 def rename(*, key: ApiKey, name: str) -> ApiKey:
     """Give a key another name; raises ``InvalidValue``."""
-    key.name = _checked_name(name)
-    key.save(update_fields=["name"])
+    before, key.name = key.name, _checked_name(name)
+    with transaction.atomic():
+        key.save(update_fields=["name"])
+        # Names of keys tell of people, and go with the account; the log stays.
+        if key.name != before:
+            audit.record("key.renamed", **_named(key))
     return key
 
 
@@ -108,9 +120,11 @@ def update_limits(*, key: ApiKey, by: User | None, **limits: Unpack[Limits]) -> 
     with transaction.atomic():
         if "expires_at" in checked and key.expires_at is not None and key.expires_at <= timezone.now():
             _make_room(key.organization)
+        before = limits_shown(key)
         for field, value in checked.items():
             setattr(key, field, value)
         key.save(update_fields=list(checked))
+        audit.record_change("key.limited", before=before, after=limits_shown(key), by=by, **_named(key))
         announcements.key_changed(key.pk)
     logger.info("accounts.key_limited", extra={"key": key.pk, "by": _who(by)})
     return key
@@ -126,11 +140,21 @@ def change(*, key: ApiKey, by: User | None, name: str, **limits: Unpack[Limits])
 def revoke(*, key: ApiKey, by: User | None) -> ApiKey:
     """End a key for good; a second call changes nothing and announces it again."""
     with transaction.atomic():
-        ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
+        if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
+            audit.record("key.revoked", by=by, **_named(key))
         announcements.key_changed(key.pk)
     key.refresh_from_db(fields=["revoked_at"])
     logger.info("accounts.key_revoked", extra={"key": key.pk, "by": _who(by)})
     return key
+
+
+def limits_shown(key: ApiKey) -> dict[str, object]:
+    """Return what a key is limited to, for the audit log."""
+    return {field: getattr(key, field) for field in Limits.__annotations__}
+
+
+def _named(key: ApiKey) -> _Named:
+    return {"subject": f"key {key.pk}", "organization_id": key.organization_id}
 
 
 def _make_room(organization: Organization) -> None:

@@ -9,7 +9,7 @@ from allauth.mfa.models import Authenticator
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
-from accounts import announcements, kept_contents, keys, sessions, stored_responses
+from accounts import announcements, audit, kept_contents, keys, sessions, stored_responses
 from accounts.models import ApiKey, KeyKind, Membership, Organization, Role, User
 
 logger = logging.getLogger(__name__)
@@ -77,4 +77,6 @@ def anonymise(user: User) -> None:
         user.name = ""
         user.set_unusable_password()
         user.save(update_fields=["email", "name", "password"])
+        audit.forget_address_of(user)
+        audit.record("user.anonymised", subject=f"user {user.pk}")
     logger.info("accounts.anonymised", extra={"user": user.pk})

@@ -12,15 +12,15 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from accounts import legal
+from accounts.audit_admin import Audited
 from accounts.models import LegalDocument, LegalVersion, User
 
 if TYPE_CHECKING:
     # These are generic for the type checker only.
     _LegalDocumentForm = forms.ModelForm[LegalDocument]
-    _ModelAdmin = admin.ModelAdmin[LegalDocument]
     _TabularInline = admin.TabularInline[LegalVersion, LegalDocument]
 else:
-    _LegalDocumentForm, _ModelAdmin, _TabularInline = forms.ModelForm, admin.ModelAdmin, admin.TabularInline
+    _LegalDocumentForm, _TabularInline = forms.ModelForm, admin.TabularInline
 
 _TEXT_HELP = (
     "Markdown; HTML is shown as text. {seller}, {address}, {tax_id}, {site} and {responses_days} stand for what the "
@@ -79,7 +79,7 @@ class LegalVersionInline(_TabularInline):
 
 
 @admin.register(LegalDocument)
-class LegalDocumentAdmin(_ModelAdmin):
+class LegalDocumentAdmin(Audited):
     """Terms, privacy and their like; the page shows what is saved at once."""
 
     form = LegalDocumentForm

@@ -1,4 +1,4 @@
-"""Tables of this app: users, organizations, members, plans, API keys, stored responses."""
+"""Tables of this app: users, organizations, members, plans, API keys, stored responses; the audit log has a module of its own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models.functions import Upper
 from django.utils import timezone
 
+from accounts import audit_entry  # noqa: F401 - the audit log is a table of this app
 from fastanchor.lib.ids import new_id
 from fastanchor.lib.windows import Window
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import transaction
 
-from accounts import announcements, emails
+from accounts import announcements, audit, emails
 from accounts.models import Membership, Organization, Plan, Role, User
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,14 @@ def create(*, name: str, plan_code: str, owner: User) -> Organization:
 def rename(*, organization: Organization, name: str) -> Organization:
     """Give an organization another name, cut to the length of its column."""
     organization.name = name[:_NAME_LENGTH]
-    organization.save(update_fields=["name"])
+    with transaction.atomic():
+        organization.save(update_fields=["name"])
+        # Without the names: they may be people's, and go with the account.
+        audit.record(
+            "organization.renamed",
+            subject=f"organization {organization.pk}",
+            organization_id=organization.pk,
+        )
     return organization
 
 
@@ -84,10 +91,11 @@ def _first_set(own: int | None, of_plan: int) -> int:
 
 def change_plan(*, organization: Organization, plan_code: str, by: User | None) -> Organization:
     """Put an organization on another plan; its callers have the new limits within a second."""
-    plan = _plan(plan_code)
+    plan, before = _plan(plan_code), organization.plan_id
     with transaction.atomic():
         organization.plan = plan
         organization.save(update_fields=["plan"])
+        _record(organization, "organization.plan_changed", {"plan": before}, {"plan": plan.pk}, by)
         announcements.organization_changed(organization.pk)
     logger.info(
         "accounts.plan_changed",
@@ -134,7 +142,19 @@ def _create(*, name: str, plan_code: str, owner: User, is_personal: bool) -> Org
         name=name[:_NAME_LENGTH], plan=_plan(plan_code), is_personal=is_personal
     )
     Membership.objects.create(organization=organization, user=owner, role=Role.OWNER)
+    _record(organization, "organization.created", {}, {"plan": plan_code, "owner": owner.pk})
     return organization
+
+
+def _record(
+    organization: Organization,
+    what: str,
+    before: dict[str, object],
+    after: dict[str, object],
+    by: User | None = None,
+) -> None:
+    named = {"subject": f"organization {organization.pk}", "organization_id": organization.pk}
+    audit.record_change(what, before=before, after=after, by=by, **named)
 
 
 def _plan(code: str) -> Plan:

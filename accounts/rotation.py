@@ -12,7 +12,7 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import announcements, keys, tokens
+from accounts import announcements, audit, keys, tokens
 from accounts.keys import KeyRefused
 from accounts.models import ApiKey, OldSecret, User
 
@@ -53,6 +53,7 @@ def rotate(*, key: ApiKey, overlap: timedelta, by: User | None) -> str:
             raise TwoSecretsAlready
         _keep_old(locked, overlap)
         _put(locked, token)
+        _record("key.rotated", locked, by, overlap_s=int(overlap.total_seconds()))
         announcements.key_changed(key.pk)
     logger.info(
         "accounts.key_rotated",
@@ -64,7 +65,8 @@ def rotate(*, key: ApiKey, overlap: timedelta, by: User | None) -> str:
 def end_old_secret(*, key: ApiKey, by: User | None) -> None:
     """Let the old secret of a key work no longer; nothing happens where there is none."""
     with transaction.atomic():
-        OldSecret.objects.filter(key=key).delete()
+        if OldSecret.objects.filter(key=key).delete()[0]:
+            _record("key.old_secret_ended", key, by)
         announcements.key_changed(key.pk)
     logger.info("accounts.old_secret_ended", extra={"key": key.pk, "by": by.pk if by else None})
 
@@ -73,6 +75,10 @@ def old_secret_of(key: ApiKey) -> OldSecret | None:
     """Return the secret that still works beside a key's own, if there is one."""
     old = getattr(key, "old_secret", None)
     return old if old is not None and old.expires_at > timezone.now() else None
+
+
+def _record(what: str, key: ApiKey, by: User | None, **after: object) -> None:
+    audit.record(what, subject=f"key {key.pk}", organization_id=key.organization_id, after=after, by=by)
 
 
 def _keep_old(key: ApiKey, overlap: timedelta) -> None:

@@ -65,7 +65,7 @@ def keep_track(
 
 
 def _keep_track(request: HttpRequest) -> None:
-    if stamps.is_too_old(request):
+    if stamps.is_too_old(request) or (request.user.is_staff and stamps.is_idle(request)):
         UserSession.objects.filter(session_key=request.session.session_key).delete()
         auth.logout(request)
     elif stamps.is_due(request):

@@ -23,6 +23,12 @@ def is_too_old(request: HttpRequest) -> bool:
     return bool(begun) and time.time() - begun >= settings.SESSION_LONGEST_S
 
 
+def is_idle(request: HttpRequest) -> bool:
+    """Tell whether a session of staff was left alone for so long that it ends; its use is noted every few minutes."""
+    seen: int = request.session.get(SEEN, 0)
+    return bool(seen) and time.time() - seen >= settings.STAFF_IDLE_S
+
+
 def is_due(request: HttpRequest) -> bool:
     """Tell whether it is time to note that a session is in use."""
     seen: int = request.session.get(SEEN, 0)

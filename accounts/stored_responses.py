@@ -23,6 +23,7 @@ from django.db.models import Count, F, QuerySet, Sum
 from django.utils import timezone
 from redis.exceptions import RedisError
 
+from accounts import audit
 from accounts.archive import LEASE_S, ArchiveFull, Kept, Status
 from accounts.expiry import BATCH, delete_expired
 from accounts.models import Organization, StoredResponse
@@ -101,9 +102,17 @@ def days_of(organization_id: str) -> int:
 
 def keep_for(organization: Organization, days: int) -> None:
     """Keep responses for so many days from now on; those that are older already are gone at once."""
+    before = organization.responses_days
     with transaction.atomic():
         organization.responses_days = days
         organization.save(update_fields=["responses_days"])
+        audit.record_change(
+            "organization.responses_kept",
+            before={"days": before},
+            after={"days": days},
+            subject=f"organization {organization.pk}",
+            organization_id=organization.pk,
+        )
         ends_at = F("created_at") + timedelta(days=days)
         StoredResponse.objects.filter(organization=organization, expires_at__gt=ends_at).update(
             expires_at=ends_at

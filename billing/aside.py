@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import redis
 
-from billing import holds
+from billing import admission, holds
 from fastanchor.lib.valkey import Script, sync_client
 
 _SET_ASIDE = Script((holds.LUA / "set_aside.lua").read_text(encoding="utf-8"))
@@ -21,8 +21,11 @@ class NotLeft(Exception):
 def set_aside(*, organization_id: str, name: str, amount_nano: int) -> None:
     """Hold an amount under a name; the wallet's row must be locked. Raises ``NotLeft``.
 
-    The lock keeps a wallet that is unknown to Valkey from being opened there with a balance of before.
+    The lock keeps a wallet that is unknown to Valkey from being opened there with a balance of before. While PostgreSQL
+    stands in for Valkey nothing is set aside.
     """
+    if admission.is_degraded():
+        raise NotLeft
     try:
         client = sync_client()
         epoch = holds.ensure_epoch(client)

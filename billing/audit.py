@@ -1,7 +1,8 @@
 """The audit: what must hold of all money at any time, each check naming the culprits.
 
 What PostgreSQL alone can tell is read from one snapshot. What compares it with Valkey and the spools may be under way
-just now, so a failing comparison is made again until it holds or ``wait_s`` is over.
+just now, so a failing comparison is made again until it holds or ``wait_s`` is over. While PostgreSQL stands in for
+Valkey, nothing is compared with what that remembers.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from psycopg import sql
 
-from billing import audit_sql, holds, wallets
+from billing import admission, audit_sql, holds, wallets
 from billing.models import DeadLetter, UsageRecord, Wallet
 from billing.partitions import TABLE
 from billing.spool import Intent, SpoolReader, Usage, Void, spools
@@ -91,6 +92,8 @@ def stored_checks() -> list[Check]:
 
 
 def _holds(client: redis.Redis, root: Path) -> Iterator[str]:
+    if admission.is_degraded():
+        return
     is_quiet = not any(_unfinished(reader)[0] for reader in spools(root))
     for organization_id in (
         Wallet.objects.order_by("pk").values_list("pk", flat=True).iterator(chunk_size=_CHUNK)
@@ -109,6 +112,8 @@ def _holds(client: redis.Redis, root: Path) -> Iterator[str]:
 
 
 def _balances(client: redis.Redis) -> Iterator[str]:
+    if admission.is_degraded():
+        return
     for wallet in Wallet.objects.order_by("pk").iterator(chunk_size=_CHUNK):
         known = holds.known_wallet(client, wallet.pk)
         # Valkey counts in doubles and is told no more than they can hold.

@@ -157,6 +157,12 @@ WHERE invoice.amount_cents * 10000000
     <> CASE invoice.kind WHEN 'credit_note' THEN -coalesce(cash.nano, 0) ELSE coalesce(cash.nano, 0) END
 """
 
+_SETTLED_AND_HELD = """
+SELECT format('%s: settled, and still holds %s nano-USD in PostgreSQL', hold.request_id, hold.amount_nano) AS culprit
+FROM billing_degradedhold hold
+WHERE EXISTS (SELECT FROM billing_usagerecord record WHERE record.request_id = hold.request_id)
+"""
+
 CHECKS: dict[str, tuple[str, tuple[str, ...]]] = {
     "I1": ("Every journal, and so the whole ledger, sums to zero.", (_UNBALANCED, _TRIAL_BALANCE)),
     "I2": ("Every wallet and its lots equal the postings of its accounts.", (_WALLETS, _LOTS)),
@@ -178,6 +184,7 @@ CHECKS: dict[str, tuple[str, tuple[str, ...]]] = {
         (_NO_DOCUMENT, _GAPS, _DOCUMENT_AMOUNT),
     ),
     "I14": ("The sums of usage by hour and by day are those of the records.", (usage_recount.differing(),)),
+    "I15": ("No request that is settled holds money in PostgreSQL.", (_SETTLED_AND_HELD,)),
 }
 
 

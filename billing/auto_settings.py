@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.utils import timezone
 
+from accounts import audit
 from accounts.models import Organization
 from billing import auto_topups, cards, disputes, wallets
 from billing.models import AutoTopUp, PaymentMethod, TopUp, TopUpSource
@@ -63,6 +64,13 @@ def save(*, organization: Organization, wanted: Wanted, by: str) -> None:
         known = AutoTopUp.objects.select_for_update().filter(organization=organization).first()
         AutoTopUp.objects.update_or_create(
             organization=organization, defaults={**_columns(wanted), **_afresh(known, wanted)}
+        )
+        audit.record_change(
+            "auto_top_up.set",
+            before={name: getattr(known, name) for name in _columns(wanted)} if known else {},
+            after=_columns(wanted),
+            subject=f"organization {organization.pk}",
+            organization_id=organization.pk,
         )
     logger.info(
         "billing.auto_top_up_set",

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
+from typing import cast
 
 from django.db import connection, transaction
 from redis.exceptions import RedisError
@@ -140,10 +141,11 @@ def _parts(organization_id: str, group: list[_Standing]) -> Iterable[tuple[_Stan
 
 
 def _refusals(organization_id: str, group: list[_Standing]) -> list[str]:
+    """Return the period and the amount (``20261130:5000``) in which each budget refused last; empty for never."""
+    fields = [f"{each.subject}:{each.window}:refused" for each in group]
     try:
-        return holds.known_refusals(
-            sync_client(), organization_id, [(each.subject, each.window) for each in group]
-        )
+        marks = cast("list[bytes | None]", sync_client().hmget(holds.keys_of(organization_id)[3], fields))
+        return [(mark or b"").decode() for mark in marks]
     except RedisError as exc:
         logger.warning("budget_alerts.refusals_unknown", extra={"error": type(exc).__name__})
         return [""] * len(group)

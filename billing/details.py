@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from accounts import organizations
+from accounts import audit, organizations
 from accounts.models import Organization
 from billing import countries, tax_kinds
 from billing.models import LONGEST, BillingDetails, TaxId
@@ -169,6 +169,12 @@ def _change(known: BillingDetails, *, by: str, **fields: str) -> None:
     known.actor, known.refusal, known.updated_at = by, "", timezone.now()
     known.revision += 1
     known.save()
+    audit.record(
+        "organization.billing_details_changed",
+        subject=f"organization {known.organization_id}",
+        organization_id=known.organization_id,
+        after={"by": by},
+    )
 
 
 def _add_tax_id(organization: Organization, kind: str, value: str) -> bool:

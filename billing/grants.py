@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime, timedelta
 
-from django.db import IntegrityError
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
-from accounts import organizations
+from accounts import emails, organizations
 from accounts.models import Organization
-from billing import ledger, lots
+from billing import ledger, lots, wallets
 from billing.models import AccountCode, Journal, JournalKind, LotKind
 
 SIGNUP_CREDIT_LASTS = timedelta(days=90)
+# How many sign-up credits go to one neighbourhood of the internet within a day.
+MOST_PER_NETWORK = 3
+_NETWORK_WINDOW = timedelta(days=1)
 _JOURNAL_KINDS = {LotKind.PROMO: JournalKind.GRANT, LotKind.ADJUSTMENT: JournalKind.ADJUSTMENT}
 
 
@@ -27,6 +30,14 @@ class AlreadyGranted(NoSignupCredit):
 
 class NotOffered(NoSignupCredit):
     """The plan offers none, or nobody owns the organization."""
+
+
+class Disposable(NoSignupCredit):
+    """The owner's mailbox is one that anybody opens for ten minutes."""
+
+
+class TooManyNearby(NoSignupCredit):
+    """As many of this neighbourhood as may have had one within a day."""
 
 
 def grant(  # noqa: PLR0913 - each is a fact of the grant that only its caller knows
@@ -58,17 +69,18 @@ def grant(  # noqa: PLR0913 - each is a fact of the grant that only its caller k
     )
 
 
-def grant_signup_credit(*, organization: Organization) -> Journal:
+def grant_signup_credit(*, organization: Organization, network: str = "") -> Journal:
     """Grant the plan's sign-up credit, once per organization and once per person behind the owner's address.
 
-    Raises ``AlreadyGranted`` or ``NotOffered``, both ``NoSignupCredit``.
+    ``network`` is the neighbourhood (``lib.networks``) that asks. Raises ``AlreadyGranted``, ``NotOffered``,
+    ``Disposable`` or ``TooManyNearby``, all ``NoSignupCredit``.
     """
     amount_nano = organization.plan.signup_credit_nano
     if amount_nano <= 0:
         raise NotOffered
-    key = f"promo:signup:{_owner_digest(organization)}"
+    key = f"promo:signup:{_owner_mark(organization)}"
     try:
-        journal = _grant_signup(organization, amount_nano, key)
+        journal = _grant_signup(organization, amount_nano, key, network)
     except (ledger.KeyReused, IntegrityError) as exc:
         # Another organization of this person has had it, or this one had it under another address.
         raise AlreadyGranted from exc
@@ -77,26 +89,44 @@ def grant_signup_credit(*, organization: Organization) -> Journal:
     return journal
 
 
-def _grant_signup(organization: Organization, amount_nano: int, key: str) -> Journal:
-    return lots.add(
-        lots.Credit(
-            organization=organization,
-            kind=LotKind.PROMO,
-            journal_kind=JournalKind.SIGNUP,
-            amount_nano=amount_nano,
-            paid_by=AccountCode.PROMO_EXPENSE,
-            reason="Sign-up credit",
-            actor="system",
-            expires_at=timezone.now() + SIGNUP_CREDIT_LASTS,
-        ),
-        key=key,
+def _grant_signup(organization: Organization, amount_nano: int, key: str, network: str) -> Journal:
+    near = salted_hmac("billing.grants.network", network, algorithm="sha256").hexdigest() if network else ""
+    credit = lots.Credit(
+        organization=organization,
+        kind=LotKind.PROMO,
+        journal_kind=JournalKind.SIGNUP,
+        amount_nano=amount_nano,
+        paid_by=AccountCode.PROMO_EXPENSE,
+        reason="Sign-up credit",
+        actor="system",
+        expires_at=timezone.now() + SIGNUP_CREDIT_LASTS,
+        source=("network", near) if near else ("", ""),
     )
+    with transaction.atomic(durable=True):
+        if near:
+            _check_nearby(near)
+        wallet = wallets.lock(organization)
+        journal = lots.add_to(wallet, credit, key=key)
+    wallets.publish([wallet])
+    return journal
 
 
-def _owner_digest(organization: Organization) -> str:
+def _check_nearby(near: str) -> None:
+    """Raise ``TooManyNearby``; grants to one neighbourhood wait for each other here."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [near])
+    since = timezone.now() - _NETWORK_WINDOW
+    granted = Journal.objects.filter(kind=JournalKind.SIGNUP, source_id=near, created_at__gte=since)
+    if granted.count() >= MOST_PER_NETWORK:
+        raise TooManyNearby
+
+
+def _owner_mark(organization: Organization) -> str:
     """Return a mark of the owner that outlives the account, without keeping the address."""
     try:
         owner = organizations.canonical_owner_email(organization)
     except organizations.NoOwner as exc:
         raise NotOffered from exc
-    return hashlib.sha256(owner.encode()).hexdigest()
+    if emails.is_disposable(owner):
+        raise Disposable
+    return emails.mark(owner)

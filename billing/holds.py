@@ -43,9 +43,10 @@ def _script(name: str, *before: str) -> Script:
     return Script("".join((LUA / f"{each}.lua").read_text(encoding="utf-8") for each in (*before, name)))
 
 
-_EXTEND, _SETTLE, _RENEW = (_script(name) for name in ("extend", "settle", "renew"))
-_REGISTER, _EPOCH = (_script(name) for name in ("register", "epoch"))
-_ADMIT, _PUBLISH, _END_DEAD = (_script(name, "_give_back") for name in ("admit", "publish", "end_dead"))
+_EXTEND, _SETTLE, _RENEW, _EPOCH = (_script(name) for name in ("extend", "settle", "renew", "epoch"))
+_REGISTER = _script("register", "_later")
+_ADMIT, _END_DEAD = (_script(name, "_give_back") for name in ("admit", "end_dead"))
+_PUBLISH = _script("publish", "_give_back", "_later")
 
 
 class HoldsUnavailable(Exception):
@@ -86,6 +87,8 @@ class Hold(msgspec.Struct):
     # What was left to hold after this one.
     left_nano: int
     limits: Limits
+    # PostgreSQL knows it by a row, which ends with it.
+    has_row: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,11 @@ class Holds:
         self._periods: tuple[str, ...] = ()
         # Asked for, and never answered: they may be held all the same.
         self._doubtful: list[Ask] = []
+
+    @property
+    def is_degraded(self) -> bool:
+        """Tell whether holds are decided in another way than usual."""
+        return False
 
     def _budgets(self, ask: Ask) -> tuple[str | int, ...]:
         """Return what the scripts are told of a request's budgets."""
@@ -288,8 +296,17 @@ def _ignore_unavailable(future: asyncio.Future[Any]) -> None:
 
 def ensure_epoch(client: redis.Redis) -> Epoch:
     """Return the present epoch, starting a new one when this Valkey has lost its memory."""
+    return _epoch(client, is_new=False)
+
+
+def begin_epoch(client: redis.Redis) -> Epoch:
+    """Start a new epoch, in which nothing counts that Valkey remembers."""
+    return _epoch(client, is_new=True)
+
+
+def _epoch(client: redis.Redis, *, is_new: bool) -> Epoch:
     run_id = str(client.info("server")["run_id"])
-    name, now_ms = _EPOCH(client, [EPOCH_KEY], [run_id])
+    name, now_ms = _EPOCH(client, [EPOCH_KEY], [run_id, int(is_new)])
     created_ms = int(name.decode().rsplit(":", 1)[1])
     return Epoch(name=name.decode(), age_s=max(0, int(now_ms) - created_ms) / 1000)
 
@@ -368,15 +385,6 @@ def known_held(client: redis.Redis, organization_id: str, subjects: Sequence[str
     fields = [f"{subject}:held" for subject in subjects]
     held = cast("list[bytes | None]", client.hmget(keys_of(organization_id)[3], fields))
     return [max(0, int(one or 0)) for one in held]
-
-
-def known_refusals(
-    client: redis.Redis, organization_id: str, budgets: Sequence[tuple[str, Window]]
-) -> list[str]:
-    """Return the period and the amount (``20261130:5000``) in which each budget refused last; empty for never."""
-    fields = [f"{subject}:{window}:refused" for subject, window in budgets]
-    marks = cast("list[bytes | None]", client.hmget(keys_of(organization_id)[3], fields))
-    return [(mark or b"").decode() for mark in marks]
 
 
 def known_holds(client: redis.Redis, organization_id: str) -> dict[str, int]:

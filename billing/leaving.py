@@ -19,7 +19,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 from redis.exceptions import RedisError
 
 from accounts.models import Organization
-from billing import customers, details, disputes, holds, posting, refunds, sync, wallets
+from billing import admission, customers, details, disputes, holds, posting, refunds, sync, wallets
 from billing.exports import jobs
 from billing.models import (
     PENDING,
@@ -95,6 +95,8 @@ def _standing(organizations: Collection[Organization]) -> Iterable[Mapping[str, 
 
 
 def _running(organization: Organization) -> Obstacle | None:
+    if admission.is_degraded():
+        return Obstacle.UNKNOWN
     try:
         known = holds.known_wallet(sync_client(), organization.pk)
     except RedisError:

@@ -12,8 +12,12 @@ from django.db import IntegrityError, transaction
 from django.db.models import Sum
 from django.utils import timezone
 
+from accounts import audit
 from accounts.models import Organization
 from billing.models import WALLET_CODES, Account, AccountCode, Journal, JournalKind, Posting
+
+# What nobody decided: it happens all the time, and the ledger itself is its record.
+_UNTOLD = frozenset({JournalKind.USAGE, JournalKind.EXPIRY, JournalKind.STRIPE})
 
 
 class KeyReused(Exception):
@@ -60,8 +64,25 @@ def post(  # noqa: PLR0913 - a journal has this many facts, and callers name eac
         if first is not None:
             return _same(first, journal, amounts)
         _write_legs(journal, amounts)
+        if kind not in _UNTOLD:
+            _record(journal, amounts)
     journal.is_new = True
     return journal
+
+
+def _record(journal: Journal, amounts: Mapping[AccountCode, int]) -> None:
+    legs = {str(code): amount for code, amount in amounts.items()}
+    audit.record(
+        f"money.{journal.kind!s}",
+        subject=f"journal {journal.pk}",
+        organization_id=journal.organization_id or "",
+        after={
+            "legs": legs,
+            "reason": journal.reason,
+            "actor": journal.actor,
+            "key": journal.idempotency_key,
+        },
+    )
 
 
 def _insert(journal: Journal) -> Journal | None:

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from accounts import budgets
 from accounts.models import Organization
-from billing import holds, spending, spool, wallets
+from billing import admission, holds, spending, spool, wallets
 from fastanchor.lib.valkey import sync_client
 
 
@@ -30,25 +30,35 @@ def open_organization(organization_id: str) -> str:
 
 def _open(organization_id: str) -> str:
     client = sync_client()
+    mode = admission.current()
     epoch = holds.ensure_epoch(client)
-    missing_s = settings.HOLD_REBUILD_GRACE_S - epoch.age_s
-    if missing_s > 0:
-        raise WalletUnavailable(retry_after_s=missing_s)
-    # The grace is for shippers of other hosts; our own may be away for longer.
-    if not spool.is_registered(settings.SPOOL_DIR, epoch.name):
-        raise WalletUnavailable
-    wallet, spent = _truth(organization_id)
-    holds.open_wallet(client, epoch=epoch, wallet=wallet, spending=spent)
+    # An epoch that took over from PostgreSQL begins with every hold known there: nobody has to be waited for.
+    if epoch.name != mode.complete_epoch:
+        _wait_for_shippers(epoch)
+    # Under the wallet's lock no settlement can come between its balance, what was spent and held, and the telling of it.
+    with transaction.atomic():
+        wallet, spent = _truth(organization_id)
+        if admission.is_degraded():
+            raise WalletUnavailable(retry_after_s=0.0)
+        holds.register(client, epoch=epoch, holds=admission.of_organization(organization_id))
+        holds.open_wallet(client, epoch=epoch, wallet=wallet, spending=spent)
     # Should Valkey have lost its memory just now, what was written above stands there without the running holds.
     if holds.ensure_epoch(client).name != epoch.name:
         raise WalletUnavailable
     return epoch.name
 
 
+def _wait_for_shippers(epoch: holds.Epoch) -> None:
+    missing_s = settings.HOLD_REBUILD_GRACE_S - epoch.age_s
+    if missing_s > 0:
+        raise WalletUnavailable(retry_after_s=missing_s)
+    # The grace is for shippers of other hosts; our own may be away for longer.
+    if not spool.is_registered(settings.SPOOL_DIR, epoch.name):
+        raise WalletUnavailable
+
+
 def _truth(organization_id: str) -> tuple[holds.PublishedWallet, holds.Spending]:
     organization = Organization.objects.get(pk=organization_id)
-    # Under the wallet's lock no settlement can come between its balance and what was spent.
-    with transaction.atomic():
-        wallet = wallets.lock(organization)
-        subjects = [subject for subject, _ in budgets.subjects(organization)]
-        return wallets.published(wallet), spending.of_subjects(organization_id, subjects)
+    wallet = wallets.lock(organization)
+    subjects = [subject for subject, _ in budgets.subjects(organization)]
+    return wallets.published(wallet), spending.of_subjects(organization_id, subjects)

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Organization
-from billing import holds, ledger, lots, wallets
+from billing import admission, holds, ledger, lots, wallets
 from billing.models import AccountCode, CreditLot, Journal, JournalKind, LotKind, Wallet
 from fastanchor.lib.valkey import sync_client
 
@@ -61,10 +61,11 @@ def expire_lots(*, now: datetime | None = None) -> int:
     """Take expired credit out of the wallets; returns the number of lots that ended.
 
     Running requests may still spend expired credit: while Valkey cannot tell what is held, because it has just lost
-    its memory, nothing expires, and while it is away ``RedisError`` is raised.
+    its memory, nothing expires, and while it is away ``RedisError`` is raised. Nor does anything while PostgreSQL
+    stands in for it.
     """
     at = now or timezone.now()
-    if holds.ensure_epoch(sync_client()).age_s < settings.HOLD_REBUILD_GRACE_S:
+    if admission.is_degraded() or holds.ensure_epoch(sync_client()).age_s < settings.HOLD_REBUILD_GRACE_S:
         return 0
     owners = CreditLot.objects.filter(expires_at__lte=at, remaining_nano__gt=0).order_by("organization_id")
     ids = owners.values_list("organization_id", flat=True).distinct()

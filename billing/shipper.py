@@ -24,9 +24,9 @@ from django.db import DataError, Error, IntegrityError, close_old_connections
 from redis.exceptions import RedisError
 
 from accounts import keys
-from billing import announcements, dead_letters, holds
+from billing import admission, announcements, dead_letters, holds
 from billing.settlement import Settlement, settle_batch
-from billing.spool import Usage, mark_registered, spools
+from billing.spool import Usage, host_of, mark_registered, spools
 from billing.track import Batch, Track
 
 logger = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ class Shipper:
         self._epoch: holds.Epoch | None = None
         self._registered = ""
         self._epoch_checked_at = float("-inf")
+        self._admission_checked_at = float("-inf")
         self._used_at_ms: dict[str, int] = {}
         self._touched_at = float("-inf")
         self._report = _Report()
@@ -88,6 +89,7 @@ class Shipper:
     def step(self) -> int:
         """Make one round and return the number of records read; raises what keeps it from settling."""
         self._find_spools()
+        self._watch_admission()
         self._watch_epoch()
         count = self._read() if self._batch.is_empty() else 0
         if not self._batch.is_empty():
@@ -160,6 +162,7 @@ class Shipper:
                 continue
             track.acknowledge()
             if track.is_over:
+                admission.forget(name)
                 track.reader.remove()
                 del self._tracks[name]
                 logger.info("shipper.orphan_finished", extra={"spool": name})
@@ -198,25 +201,39 @@ class Shipper:
 
     def _register(self, epoch: holds.Epoch) -> None:
         count, chunk = 0, []
-        for hold in self._unsettled_holds():
+        for _, hold in self._unsettled_holds():
             chunk.append(hold)
             if len(chunk) == _REGISTER_CHUNK:
                 count += announcements.register(self._client, epoch=epoch, registered=chunk)
                 chunk = []
         count += announcements.register(self._client, epoch=epoch, registered=chunk)
-        if self._registered:
-            # The new memory knows nothing of what was settled and not published: that needs no telling any more.
-            for track in self._tracks.values():
-                track.is_unpublished = False
+        # What was settled and not published is told from the next round on: it may have been put back by another way.
         self._registered = epoch.name
         mark_registered(self._root, epoch.name)
         logger.info("shipper.holds_registered", extra={"epoch": epoch.name, "holds": count})
 
-    def _unsettled_holds(self) -> Iterator[holds.RegisteredHold]:
-        yield from self._batch.ended_holds()
+    def _unsettled_holds(self) -> Iterator[tuple[str, holds.RegisteredHold]]:
+        """Yield what is held by what is not settled, with the name of its spool; empty for what was read already."""
+        yield from (("", hold) for hold in self._batch.ended_holds())
         for name, track in self._tracks.items():
             with _skipping_unreadable(name):
-                yield from track.unread()
+                yield from ((name, hold) for hold in track.unread())
+
+    # What follows tells PostgreSQL what it must know to stand in for Valkey.
+
+    def _watch_admission(self) -> None:
+        now = time.monotonic()
+        if now < self._admission_checked_at + _EPOCH_CHECK_S:
+            return
+        self._admission_checked_at = now
+        host = host_of(self._root)
+        period = admission.wanted_of(
+            host, [name for name, one in self._tracks.items() if one.reader.is_orphaned()]
+        )
+        if period:
+            known = [(name, hold) for name, hold in self._unsettled_holds() if hold.amount_nano > 0]
+            admission.tell(host, period, known)
+            logger.warning("shipper.holds_told", extra={"period": period, "holds": len(known)})
 
     # What follows only informs.
 

@@ -30,6 +30,7 @@ SEGMENT_BYTES = 4 * 1024 * 1024
 _HEAD = struct.Struct("<II")
 _ACK = struct.Struct("<QQI")
 _REGISTERED = "epoch"
+_HOST = "host"
 
 
 class SpoolFull(Exception):
@@ -331,6 +332,17 @@ def spools(root: Path) -> list[SpoolReader]:
         return []
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     return [SpoolReader(folder) for folder in folders]
+
+
+def host_of(root: Path) -> str:
+    """Return the name of the host whose spools are under ``root``, given at its first use and kept there."""
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = root / f".{new_id('host')}"
+    fresh.write_text(new_id("host"), encoding="utf-8")
+    with contextlib.suppress(FileExistsError):
+        os.link(fresh, root / _HOST)
+    fresh.unlink()
+    return (root / _HOST).read_text(encoding="utf-8")
 
 
 def mark_registered(root: Path, epoch: str) -> None:

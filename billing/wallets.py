@@ -10,6 +10,7 @@ from datetime import datetime
 from django.utils import timezone
 from redis.exceptions import RedisError
 
+from accounts import audit
 from accounts.models import Organization
 from billing import holds
 from billing.models import CreditLot, LotKind, Wallet, WalletState
@@ -48,6 +49,7 @@ def change(wallet: Wallet, *, balance_by: int) -> None:
     """
     wallet.balance_nano += balance_by
     if wallet.state == WalletState.FROZEN_DISPUTE and wallet.balance_nano >= 0:
+        _record_state(wallet, WalletState.ACTIVE)
         wallet.state = WalletState.ACTIVE
     wallet.version += 1
     wallet.updated_at = timezone.now()
@@ -58,10 +60,21 @@ def turn(wallet: Wallet, state: WalletState) -> None:
     """Put a locked wallet into a state, with the next version if that is another one."""
     if wallet.state == state:
         return
+    _record_state(wallet, state)
     wallet.state = state
     wallet.version += 1
     wallet.updated_at = timezone.now()
     wallet.save(update_fields=["state", "version", "updated_at"])
+
+
+def _record_state(wallet: Wallet, state: WalletState) -> None:
+    audit.record(
+        "wallet.turned",
+        subject=f"wallet {wallet.organization_id}",
+        organization_id=wallet.organization_id,
+        before={"state": str(wallet.state)},
+        after={"state": str(state)},
+    )
 
 
 def published(wallet: Wallet) -> holds.PublishedWallet:

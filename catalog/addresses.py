@@ -1,27 +1,21 @@
 """Which upstream addresses are allowed: public ones, unless a setting permits private ones.
 
-Pure functions; whoever calls passes the resolver in. The same rule is applied when a channel is saved and can
-be applied again when a connection is made, because a name may resolve differently later.
+Pure functions; whoever calls passes the resolver in. The rule is applied when a channel is saved, and again by the
+gateway's client at every connection, because a name may resolve differently later.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit, urlunsplit
 
-Resolve = Callable[[str], Iterable[str]]
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from fastanchor.lib.public import address_in, is_public
 
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_V4_COMPATIBLE = ipaddress.ip_network("::/96")
-# Not public although some Python versions call them global: local NAT64, site-local, documentation and
-# protocol addresses (where clouds keep metadata), and the address of Azure's host agent.
-_NEVER = [
-    ipaddress.ip_network(text)
-    for text in ("64:ff9b:1::/48", "fec0::/10", "3fff::/20", "192.0.0.0/24", "168.63.129.16/32")
-]
+Resolve = Callable[[str], Iterable[str]]
+
+# Below it stand mail, name and file servers.
+_FIRST_FREE_PORT = 1024
 
 
 class BadAddress(Exception):
@@ -52,7 +46,7 @@ def _netloc(host: str, port: int | None) -> str:
 def refuse_private(base_url: str, resolve: Resolve) -> None:
     """Raise ``BadAddress`` unless every address of the URL's host is public."""
     host = urlsplit(base_url).hostname or ""
-    addresses = [host] if _address(host) else list(resolve(host))
+    addresses = [host] if address_in(host) else list(resolve(host))
     if not addresses:
         message = f"The host {host} has no address."
         raise BadAddress(message)
@@ -62,12 +56,13 @@ def refuse_private(base_url: str, resolve: Resolve) -> None:
             raise BadAddress(message)
 
 
-def is_public(text: str) -> bool:
-    """Tell whether an IP address in text form is routed on the public internet, whatever form hides it."""
-    address = _address(text)
-    if address is None:
-        return False
-    return all(_is_global(form) for form in _forms(address))
+def refuse_unsafe(base_url: str) -> None:
+    """Raise ``BadAddress`` unless the URL is https, on its own port or one that no other protocol is known by."""
+    parts = urlsplit(base_url)
+    if parts.scheme != "https":
+        raise BadAddress("The base URL must start with https://.")
+    if parts.port not in {None, 443} and (parts.port or 0) < _FIRST_FREE_PORT:
+        raise BadAddress("The base URL may name port 443, or one from 1024 on.")
 
 
 def resolve_host(host: str) -> list[str]:
@@ -78,31 +73,3 @@ def resolve_host(host: str) -> list[str]:
         message = f"The host {host} cannot be resolved."
         raise BadAddress(message) from None
     return sorted({str(entry[4][0]) for entry in found})
-
-
-def _address(text: str) -> Address | None:
-    try:
-        return ipaddress.ip_address(text)
-    except ValueError:
-        return None
-
-
-def _is_global(address: Address) -> bool:
-    if any(address in network for network in _NEVER):
-        return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
-
-
-def _forms(address: Address) -> list[Address]:
-    """Return the IPv4 addresses that an IPv6 address wraps, or the address itself."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return [address]
-    if address.ipv4_mapped is not None:
-        return [address.ipv4_mapped]
-    if address.sixtofour is not None:
-        return [address.sixtofour]
-    if address.teredo is not None:
-        return [*address.teredo]
-    if address in _NAT64 or address in _V4_COMPATIBLE:
-        return [ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)]
-    return [address]

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from accounts.audit_admin import Audited
 from catalog import credential_admin  # noqa: F401 - registers its table
 from catalog.channels import add_routes, disable_channel, enable_channel, save_channel
 from catalog.forms import CatalogModelForm, ChannelForm, PriceForm, ReasonForm, TierForm, TierFormSet
@@ -34,14 +35,13 @@ from catalog.publish import announce_catalog, tier_of
 
 if TYPE_CHECKING:
     # These are generic for the type checker only.
-    _ModelAdmin = admin.ModelAdmin[Any]
     _TabularInline = admin.TabularInline[Any, Any]
     _StackedInline = admin.StackedInline[Any, Any]
 else:
-    _ModelAdmin, _TabularInline, _StackedInline = admin.ModelAdmin, admin.TabularInline, admin.StackedInline
+    _TabularInline, _StackedInline = admin.TabularInline, admin.StackedInline
 
 
-class AnnouncingAdmin(_ModelAdmin):
+class AnnouncingAdmin(Audited):
     """Tells every process when something was saved or deleted, inlines included."""
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
@@ -335,7 +335,7 @@ class IncidentUpdateInline(_StackedInline):
 
 
 @admin.register(Incident)
-class IncidentAdmin(_ModelAdmin):
+class IncidentAdmin(Audited):
     """What the status page tells of trouble."""
 
     list_display = ("title", "impact", "state", "started_at", "resolved_at")

@@ -8,7 +8,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
-from catalog.addresses import Resolve, normal_base_url, refuse_private, resolve_host
+from accounts import audit
+from catalog.addresses import Resolve, normal_base_url, refuse_private, refuse_unsafe, resolve_host
 from catalog.credential_states import set_credential
 from catalog.models import Adapter, CatalogModel, Channel, Route
 from catalog.publish import announce_catalog
@@ -39,10 +40,14 @@ class ChannelExists(Exception):
 
 
 def checked_base_url(text: str, *, resolve: Resolve = resolve_host) -> str:
-    """Return a base URL in normal form; raises ``BadAddress``, for private addresses unless the settings allow them."""
+    """Return a base URL in normal form; raises ``BadAddress``.
+
+    Only https and public addresses are allowed, unless the settings allow private ones.
+    """
     base_url = normal_base_url(text)
     if not settings.ALLOW_PRIVATE_UPSTREAMS:
         refuse_private(base_url, resolve)
+        refuse_unsafe(base_url)
     return base_url
 
 
@@ -62,6 +67,7 @@ def add_channel(
         message = f"{channel.provider_id} already has a channel {channel.name!r}."
         raise ChannelExists(message)
     channel.save(force_insert=True)
+    _record("channel.added", channel, provider=channel.provider_id, base_url=channel.base_url)
     set_credential(channel=channel, secret=credential)
     add_routes(channel=channel, models=models)
     return channel
@@ -133,7 +139,12 @@ def _set_enabled(channel: Channel, *, is_enabled: bool, reason: str) -> None:
     channel.is_enabled = is_enabled
     channel.disabled_reason = reason[:200]
     channel.save(update_fields=["is_enabled", "disabled_reason"])
+    _record("channel.enabled" if is_enabled else "channel.disabled", channel, reason=channel.disabled_reason)
     announce_catalog()
+
+
+def _record(what: str, channel: Channel, **after: object) -> None:
+    audit.record(what, subject=f"channel {channel.pk}", after=after)
 
 
 def _models_for(channel: Channel, names: Sequence[str]) -> QuerySet[CatalogModel]:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from accounts.audit_admin import Audited
 from catalog.credential_states import disable_credential, enable_credential, save_credential
 from catalog.forms import CredentialForm, ReasonForm
 from catalog.models import Credential
 from catalog.publish import announce_catalog
 
-if TYPE_CHECKING:
-    _ModelAdmin = admin.ModelAdmin[Credential]
-else:
-    _ModelAdmin = admin.ModelAdmin
-
 
 @admin.register(Credential)
-class CredentialAdmin(_ModelAdmin):
+class CredentialAdmin(Audited):
     """Secrets of channels: set, never shown; taken out by an upstream that refuses them, or by staff."""
 
     form = CredentialForm

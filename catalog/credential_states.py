@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from accounts import audit
 from catalog.credentials import main_credential, seal_secret
 from catalog.models import Channel, Credential
 from catalog.publish import announce_catalog
@@ -30,6 +31,7 @@ def set_credential(*, channel: Channel, secret: str) -> Credential:
     """Give a saved channel its first secret, or another one in its place; raises ``BadCredential``."""
     credential = main_credential(channel) or Credential(channel=channel, name=MAIN)
     _replace(credential, secret)
+    _record("replaced", credential, ends=credential.last4)
     return credential
 
 
@@ -53,6 +55,7 @@ def refuse_credential(refusal: Refusal) -> bool:
     if credential is None:
         return False
     _take_out(credential, refusal.reason, retry_at=timezone.now() + FIRST_RETRY)
+    _record("disabled", credential, reason=credential.disabled_reason)
     logger.error(
         "catalog.credential.out",
         extra={
@@ -68,6 +71,7 @@ def disable_credential(*, credential: Credential, reason: str) -> None:
     """Take a credential out of service until staff put it back."""
     with transaction.atomic():
         _take_out(credential, reason, retry_at=None)
+        _record("disabled", credential, reason=credential.disabled_reason)
 
 
 @transaction.atomic
@@ -75,6 +79,7 @@ def enable_credential(*, credential: Credential) -> None:
     """Put a credential back into service."""
     _put_back(credential)
     credential.save(update_fields=_STATE)
+    _record("enabled", credential)
     announce_catalog()
 
 
@@ -121,3 +126,11 @@ def _put_back(credential: Credential) -> None:
     credential.disabled_reason = ""
     credential.retry_at, credential.retries = None, 0
     credential.revision += 1
+
+
+def _record(what: str, credential: Credential, **after: object) -> None:
+    audit.record(
+        f"credential.{what}",
+        subject=f"credential {credential.pk} of channel {credential.channel_id}",
+        after=after,
+    )

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from accounts import audit
 from catalog.environment import NAME as ENVIRONMENT
 from catalog.importing import Skipped
 from catalog.models import CatalogModel, Channel, ModelAlias, Price, PriceSource, PriceTier, Provider
@@ -99,7 +100,19 @@ def load_offers(offers: Sequence[Offer], *, source: PriceSource, now: datetime) 
     _add_prices(offers, known, source, now, loaded)
     if loaded.models or loaded.renewed or loaded.succeeded:
         announce_catalog()
+        _record(loaded)
     return loaded
+
+
+def _record(loaded: Loaded) -> None:
+    audit.record(
+        "catalog.loaded",
+        after={
+            "models": [model.pk for model in loaded.models],
+            "renewed": len(loaded.renewed),
+            "new_prices": [price.model_id for price in loaded.succeeded],
+        },
+    )
 
 
 def _wait_for_other_loads() -> None:

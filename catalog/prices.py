@@ -9,6 +9,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
+from accounts import audit
 from catalog.models import Price, PriceTier
 from catalog.publish import announce_catalog
 from catalog.snapshot import Tier
@@ -32,6 +33,11 @@ def add_price(*, price: Price, tiers: Sequence[Tier], valid_from: datetime | Non
         raise PriceInPast("A new price must begin now or later.")
     price.save(force_insert=True)
     PriceTier.objects.bulk_create(tier_rows(price, tiers))
+    audit.record(
+        "price.added",
+        subject=f"price {price.pk} of {price.model_id}",
+        after={"valid_from": price.valid_from, "tiers": [dataclasses.asdict(tier) for tier in tiers]},
+    )
     announce_catalog()
     return price
 

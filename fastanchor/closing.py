@@ -19,7 +19,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import leaving as people_leaving
+from accounts import audit, leaving as people_leaving
 from accounts.models import Closure, ClosureState, Organization, User
 from billing import leaving as money_leaving, refunds
 from billing.leaving import Obstacle, Rest
@@ -89,21 +89,29 @@ def ask(user: User, *, is_now: bool, gives_up_credit: bool) -> Closure:
     if seen.needs_consent and not gives_up_credit:
         raise NeedsConsent
     now = timezone.now()
-    try:
-        closure = Closure.objects.create(
-            user=user,
-            state=ClosureState.RUNNING if is_now else ClosureState.WAITING,
-            gives_up_credit=gives_up_credit,
-            due_at=now if is_now else now + GRACE,
-        )
-    except IntegrityError as exc:
-        raise Refused("The deletion is under way already.") from exc
+    closure = Closure(
+        user=user,
+        state=ClosureState.RUNNING if is_now else ClosureState.WAITING,
+        gives_up_credit=gives_up_credit,
+        due_at=now if is_now else now + GRACE,
+    )
+    _begin(closure)
     _shut(closure)
     if is_now:
         people_leaving.lock_out(user)
     _mail(user, "asked", closure=closure, cancel_url=cancel_url(closure), is_now=is_now)
     logger.info("closing.asked", extra={"user": user.pk, "due_at": closure.due_at.isoformat()})
     return closure
+
+
+def _begin(closure: Closure) -> None:
+    subject, after = f"user {closure.user_id}", {"due_at": closure.due_at}
+    try:
+        with transaction.atomic():
+            closure.save(force_insert=True)
+            audit.record("account.deletion_asked", subject=subject, after=after, by=closure.user)
+    except IntegrityError as exc:
+        raise Refused("The deletion is under way already.") from exc
 
 
 def cancel_url(closure: Closure) -> str:
@@ -135,8 +143,10 @@ def cancel_of(user: User) -> None:
 def cancel(closure: Closure) -> None:
     """Keep the account; keys that are dead stay so. Raises ``TooLate``."""
     waiting = Closure.objects.filter(pk=closure.pk, state=ClosureState.WAITING)
-    if not waiting.update(state=ClosureState.CANCELLED, ended_at=timezone.now()):
-        raise TooLate
+    with transaction.atomic():
+        if not waiting.update(state=ClosureState.CANCELLED, ended_at=timezone.now()):
+            raise TooLate
+        audit.record("account.deletion_cancelled", subject=f"user {closure.user_id}", by=closure.user)
     for organization in people_leaving.owned_alone(closure.user):
         money_leaving.reopen(organization)
     _mail(closure.user, "cancelled")

@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 import logging
-import re
 from datetime import UTC, datetime
 
 import msgspec
 
+from fastanchor.lib.redaction import redact
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
-_GONE = "[removed]"
-_SECRETS = (
-    (re.compile(r"\b(?:sk|rk|pk|whsec)[-_][A-Za-z0-9_-]{6,}"), _GONE),
-    (re.compile(r"\bfa_live_[A-Za-z0-9]+"), f"fa_live_{_GONE}"),
-    (re.compile(r"\bAIza[A-Za-z0-9_-]{10,}"), _GONE),
-    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]+"), rf"\1 {_GONE}"),
-    (re.compile(r"(?i)\b((?:api[-_]?)?key|token|password|secret)=[^\s&\"']+"), rf"\1={_GONE}"),
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*):[^\s/@]+@"), rf"\1:{_GONE}@"),
-)
-
-
-def redact(text: str) -> str:
-    """Return ``text`` without keys, bearer tokens and passwords in addresses."""
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
 
 
 class Redact(logging.Filter):

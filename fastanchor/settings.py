@@ -41,6 +41,9 @@ ARCHIVE_KEYS = env_secret("FASTANCHOR_ARCHIVE_KEYS")
 ALLOWED_HOSTS = env_list("FASTANCHOR_HOSTS", "" if IS_PRODUCTION else "127.0.0.1,localhost,[::1],testserver")
 CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in ALLOWED_HOSTS if IS_PRODUCTION]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = IS_PRODUCTION
+if IS_PRODUCTION:
+    # A browser takes these from this very host only, over TLS, for all of it.
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 SECURE_HSTS_SECONDS = 31_536_000 if IS_PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = IS_PRODUCTION
 SECURE_REFERRER_POLICY = "same-origin"
@@ -100,12 +103,14 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.audit.acting",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "fastanchor.middleware.content_security_policy",
     "fastanchor.middleware.refuse_nul",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.sessions.keep_track",
+    "accounts.staff.guard_admin",
     "fastanchor.middleware.no_long_wait_for_stripe",
 ]
 
@@ -184,6 +189,9 @@ ACCOUNT_EMAIL_NOTIFICATIONS = True
 # A session ends when nobody has used it for so long, and in any case so long after its login (accounts/sessions.py).
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 SESSION_LONGEST_S = 90 * 24 * 3600
+# Staff: a second factor before the admin, which only development may go without (accounts/staff.py); sooner idle.
+STAFF_IDLE_S = 30 * 60
+STAFF_SECOND_FACTOR = IS_PRODUCTION or env_bool("FASTANCHOR_STAFF_SECOND_FACTOR", default=True)
 
 # Second factors: codes of an app, passkeys, and recovery codes, which are shown once.
 MFA_ADAPTER = "accounts.adapters.SecondFactorAdapter"
@@ -219,6 +227,8 @@ SITE_ORIGIN = env_str(
     "FASTANCHOR_ORIGIN",
     f"https://{next(iter(ALLOWED_HOSTS), '').lstrip('.')}" if IS_PRODUCTION else "http://127.0.0.1:8000",
 ).rstrip("/")
+
+SECURITY_CONTACT = env_str("FASTANCHOR_SECURITY_CONTACT", f"mailto:security@{urlsplit(SITE_ORIGIN).hostname}")
 
 # Exports: where their files wait to be downloaded, for web and worker alike; any storage that Django knows, as JSON.
 DATA_DIR = Path(env_str("FASTANCHOR_DATA_DIR", str(BASE_DIR / ".local")))
@@ -380,6 +390,8 @@ LOGGING = {
     },
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
+        # Django's own handlers print and mail what has not passed the filter.
+        "django": {"handlers": [], "level": "INFO"},
         "django.server": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},

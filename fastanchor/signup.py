@@ -7,19 +7,33 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 from allauth.account.signals import email_confirmed
+from django.conf import settings
 from django.dispatch import receiver
+from django.http import HttpRequest
 
 from accounts import organizations
 from billing import grants
+from fastanchor.lib.networks import neighbourhood
+from fastanchor.lib.public import is_public
 
 logger = logging.getLogger(__name__)
 
 
 @receiver(email_confirmed, dispatch_uid="signup_credit")
-def grant_credit(email_address: EmailAddress, **_: Any) -> None:
+def grant_credit(email_address: EmailAddress, request: HttpRequest | None = None, **_: Any) -> None:
     """Grant the sign-up credit; an address confirmed later, or a plan without credit, changes nothing."""
     organization = organizations.of_user(email_address.user)
     try:
-        grants.grant_signup_credit(organization=organization)
+        grants.grant_signup_credit(organization=organization, network=_network(request))
     except grants.NoSignupCredit as exc:
         logger.info("signup.no_credit", extra={"organization": organization.pk, "reason": type(exc).__name__})
+
+
+def _network(request: HttpRequest | None) -> str:
+    if request is None:
+        return ""
+    client = settings.FRONT.client(
+        request.META.get("REMOTE_ADDR", ""), request.headers.get("x-forwarded-for", "")
+    )
+    # Behind a proxy that hides its callers everybody would be one neighbour.
+    return neighbourhood(str(client)) if client and is_public(str(client)) else ""

@@ -86,6 +86,8 @@ def _export(folder: Path, database_url: str, redis_url: str) -> None:
         "FASTANCHOR_ARCHIVE_KEYS": f"a1:{secrets.token_hex(32)}",
         "FASTANCHOR_EMAIL_URL": (folder / "mail").as_uri(),
         "FASTANCHOR_ALLOW_PRIVATE_UPSTREAMS": "1",
+        # Tests of it switch it on; those of the admin's pages need not go through it each time.
+        "FASTANCHOR_STAFF_SECOND_FACTOR": "0",
         "FASTANCHOR_HOLD_REBUILD_GRACE_MS": "0",
     }
 

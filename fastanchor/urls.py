@@ -39,6 +39,7 @@ urlpatterns = [
     path("legal/<slug:slug>/", legal.document, name="legal"),
     path("robots.txt", crawlers.robots, name="robots"),
     path("sitemap.xml", crawlers.sitemap, name="sitemap"),
+    path(".well-known/security.txt", crawlers.security, name="security-txt"),
     path("favicon.ico", crawlers.favicon),
     path("status/", status.status, name="status"),
     path("status/feed.atom", status.feed, name="status-feed"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
@@ -17,8 +17,11 @@ from accounts import kept_contents, keys, stored_responses, tokens
 from accounts.archive import Archive, Loaders
 from accounts.contents import Contents
 from accounts.keyring import Caller, Keyring
-from billing import holds, opening
-from billing.spool import Spool
+from billing import admission, degraded_holds, opening
+from billing.holds import Ask, RegisteredHold
+from billing.spool import Spool, host_of
+from billing.stand_in import AT_ONCE, SteadyHolds
+from billing.store import Answer, Mode
 from catalog import credential_states, publish
 from catalog.snapshot import Catalog, Snapshot
 from catalog.verdicts import Refusal, Verdicts
@@ -53,15 +56,20 @@ class Process:
         self._watching = calm_client()
         self._verdicts = Verdicts(self._save_refusal)
         self._background: list[asyncio.Task[None]] = []
+        spool = Spool.create(settings.SPOOL_DIR)
+        self._store = _Store(spool.folder.name, host_of(settings.SPOOL_DIR))
+        self._holds = SteadyHolds(self._pipeline, self._open_organization, self._store, on_deaf=self._be_deaf)
         self.gateway = Gateway(
             catalog=Catalog(self._load_catalog),
             keyring=Keyring(self._load_caller, tokens.parse_peppers(settings.API_KEY_PEPPERS)),
             archive=self._archive(),
             contents=Contents(partial(self._run, kept_contents.save), max_bytes=settings.CONTENTS_MAX_BYTES),
             books=self._books(),
-            holds=holds.Holds(self._pipeline, self._open_organization),
-            spool=Spool.create(settings.SPOOL_DIR),
-            client=HttpClient(connect_s=settings.UPSTREAM_CONNECT_S),
+            holds=self._holds,
+            spool=spool,
+            client=HttpClient(
+                connect_s=settings.UPSTREAM_CONNECT_S, allow_private=settings.ALLOW_PRIVATE_UPSTREAMS
+            ),
             health=Health(),
             deadlines=Deadlines(
                 body_s=settings.BODY_S,
@@ -97,6 +105,7 @@ class Process:
             asyncio.create_task(background.look_after(self.gateway), name="background"),
             asyncio.create_task(self._verdicts.run(), name="verdicts"),
             asyncio.create_task(report_forever(self.gateway, self._watching), name="reports"),
+            asyncio.create_task(self._holds.run(), name="holds"),
         ]
         while True:
             try:
@@ -105,6 +114,7 @@ class Process:
             except Exception:
                 logger.exception("wiring.catalog_not_loaded")
                 await asyncio.sleep(RETRY_START_S)
+        await self._holds.started()
         door.open_door(self.gateway)
         # What lives now lives for good: the collector need not look at it again.
         gc.collect()
@@ -124,6 +134,10 @@ class Process:
         await self.gateway.client.close()
         self.gateway.spool.close()
         self._loaders.shutdown(wait=False, cancel_futures=True)
+        self._store.close()
+
+    def _be_deaf(self, is_deaf: bool) -> None:  # noqa: FBT001 - a listener
+        self.gateway.keyring.be_deaf(is_deaf=is_deaf)
 
     async def _hear_catalog(self, message: str | None) -> None:
         await self.gateway.catalog.refresh()
@@ -161,9 +175,47 @@ class Process:
 
     async def _run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run a function that uses the ORM in a loader thread."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._loaders, _with_connection, function, *arguments
-        )
+        return await _in_thread(self._loaders, function, *arguments)
+
+
+class _Store:
+    """PostgreSQL as ``billing.stand_in`` wants it: threads of its own, so that no other wait delays a hold."""
+
+    def __init__(self, spool: str, host: str) -> None:
+        self._spool, self._host = spool, host
+        # One beats; the others are for those that PostgreSQL does not let go.
+        self._beats = ThreadPoolExecutor(4, thread_name_prefix="beat")
+        self._places = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="place")
+
+    async def beat(self, facts: dict[str, int | bool]) -> Mode:
+        return await _in_thread(self._beats, admission.beat, self._spool, self._host, facts)
+
+    async def enter(self, period: int) -> None:
+        await _in_thread(self._beats, admission.enter, period)
+
+    async def leave(self, period: int) -> None:
+        await _in_thread(self._beats, admission.leave, period)
+
+    async def follow(self, period: int, running: Sequence[RegisteredHold]) -> None:
+        await _in_thread(self._beats, admission.follow, self._spool, period, running)
+
+    async def place(self, period: int, ask: Ask, ended: Sequence[str]) -> Answer | None:
+        return await _in_thread(self._places, degraded_holds.place, period, self._spool, ask, ended)
+
+    async def extend(self, period: int, ask: Ask, tokens: int) -> tuple[int, int] | None:
+        return await _in_thread(self._places, degraded_holds.extend, period, ask, tokens)
+
+    async def release(self, request_ids: Sequence[str], ended: Sequence[str]) -> None:
+        await _in_thread(self._beats, degraded_holds.release, request_ids, ended)
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        for pool in (self._beats, self._places):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+async def _in_thread(pool: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any) -> T:
+    return await asyncio.get_running_loop().run_in_executor(pool, _with_connection, function, *arguments)
 
 
 def _with_connection(function: Callable[..., T], *arguments: Any) -> T:

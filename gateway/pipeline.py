@@ -25,7 +25,7 @@ from gateway import background, contents, told_cost
 from gateway.call import Call, Outcome, Request
 from gateway.errors import GatewayError, InternalError, InvalidRequest
 from gateway.passages.base import Answer
-from gateway.reply import Headers, Reply
+from gateway.reply import DEGRADED, Headers, Reply
 from gateway.runtime import Gateway
 from gateway.stages.admit import admit
 from gateway.stages.dispatch import CallerLeft, dispatch
@@ -63,6 +63,8 @@ async def _serve(gateway: Gateway, request: Request, reply: Reply) -> None:
         else:
             await _fulfil(gateway, call, reply, headers)
     except GatewayError as error:
+        if gateway.holds.is_degraded and DEGRADED not in headers:
+            headers.append(DEGRADED)
         reply.fail(error, headers)
     except RecursionError:
         # Schemas are read again by whoever writes them, with less of the stack left than at first.
@@ -76,6 +78,8 @@ async def _serve(gateway: Gateway, request: Request, reply: Reply) -> None:
 def _opening_headers(gateway: Gateway, call: Call) -> Headers:
     assert call.hold is not None
     headers = limit_headers(call.hold.limits) + _bound_of(call)
+    if gateway.holds.is_degraded:
+        headers.append(DEGRADED)
     if call.keeping is not None and is_too_large(gateway, call.keeping):
         headers.append(NOT_STORED)
     return headers

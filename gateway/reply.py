@@ -15,6 +15,8 @@ from gateway.formats.base import Format
 
 MAX_WAITING_BYTES = 64 * 1024
 Headers = list[tuple[str, str]]
+# Sent while something that we rely on is away.
+DEGRADED = ("x-fa-degraded", "1")
 
 
 class Copy:

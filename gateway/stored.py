@@ -24,7 +24,7 @@ from gateway.formats.responses_body import SEALS
 from gateway.formats.responses_ids import response_of
 from gateway.formats.responses_items import split_items
 from gateway.formats.responses_output import response_id
-from gateway.reply import Headers
+from gateway.reply import DEGRADED, Headers
 from gateway.runtime import Gateway
 
 logger = logging.getLogger(__name__)
@@ -211,8 +211,8 @@ async def keep(gateway: Gateway, call: Call, keeping: Keeping, last: bytes, head
     if not reason:
         return last
     headers += [] if reason == _TOO_LARGE and NOT_STORED in headers else [("x-fa-not-stored", reason)]
-    if reason == _UNAVAILABLE:
-        headers.append(("x-fa-degraded", "1"))
+    if reason == _UNAVAILABLE and DEGRADED not in headers:
+        headers.append(DEGRADED)
     return ending.not_stored()
 
 

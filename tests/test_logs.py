@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 
 import pytest
 
-from fastanchor.logs import JsonLine, PlainLine, Redact, redact
+from fastanchor.lib.redaction import redact
+from fastanchor.logs import JsonLine, PlainLine, Redact
 
 
 @pytest.mark.parametrize(
@@ -19,6 +21,9 @@ from fastanchor.logs import JsonLine, PlainLine, Redact, redact
         ("postgres://user:pass@host/db", "postgres://user:[removed]@host/db"),
         ("redis://:pass@host:6379/0", "redis://:[removed]@host:6379/0"),
         ("whsec_0123456789abc", "[removed]"),
+        ("Cookie: sessionid=abcdefghijklmnop; theme=dark", "Cookie: sessionid=[removed]; theme=dark"),
+        ("{'sessionid': 'abcdefghijklmnop'}", "{'sessionid': '[removed]'}"),
+        (f"ring k1:{'0a' * 32} is bad", "ring k1:[removed] is bad"),
         ("task-skipped 12 tokens", "task-skipped 12 tokens"),
         ("http://127.0.0.1:8000/v1?monkey=1", "http://127.0.0.1:8000/v1?monkey=1"),
     ],
@@ -54,3 +59,28 @@ def test_a_json_line_is_one_object_whose_own_names_win() -> None:
     assert parsed["level"] == "error"
     assert parsed["logger"] == "billing.test"
     assert "fa_live_[removed]" in parsed["trace"]
+
+
+LOGGERS = (
+    "", "accounts", "asyncio", "billing.shipper", "celery", "celery.app.trace", "celery.beat", "celery.task", "celery.worker",
+    "django", "django.db.backends", "django.request", "django.security.csrf", "django.server", "gateway", "hpack", "httpx",
+    "httpx2", "kombu", "redis", "stripe", "urllib3.connectionpool", "uvicorn", "uvicorn.access", "uvicorn.error",
+)  # fmt: skip
+
+
+def handlers_of(name: str) -> Iterator[logging.Handler]:
+    """Yield every handler that a record of this logger reaches, but for those of the test runner."""
+    logger: logging.Logger | None = logging.getLogger(name)
+    while logger is not None:
+        for each in logger.handlers:
+            if not isinstance(each, logging.NullHandler) and not type(each).__module__.startswith("_pytest"):
+                yield each
+        logger = logger.parent if logger.propagate else None
+
+
+@pytest.mark.parametrize("name", LOGGERS)
+def test_whoever_logs_nothing_passes_by_the_filter(name: str) -> None:
+    handlers = list(handlers_of(name))
+
+    assert handlers
+    assert all(any(isinstance(each, Redact) for each in handler.filters) for handler in handlers)

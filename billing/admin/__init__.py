@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from billing.admin import disputes, items, ledger, payments, reconciliation, usage, wallets
+from billing.admin import degraded, disputes, items, ledger, payments, reconciliation, usage, wallets
 
-__all__ = ["disputes", "items", "ledger", "payments", "reconciliation", "usage", "wallets"]
+__all__ = ["degraded", "disputes", "items", "ledger", "payments", "reconciliation", "usage", "wallets"]

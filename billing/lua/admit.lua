@@ -19,6 +19,8 @@ local key = ARGV[3]
 local dead = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now_ms, 'LIMIT', 0, 50)
 local held = tonumber(wallet[3] or '0')
 for _, request in ipairs(dead) do held = held - give_back(request) end
+-- Asked a second time, because the first answer did not arrive.
+if redis.call('HEXISTS', KEYS[2], ARGV[2]) == 1 then held = held - give_back(ARGV[2]) end
 
 -- Rates as "theoretical arrival time": one number a bucket, a minute's worth of burst.
 local function bucket(arrival, limit, cost)

@@ -5,7 +5,7 @@
 -- An older version never replaces a newer one, so the order of callers does not matter. Returns 1 when applied.
 local wallet = redis.call('HMGET', KEYS[1], 'epoch', 'balance', 'version')
 if wallet[1] ~= ARGV[1] then
-  if ARGV[4] ~= '1' then return 0 end
+  if ARGV[4] ~= '1' or is_later(wallet[1], ARGV[1]) then return 0 end
   redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
   redis.call('HSET', KEYS[1], 'epoch', ARGV[1])
   wallet = {ARGV[1], false, false}

@@ -7,6 +7,7 @@ refuse everything else. What a table means, and what must always hold, stands in
 from __future__ import annotations
 
 from billing.models.automatic import AutoTopUp, LowBalanceAlert
+from billing.models.degraded import Admission, DegradedHold, GatewayProcess, SpoolHost
 from billing.models.exports import UNFINISHED, Export, ExportState, new_export_id
 from billing.models.health import Health
 from billing.models.invoices import (
@@ -67,15 +68,18 @@ __all__ = [
     "WALLET_CODES",
     "Account",
     "AccountCode",
+    "Admission",
     "AutoTopUp",
     "BillingDetails",
     "BudgetAlert",
     "CreditLot",
     "CreditLotQuerySet",
     "DeadLetter",
+    "DegradedHold",
     "Dispute",
     "Export",
     "ExportState",
+    "GatewayProcess",
     "Health",
     "Invoice",
     "InvoiceCounter",
@@ -95,6 +99,7 @@ __all__ = [
     "Refund",
     "RefundStatus",
     "Spend",
+    "SpoolHost",
     "StripeCustomer",
     "StripeEvent",
     "TaxId",

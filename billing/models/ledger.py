@@ -139,6 +139,9 @@ class Journal(models.Model):
             models.Index(
                 fields=["organization"], condition=Q(kind__in=sorted(INVOICED)), name="journal_invoiced"
             ),
+            models.Index(
+                fields=["source_id", "created_at"], condition=Q(kind="signup"), name="journal_signups_nearby"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -97,3 +97,11 @@ class Front:
 
 
 DIRECT = Front()
+
+
+def neighbourhood(text: str) -> str:
+    """Return the range that one subscriber or a small house can have at most: a /24, or a /48 of IPv6; empty if unknown."""
+    address = address_of(text)
+    if address is None:
+        return ""
+    return str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False))

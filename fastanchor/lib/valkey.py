@@ -6,6 +6,7 @@ The event-loop client gathers all calls of one loop turn into one write on one c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import hashlib
 import math
@@ -23,7 +24,10 @@ from redis.connection import SSLConnection, parse_url
 from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
+from fastanchor.lib.breaker import Breaker
+
 CALM_TIMEOUT_S = 1.0
+BRIEF_TIMEOUT_S = 0.3
 
 
 class ValkeyUnavailable(Exception):
@@ -38,6 +42,16 @@ def sync_client() -> redis.Redis:
         socket_timeout=CALM_TIMEOUT_S,
         socket_connect_timeout=CALM_TIMEOUT_S,
         retry=Retry(NoBackoff(), 1),
+    )
+
+
+def brief_client() -> redis.Redis:
+    """Return a blocking client for work that has more to do than to wait for Valkey."""
+    return redis.Redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=BRIEF_TIMEOUT_S,
+        socket_connect_timeout=BRIEF_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
     )
 
 
@@ -63,6 +77,7 @@ class Script:
 
 
 _NO_SCRIPT = Script("")
+_SIGN_OF_LIFE = Script("return 1")
 
 
 class _Call:
@@ -94,9 +109,10 @@ class _Call:
 class _Connection(asyncio.Protocol):
     """One connection: commands go out in order, replies come back in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, breaker: Breaker) -> None:
         self.transport: asyncio.Transport | None = None
         self.waiting: deque[_Call] = deque()
+        self._breaker = breaker
         self._reader = hiredis.Reader()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -106,6 +122,8 @@ class _Connection(asyncio.Protocol):
         self.close("connection lost")
 
     def data_received(self, data: bytes) -> None:
+        if self._breaker.failures:
+            self._breaker.heard()
         self._reader.feed(data)
         try:
             while (reply := self._reader.gets()) is not False:
@@ -133,6 +151,7 @@ class _Connection(asyncio.Protocol):
         if self.transport is None:
             for call in calls:
                 call.fail("connection lost")
+            self._breaker.failed()
             return
         self.waiting.extend(calls)
         name, part = ("EVAL", "source") if by_source else ("EVALSHA", "digest")
@@ -146,6 +165,8 @@ class _Connection(asyncio.Protocol):
         waiting, self.waiting = self.waiting, deque()
         for call in waiting:
             call.fail(reason)
+        if waiting:
+            self._breaker.failed()
 
 
 class TurnPipeline:
@@ -157,6 +178,8 @@ class TurnPipeline:
     def __init__(self, url: str, *, timeout_s: float = 0.1) -> None:
         self._options: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
         self._timeout_s = timeout_s
+        # Open while Valkey is away: then every call fails at once, but for the owner's probes.
+        self.breaker = Breaker()
         self._unsent: list[_Call] = []
         self._connection: _Connection | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -169,6 +192,19 @@ class TurnPipeline:
 
     def submit(self, script: Script, keys: Sequence[Any], arguments: Sequence[Any]) -> asyncio.Future[Any]:
         """Queue a script for this turn's write and return the future of its answer."""
+        if self.breaker.is_open:
+            future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            future.set_exception(ValkeyUnavailable("away"))
+            return future
+        return self._queue(script, keys, arguments)
+
+    async def probe(self) -> None:
+        """Ask for a sign of life, also while nobody else may call; the breaker counts what comes of it."""
+        with contextlib.suppress(ValkeyUnavailable):
+            await self._queue(_SIGN_OF_LIFE, (), ())
+            self.breaker.answered()
+
+    def _queue(self, script: Script, keys: Sequence[Any], arguments: Sequence[Any]) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         if not self._unsent:
@@ -216,23 +252,29 @@ class TurnPipeline:
             unsent, self._unsent = self._unsent, []
             for call in unsent:
                 call.fail(type(exc).__name__)
+            self.breaker.failed()
             return
         self._flush()
 
     async def _open(self) -> _Connection:
         loop, options = asyncio.get_running_loop(), self._options
         if "path" in options:
-            _, connection = await loop.create_unix_connection(_Connection, options["path"])
+            _, connection = await loop.create_unix_connection(self._new_connection, options["path"])
         else:
             tls = ssl.create_default_context() if options.get("connection_class") is SSLConnection else None
             address = options.get("host", "localhost"), options.get("port", 6379)
-            _, connection = await loop.create_connection(_Connection, *address, ssl=tls)
+            _, connection = await loop.create_connection(self._new_connection, *address, ssl=tls)
         try:
             await self._greet(connection)
         except BaseException:
+            # Counted by who wanted to connect.
+            connection.waiting.clear()
             connection.close("not welcome")
             raise
         return connection
+
+    def _new_connection(self) -> _Connection:
+        return _Connection(self.breaker)
 
     async def _greet(self, connection: _Connection) -> None:
         options = self._options

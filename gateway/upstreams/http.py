@@ -2,6 +2,7 @@
 
 Why not a client library: per call and concurrency they cost 5 to 400 times as much CPU, and some hold streams back;
 a gateway's price is its client. What a library would add (redirects, cookies, decoding, proxies) must not happen here.
+Nor does it reach private addresses, unless the settings allow it.
 
 Every wait has a deadline: the exchange carries one point in time, moved by its owner, and one ticker per client
 looks after all of them.
@@ -18,6 +19,7 @@ from typing import Any, cast
 
 import httptools
 
+from fastanchor.lib.public import public_addresses
 from gateway.upstreams.faults import UpstreamBroken, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
 from gateway.upstreams.origin import Origin
 
@@ -284,8 +286,9 @@ class _Connection(asyncio.Protocol):
 class HttpClient:
     """A pool of connections to any number of origins."""
 
-    def __init__(self, *, connect_s: float = 5.0) -> None:
+    def __init__(self, *, connect_s: float = 5.0, allow_private: bool = False) -> None:
         self._connect_s = connect_s
+        self._allow_private = allow_private
         self._idle: dict[Origin, list[_Connection]] = {}
         self._busy: set[_Connection] = set()
         self._tls = ssl.create_default_context()
@@ -309,20 +312,28 @@ class HttpClient:
 
     async def _connect(self, origin: Origin) -> _Connection:
         self._start_ticker()
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_s):
-                _, connection = await loop.create_connection(
-                    lambda: _Connection(self, origin),
-                    origin.host,
-                    origin.port,
-                    ssl=self._tls if origin.is_tls else None,
-                    server_hostname=origin.host if origin.is_tls else None,
-                )
+                host, is_trusted = origin.host, self._allow_private
+                hosts = [host] if is_trusted else await public_addresses(host, origin.port)
+                return await self._open(origin, *hosts)
         except TimeoutError:
             raise UpstreamTimeout("connect") from None
-        except OSError as exc:
+        except (OSError, UnicodeError) as exc:
             raise UpstreamUnreachable(type(exc).__name__) from exc
+
+    async def _open(self, origin: Origin, *hosts: str) -> _Connection:
+        *others, host = hosts
+        for other in others:
+            with contextlib.suppress(OSError):
+                return await self._open(origin, other)
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: _Connection(self, origin),
+            host,
+            origin.port,
+            ssl=self._tls if origin.is_tls else None,
+            server_hostname=origin.host if origin.is_tls else None,
+        )
         return connection
 
     def _pop_idle(self, origin: Origin) -> _Connection | None:

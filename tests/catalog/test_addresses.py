@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from catalog.addresses import BadAddress, is_public, normal_base_url, refuse_private, resolve_host
+from catalog.addresses import BadAddress, normal_base_url, refuse_private, resolve_host
+from fastanchor.lib.public import is_public
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,7 @@ class Campaign:
     seconds_per_round: float
     victims: Sequence[str] = VICTIMS
     _number: int = 0
+    _period: int = 0
     _rich: list[Customer] = field(default_factory=list)
     _poor: list[Customer] = field(default_factory=list)
     _judged: set[str] = field(default_factory=set)
@@ -88,6 +89,7 @@ class Campaign:
         faults = faults_of(source, seconds=self.seconds_per_round, among=self.victims)
         plan = self._plan(faults, is_brisk=source.random() < _BRISK)
         self.stage.reset()
+        self._period = self.stage.period()
         calls = self._put_under_load(plan, faults)
         calls += self._heal([customer for customer, _ in plan.customers])
         return self._check(plan, faults, calls, started)
@@ -188,7 +190,8 @@ class Campaign:
         killed = frozenset(fault.victim for fault in faults)
         matched, found = breaches(Evidence(calls, entries, records, killed))
         _raise_first(found)
-        if "memory of valkey" in killed:
+        # Where PostgreSQL stood in, every hold was known to it, and nobody had to wait.
+        if "memory of valkey" in killed and self.stage.period() == self._period:
             forgotten_at = self.stage.memory.forgotten_at
             _raise_first(served_too_early(calls, forgotten_at=forgotten_at, grace_s=GRACE_S))
         self._judged |= {record.request_id for record in records}

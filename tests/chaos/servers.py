@@ -27,6 +27,11 @@ class OwnServer:
         self._folder = folder
         self._server, self.url = _start(name, folder)
 
+    @property
+    def pid(self) -> int:
+        """Return the id of its first process."""
+        return self._server.process.pid
+
     def kill(self) -> None:
         """End every process of it at once, as a crash of the machine would."""
         children = _children(self._server.process.pid)

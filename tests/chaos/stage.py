@@ -165,6 +165,10 @@ class Stage:
         """Return every usage record."""
         return msgspec.convert(self.product.rows(_RECORDS), list[Record])
 
+    def period(self) -> int:
+        """Return the number of the period in which one store decides holds."""
+        return int(self.product.rows("SELECT period FROM billing_admission")[0]["period"])
+
     def balances(self) -> dict[str, int]:
         """Return the balance of every organization."""
         rows = self.product.rows("SELECT organization_id, balance_nano FROM billing_wallet")

@@ -188,7 +188,7 @@ class House:
             books=Books(BookLoaders(AsyncMock(), AsyncMock(), AsyncMock())),
             holds=holds.Holds(self.pipeline, self._open),
             spool=Spool.create(folder),
-            client=HttpClient(connect_s=10),
+            client=HttpClient(connect_s=10, allow_private=True),
             health=Health(),
             deadlines=Deadlines(**deadlines),
             max_body_bytes=1_000_000,

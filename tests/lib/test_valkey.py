@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
@@ -13,6 +13,7 @@ import redis
 from django.conf import settings
 
 from fastanchor.lib.valkey import Script, TurnPipeline, ValkeyUnavailable
+from tests.faults.proxy import FaultProxy, Faults
 
 ECHO = Script("return {KEYS[1], ARGV[1]}")
 BROKEN = Script("return redis.call('NONSENSE')")
@@ -27,59 +28,22 @@ async def pipeline() -> AsyncIterator[TurnPipeline]:
     await it.close()
 
 
-class Relay:
-    """A TCP relay to the real server that can be told to go silent, and counts what passes."""
-
-    def __init__(self) -> None:
-        self.is_silent = False
-        self.connections = 0
-        self.writes = 0
-        self.port = 0
-        self._writers: list[asyncio.StreamWriter] = []
-
-    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        path = settings.REDIS_URL.removeprefix("unix://").split("?")[0]
-        server_reader, server_writer = await asyncio.open_unix_connection(path)
-        self._writers += [writer, server_writer]
-
-        async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, counts: bool) -> None:
-            with contextlib.suppress(ConnectionError):
-                while data := await source.read(65_536):
-                    self.writes += counts
-                    if not self.is_silent:
-                        sink.write(data)
-            sink.close()
-
-        await asyncio.gather(
-            pump(reader, server_writer, counts=True), pump(server_reader, writer, counts=False)
-        )
-
-    def drop(self) -> None:
-        for writer in self._writers:
-            writer.close()
+@pytest.fixture
+def relay() -> Iterator[FaultProxy]:
+    """A proxy in front of the real server."""
+    with FaultProxy(f"unix:{settings.REDIS_URL.removeprefix('unix://').split('?')[0]}") as it:
+        yield it
 
 
 @pytest_asyncio.fixture
-async def relay() -> AsyncIterator[Relay]:
-    it = Relay()
-    listening = await asyncio.start_server(it.handle, "127.0.0.1", 0)
-    it.port = listening.sockets[0].getsockname()[1]
-    yield it
-    it.drop()
-    listening.close()
-    await asyncio.sleep(0.05)
-
-
-@pytest_asyncio.fixture
-async def relayed(relay: Relay) -> AsyncIterator[TurnPipeline]:
+async def relayed(relay: FaultProxy) -> AsyncIterator[TurnPipeline]:
     it = TurnPipeline(f"redis://127.0.0.1:{relay.port}", timeout_s=PATIENT_S)
     yield it
     await it.close()
 
 
 @pytest_asyncio.fixture
-async def hasty(relay: Relay) -> AsyncIterator[TurnPipeline]:
+async def hasty(relay: FaultProxy) -> AsyncIterator[TurnPipeline]:
     """A connected pipeline that waits a tenth of a second and no longer."""
     it = TurnPipeline(f"redis://127.0.0.1:{relay.port}", timeout_s=0.1)
     for _ in range(20):
@@ -101,13 +65,13 @@ async def test_many_calls_of_one_turn_are_answered_in_order(pipeline: TurnPipeli
     assert answers == [[b"key", str(number).encode()] for number in range(500)]
 
 
-async def test_calls_of_one_turn_leave_in_one_write(relay: Relay, relayed: TurnPipeline) -> None:
+async def test_calls_of_one_turn_leave_in_one_write(relay: FaultProxy, relayed: TurnPipeline) -> None:
     await echo(relayed, "warm")
-    before = relay.writes
+    before = relay.pieces
 
     await asyncio.gather(*(echo(relayed, str(number)) for number in range(20)))
 
-    assert relay.writes == before + 1
+    assert relay.pieces == before + 1
     assert relay.connections == 1
 
 
@@ -143,9 +107,9 @@ async def test_a_loop_that_was_busy_does_not_blame_the_server() -> None:
 
 
 async def test_a_silent_server_costs_a_tenth_of_a_second_and_not_more(
-    relay: Relay, hasty: TurnPipeline
+    relay: FaultProxy, hasty: TurnPipeline
 ) -> None:
-    relay.is_silent = True
+    relay.faults = Faults(is_blackhole=True)
     started = time.monotonic()
 
     results = await asyncio.gather(*(echo(hasty, "x") for _ in range(50)), return_exceptions=True)
@@ -154,29 +118,29 @@ async def test_a_silent_server_costs_a_tenth_of_a_second_and_not_more(
     assert time.monotonic() - started < 0.4
 
 
-async def test_it_comes_back_by_itself(relay: Relay, hasty: TurnPipeline) -> None:
-    relay.is_silent = True
+async def test_it_comes_back_by_itself(relay: FaultProxy, hasty: TurnPipeline) -> None:
+    relay.faults = Faults(is_blackhole=True)
     with pytest.raises(ValkeyUnavailable):
         await echo(hasty, "lost")
 
-    relay.is_silent = False
+    relay.heal()
 
     assert (await echo(hasty, "back"))[1] == b"back"
 
 
 async def test_a_dropped_connection_fails_what_was_under_way_and_is_replaced(
-    relay: Relay, relayed: TurnPipeline
+    relay: FaultProxy, relayed: TurnPipeline
 ) -> None:
     await echo(relayed, "warm")
-    relay.is_silent = True
+    relay.faults = Faults(is_blackhole=True)
     lost = asyncio.ensure_future(echo(relayed, "lost"))
     await asyncio.sleep(0.01)
 
-    relay.drop()
+    relay.cut()
 
     with pytest.raises(ValkeyUnavailable):
         await lost
-    relay.is_silent = False
+    relay.heal()
     assert (await echo(relayed, "back"))[1] == b"back"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,38 @@ class Address:
 
     name: str
     parameters: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One pattern, named or not: its whole path, in which ``{name}`` stands for each parameter."""
+
+    name: str
+    template: str
+    parameters: frozenset[str]
+
+
+def routes() -> list[Route]:
+    """Return every route of the product, those of staff and of /v1 too, in the order of the URL map."""
+    return list(_routes(get_resolver(), "", "/", frozenset()))
+
+
+def _routes(resolver: URLResolver, namespace: str, path: str, parameters: frozenset[str]) -> Iterator[Route]:
+    for each in resolver.url_patterns:
+        taken = parameters | each.pattern.converters.keys() | _groups(each)
+        below = path + _template(str(each.pattern))
+        if isinstance(each, URLResolver):
+            inner = f"{namespace}{each.namespace}:" if each.namespace else namespace
+            yield from _routes(each, inner, below, taken)
+        else:
+            yield Route(f"{namespace}{each.name or ''}", below, taken)
+
+
+def _template(pattern: str) -> str:
+    """Return a pattern as a format string: ``<int:pk>`` and ``(?P<pk>...)`` alike."""
+    named = re.sub(r"\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)", r"{\1}", pattern)
+    named = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", named)
+    return re.sub(r"[\^$\\]|\?(?=$)", "", named)
 
 
 def addresses() -> list[Address]:

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from billing.shipper import Shipper
-from fastanchor.lib.valkey import sync_client
+from fastanchor.lib.valkey import brief_client
 
 
 class Command(BaseCommand):
@@ -23,4 +23,4 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        Shipper(settings.SPOOL_DIR, sync_client()).run(stop)
+        Shipper(settings.SPOOL_DIR, brief_client()).run(stop)
