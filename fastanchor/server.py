@@ -20,7 +20,9 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from fastanchor import endings, live
+from fastanchor.exchange import Exchange
 from fastanchor.lib.ids import new_id
+from gateway.app import EXCHANGE
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +105,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head_bytes = _MAX_HEAD_BYTES + 1
             raise HeadTooLarge
         super().on_headers_complete()
+        self.scope["state"][EXCHANGE] = Exchange(self.cycle)
         self._is_in_head = False
         if self._is_ending:
             self.cycle.keep_alive = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from fastanchor.lib.long_waits import LongWaits
 from gateway.call import Request, Source
@@ -41,6 +41,9 @@ DISCARD_S = 5.0
 # How much of a body is taken from somebody who has not shown a key that opens anything.
 MAX_STRANGERS_BYTES = 256 * 1024
 
+# Where a server offers the short way in the scope's state.
+EXCHANGE = "exchange"
+
 Message = dict[str, Any]
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -51,6 +54,16 @@ class CallerGone(Exception):
     """The caller hung up before the body was complete."""
 
 
+class Exchange(Protocol):
+    """The short way for a body and an answer that are whole; ``fastanchor.exchange`` implements it."""
+
+    def take_body(self) -> bytes | None:
+        """Return the whole body if it is here."""
+
+    async def answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        """Send a whole answer."""
+
+
 async def handle(gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:
     """Serve one request on a hot path."""
     format_ = ENDPOINTS[scope["path"]]
@@ -58,25 +71,32 @@ async def handle(gateway: Gateway, scope: Scope, receive: Receive, send: Send) -
         name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in _READ_HEADERS
     }
     source = Source((scope.get("client") or _UNKNOWN)[0], scope["headers"])
+    exchange: Exchange | None = scope.get("state", {}).get(EXCHANGE)
     try:
-        body = await _body(gateway, scope["method"], headers, source, receive)
+        _check_head(gateway, scope["method"], headers)
+        body = exchange.take_body() if exchange is not None else None
+        if body is None:
+            body = await _body(gateway, headers, source, receive)
+        elif len(body) > gateway.max_body_bytes:
+            raise _too_large(gateway)
     except CallerGone:
         return
     except GatewayError as error:
         await _refuse(error, Request(headers, b"", format_), receive, send)
         return
     request = Request(headers, body, format_, source)
-    await _send_reply(serve(gateway, request), gateway.waits, receive, send)
+    await _send_reply(serve(gateway, request), gateway.waits, receive, send, exchange)
 
 
-async def _body(
-    gateway: Gateway, method: str, headers: dict[str, str], source: Source, receive: Receive
-) -> bytes:
+def _check_head(gateway: Gateway, method: str, headers: dict[str, str]) -> None:
     if method != "POST":
         raise MethodNotAllowed("This path takes POST only.", headers=(("allow", "POST"),))
     length = headers.get("content-length", "")
     if length.isdecimal() and int(length) > gateway.max_body_bytes:
         raise _too_large(gateway)
+
+
+async def _body(gateway: Gateway, headers: dict[str, str], source: Source, receive: Receive) -> bytes:
     arriving = _Arriving(gateway, headers, source)
     try:
         async with asyncio.timeout(None) as deadline:
@@ -165,7 +185,9 @@ async def discard(receive: Receive) -> None:
                 pass
 
 
-async def _send_reply(reply: Reply, waits: LongWaits, receive: Receive, send: Send) -> None:
+async def _send_reply(
+    reply: Reply, waits: LongWaits, receive: Receive, send: Send, exchange: Exchange | None = None
+) -> None:
     watchers: list[asyncio.Task[None]] = []
 
     # A server tells of a hang-up only to those who listen; most calls end before it pays to.
@@ -177,10 +199,10 @@ async def _send_reply(reply: Reply, waits: LongWaits, receive: Receive, send: Se
         await reply.begun()
         if reply.is_left:
             return
-        await _start(reply, send)
         if not reply.is_stream:
-            await send({"type": "http.response.body", "body": reply.take()})
+            await _send_whole(reply, send, exchange)
             return
+        await _start(reply, send)
         while (piece := await reply.piece()) is not None:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         # Without its last part the server drops the connection, and the caller sees a broken answer.
@@ -194,6 +216,14 @@ async def _send_reply(reply: Reply, waits: LongWaits, receive: Receive, send: Se
         waits.end(listen)
         for watcher in watchers:
             watcher.cancel()
+
+
+async def _send_whole(reply: Reply, send: Send, exchange: Exchange | None) -> None:
+    if exchange is not None:
+        await exchange.answer(reply.status, reply.headers, reply.take())
+    else:
+        await _start(reply, send)
+        await send({"type": "http.response.body", "body": reply.take()})
 
 
 async def _start(reply: Reply, send: Send) -> None:
