@@ -111,7 +111,8 @@ def _gateway(folder: Path, url: str, pipeline: TurnPipeline) -> Gateway:
     async def open_wallet(organization_id: str) -> str:
         epoch = holds.ensure_epoch(client)
         wallet = holds.PublishedWallet(organization_id, 1, _BALANCE_NANO)
-        holds.open_wallet(client, epoch=epoch, wallet=wallet)
+        mark = holds.begin_opening(client, organization_id)
+        holds.open_wallet(client, epoch=epoch, wallet=wallet, mark=mark)
         return epoch.name
 
     return Gateway(

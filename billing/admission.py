@@ -22,6 +22,8 @@ from billing.models import Admission, DegradedHold, GatewayProcess, Wallet
 from billing.store import LOST_S, Mode
 from fastanchor.lib.valkey import sync_client
 
+# What is announced in Valkey: that processes should ask PostgreSQL which store decides.
+TOPIC = "admission"
 # Beyond ``LOST_S``: how long a request that was let in just before may take to place its hold.
 _GONE_S = LOST_S + 60
 # Every process that answers is heard of so often.
@@ -31,12 +33,6 @@ _PATIENCE_S = 10
 # Shared by who places a hold, exclusive for who ends the period.
 _TURN_LOCK = 7_036_001
 
-_MINE = """
-UPDATE billing_gatewayprocess SET seen_at = now(), period = %(period)s, valkey_answers = %(answers)s,
-    placed = %(placed)s, refused = %(refused)s
-WHERE spool = %(spool)s AND (seen_at < now() - interval '4 seconds' OR period <> %(period)s
-    OR valkey_answers <> %(answers)s OR placed <> %(placed)s OR refused <> %(refused)s)
-"""
 _OPEN = """
 UPDATE billing_admission AS mode SET is_open = true
 WHERE is_degraded AND NOT is_open
@@ -46,13 +42,22 @@ WHERE is_degraded AND NOT is_open
   AND NOT EXISTS (SELECT FROM billing_spoolhost WHERE period < mode.period
                     AND seen_at > now() - make_interval(secs => %(gone_s)s))
 """
-_LOOK = """
-SELECT mode.period, is_degraded, is_open, greatest(extract(epoch FROM now() - mine.seen_at), 0)::float8, peers.count,
-       peers.before
+# One statement, for every process asks it for as long as it lives. A row that is written now is read as it was before.
+_BEAT = """
+WITH written AS (
+    UPDATE billing_gatewayprocess SET seen_at = now(), period = %(period)s, valkey_answers = %(answers)s,
+        placed = %(placed)s, refused = %(refused)s
+    WHERE spool = %(spool)s AND (seen_at < now() - interval '4 seconds' OR period <> %(period)s
+        OR valkey_answers <> %(answers)s OR placed <> %(placed)s OR refused <> %(refused)s)
+    RETURNING spool)
+SELECT mode.period, is_degraded, is_open,
+       CASE WHEN EXISTS (SELECT FROM written) THEN 0
+            ELSE greatest(extract(epoch FROM now() - mine.seen_at), 0) END::float8,
+       peers.count, peers.before
 FROM billing_admission AS mode JOIN billing_gatewayprocess AS mine ON mine.spool = %(spool)s
 CROSS JOIN LATERAL (SELECT count(*) AS count, count(*) FILTER (WHERE spool < mine.spool) AS before
                     FROM billing_gatewayprocess
-                    WHERE seen_at > now() - make_interval(secs => %(gone_s)s)) AS peers
+                    WHERE seen_at > now() - make_interval(secs => %(gone_s)s) OR spool = mine.spool) AS peers
 """
 
 
@@ -76,11 +81,13 @@ def is_degraded() -> bool:
 
 def beat(spool: str, host: str, facts: dict[str, int | bool]) -> Mode:
     """Tell of a process that it is alive, and ``facts`` of it, and return which store decides."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_MINE, {"spool": spool, **facts})
-        cursor.execute(_OPEN, {"gone_s": _GONE_S})
-        cursor.execute(_LOOK, {"spool": spool, "gone_s": _GONE_S})
+    with connection.cursor() as cursor:
+        cursor.execute(_BEAT, {"spool": spool, "gone_s": _GONE_S, **facts})
         found = cursor.fetchone()
+        if found is not None and found[1] and not found[2]:
+            cursor.execute(_OPEN, {"gone_s": _GONE_S})
+            if cursor.rowcount:
+                return beat(spool, host, facts)
     if found is None:
         _first()
         GatewayProcess.objects.bulk_create([GatewayProcess(spool=spool, host=host)], ignore_conflicts=True)

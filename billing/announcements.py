@@ -13,7 +13,7 @@ from billing.settlement import Settlement
 
 _CHUNK = 500
 # Each call sends exactly one command.
-Call = Callable[[redis.Redis], None]
+Call = Callable[[redis.Redis], object]
 
 
 def live_channel(organization_id: str) -> str:

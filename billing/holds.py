@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from fastanchor.lib.valkey import Script, TurnPipeline, ValkeyUnavailable
 from fastanchor.lib.windows import Window, period
 
 LEASE_MS = 60_000
+# How long one opening may take.
+_OPENING_S = 60
 MAX_OPENINGS = 3
 # How long a request waits for its wallet to be opened; PostgreSQL may be away without a word.
 OPEN_S = 3.0
@@ -147,6 +150,10 @@ def keys_of(organization_id: str) -> list[str]:
     return [tag + "wallet", tag + "holds", tag + "leases", tag + "keys"]
 
 
+def _opening_of(organization_id: str) -> str:
+    return f"fa:{{{organization_id}}}:opening"
+
+
 def _periods(at: datetime) -> tuple[str, ...]:
     return tuple(period(window, at) for window in Window)
 
@@ -164,6 +171,9 @@ class Holds:
         self._pipeline = pipeline
         self._open = open_organization
         self._epoch = ""
+        # How often it was forgotten: what is opened meanwhile is opened in an epoch of before.
+        self._lives = 0
+        pipeline.on_new_server = self._forget_epoch
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._running: dict[str, Hold] = {}
         self._clock = clock
@@ -235,7 +245,15 @@ class Holds:
             raise HoldsUnavailable from exc
 
     async def _open_and_adopt(self, organization_id: str) -> None:
-        self._epoch = await self._open(organization_id)
+        life = self._lives
+        epoch = await self._open(organization_id)
+        if life == self._lives:
+            self._epoch = epoch
+
+    def _forget_epoch(self) -> None:
+        """Ask for the epoch again: a server that was restored from a copy knows ours, but not all of its holds."""
+        self._epoch = ""
+        self._lives += 1
 
     async def extend(self, hold: Hold, tokens: int) -> int:
         """Reserve up to ``tokens`` more of output and return how many were granted; 0 means that money ran out."""
@@ -318,24 +336,43 @@ def publish(
     wallet: PublishedWallet,
     settled: Sequence[str] = (),
     spending: Spending | None = None,
-    may_open: bool = False,
-) -> None:
-    """Bring one wallet's balance to Valkey and drop the holds that are in it; safe in any order and twice."""
+    mark: str = "",
+) -> bool:
+    """Bring one wallet's balance to Valkey and drop the holds that are in it; safe in any order and twice.
+
+    Only with a ``mark`` that Valkey still knows is a closed wallet opened; tells whether it took the balance.
+    """
     arguments: list[str | int] = [
-        epoch.name, wallet.version, min(wallet.balance_nano, _EXACT_NANOS), int(may_open), len(settled), *settled,
+        epoch.name, wallet.version, min(wallet.balance_nano, _EXACT_NANOS), mark, len(settled), *settled,
     ]  # fmt: skip
     if spending is not None and spending.subjects:
         arguments += _periods(spending.at)
         for one in spending.subjects:
             arguments += [one.subject, one.day_nano, one.week_nano, one.month_nano, one.lifetime_nano]
-    _PUBLISH(client, keys_of(wallet.organization_id), arguments)
+    keys = [*keys_of(wallet.organization_id), _opening_of(wallet.organization_id)]
+    return bool(_PUBLISH(client, keys, arguments) == 1)
+
+
+def begin_opening(client: redis.Redis, organization_id: str) -> str:
+    """Leave a mark in Valkey before anything is read that the opening of a wallet relies on.
+
+    If it is gone when the wallet is to be opened, Valkey has lost its memory meanwhile, and with it what is held.
+    """
+    name = _opening_of(organization_id)
+    client.set(name, secrets.token_hex(8), nx=True, ex=_OPENING_S)
+    return (cast("bytes | None", client.get(name)) or b"-").decode()
 
 
 def open_wallet(
-    client: redis.Redis, *, epoch: Epoch, wallet: PublishedWallet, spending: Spending | None = None
-) -> None:
-    """Make a wallet known to Valkey; only once every shipper had time to register its holds."""
-    publish(client, epoch=epoch, wallet=wallet, spending=spending, may_open=True)
+    client: redis.Redis,
+    *,
+    epoch: Epoch,
+    wallet: PublishedWallet,
+    mark: str,
+    spending: Spending | None = None,
+) -> bool:
+    """Make a wallet known to Valkey, once every shipper had time to register its holds; tells whether it is."""
+    return publish(client, epoch=epoch, wallet=wallet, spending=spending, mark=mark)
 
 
 def register(client: redis.Redis, *, epoch: Epoch, holds: Iterable[RegisteredHold]) -> None:

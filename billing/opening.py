@@ -30,6 +30,7 @@ def open_organization(organization_id: str) -> str:
 
 def _open(organization_id: str) -> str:
     client = sync_client()
+    mark = holds.begin_opening(client, organization_id)
     mode = admission.current()
     epoch = holds.ensure_epoch(client)
     # An epoch that took over from PostgreSQL begins with every hold known there: nobody has to be waited for.
@@ -41,9 +42,9 @@ def _open(organization_id: str) -> str:
         if admission.is_degraded():
             raise WalletUnavailable(retry_after_s=0.0)
         holds.register(client, epoch=epoch, holds=admission.of_organization(organization_id))
-        holds.open_wallet(client, epoch=epoch, wallet=wallet, spending=spent)
-    # Should Valkey have lost its memory just now, what was written above stands there without the running holds.
-    if holds.ensure_epoch(client).name != epoch.name:
+        is_open = holds.open_wallet(client, epoch=epoch, wallet=wallet, mark=mark, spending=spent)
+    # Valkey has lost its memory since we began: the wallet would stand there without what was held.
+    if not is_open:
         raise WalletUnavailable
     return epoch.name
 

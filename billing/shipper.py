@@ -28,6 +28,7 @@ from billing import admission, announcements, dead_letters, holds
 from billing.settlement import Settlement, settle_batch
 from billing.spool import Usage, host_of, mark_registered, spools
 from billing.track import Batch, Track
+from fastanchor.lib import changes
 
 logger = logging.getLogger(__name__)
 
@@ -234,6 +235,14 @@ class Shipper:
             known = [(name, hold) for name, hold in self._unsettled_holds() if hold.amount_nano > 0]
             admission.tell(host, period, known)
             logger.warning("shipper.holds_told", extra={"period": period, "holds": len(known)})
+        self._call_others()
+
+    def _call_others(self) -> None:
+        """Tell processes that still reach Valkey, and so ask PostgreSQL seldom, that another one does not."""
+        mode = admission.current()
+        if mode.is_degraded and not mode.is_open:
+            with contextlib.suppress(RedisError):
+                changes.announce(self._client, admission.TOPIC, str(mode.period))
 
     # What follows only informs.
 

@@ -97,6 +97,7 @@ class Process:
                 "keys": self.gateway.keyring.hear,
                 "catalog": self._hear_catalog,
                 stored_responses.TOPIC: lambda message: background.hear(self.gateway, message),
+                admission.TOPIC: self._hear_admission,
             },
         )
         self._background = [
@@ -105,7 +106,7 @@ class Process:
             asyncio.create_task(background.look_after(self.gateway), name="background"),
             asyncio.create_task(self._verdicts.run(), name="verdicts"),
             asyncio.create_task(report_forever(self.gateway, self._watching), name="reports"),
-            asyncio.create_task(self._holds.run(), name="holds"),
+            asyncio.create_task(self._holds.periods.run(), name="holds"),
         ]
         while True:
             try:
@@ -114,7 +115,7 @@ class Process:
             except Exception:
                 logger.exception("wiring.catalog_not_loaded")
                 await asyncio.sleep(RETRY_START_S)
-        await self._holds.started()
+        await self._holds.periods.started()
         door.open_door(self.gateway)
         # What lives now lives for good: the collector need not look at it again.
         gc.collect()
@@ -141,6 +142,9 @@ class Process:
 
     async def _hear_catalog(self, message: str | None) -> None:
         await self.gateway.catalog.refresh()
+
+    async def _hear_admission(self, message: str | None) -> None:
+        self._holds.periods.wake()
 
     def _archive(self) -> Archive:
         loaders = Loaders(

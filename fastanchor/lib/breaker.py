@@ -15,6 +15,8 @@ class Breaker:
         self.is_open = False
         # In a row, since the last answer.
         self.failures = 0
+        # Nothing was answered since the owner has set it.
+        self.is_quiet = True
         self._answers = 0
         self._on_failure: Callable[[], None] | None = None
 

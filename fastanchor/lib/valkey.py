@@ -10,9 +10,10 @@ import contextlib
 import functools
 import hashlib
 import math
+import re
 import ssl
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import hiredis
@@ -78,6 +79,7 @@ class Script:
 
 _NO_SCRIPT = Script("")
 _SIGN_OF_LIFE = Script("return 1")
+_RUN_ID = re.compile(rb"run_id:(\w+)")
 
 
 class _Call:
@@ -122,6 +124,7 @@ class _Connection(asyncio.Protocol):
         self.close("connection lost")
 
     def data_received(self, data: bytes) -> None:
+        self._breaker.is_quiet = False
         if self._breaker.failures:
             self._breaker.heard()
         self._reader.feed(data)
@@ -139,13 +142,13 @@ class _Connection(asyncio.Protocol):
         else:
             call.answer(reply)
 
-    async def order(self, *command: Any) -> None:
+    async def order(self, *command: Any) -> Any:
         """Run a plain command, before any script; raises ``ValkeyUnavailable``."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.waiting.append(_Call(_NO_SCRIPT, (), future, math.inf))
         if self.transport is not None:
             self.transport.write(hiredis.pack_command(command))
-        await future
+        return await future
 
     def send(self, calls: list[_Call], *, by_source: bool = False) -> None:
         if self.transport is None:
@@ -180,6 +183,9 @@ class TurnPipeline:
         self._timeout_s = timeout_s
         # Open while Valkey is away: then every call fails at once, but for the owner's probes.
         self.breaker = Breaker()
+        # Told when another server answers, or the same one started again; what was queued before fails.
+        self.on_new_server: Callable[[], None] = lambda: None
+        self._server = b""
         self._unsent: list[_Call] = []
         self._connection: _Connection | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -282,6 +288,17 @@ class TurnPipeline:
             await connection.order("AUTH", options.get("username") or "default", options["password"])
         if options.get("db"):
             await connection.order("SELECT", options["db"])
+        self._meet(await connection.order("INFO", "server"))
+
+    def _meet(self, facts: bytes) -> None:
+        found = _RUN_ID.search(facts)
+        before, self._server = self._server, found[1] if found else b""
+        if before in {b"", self._server}:
+            return
+        unsent, self._unsent = self._unsent, []
+        for call in unsent:
+            call.fail("another server")
+        self.on_new_server()
 
     async def close(self) -> None:
         """Wait a moment for what is under way and close the connection."""

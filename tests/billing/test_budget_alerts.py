@@ -199,7 +199,8 @@ def refuse(organization: Organization, valkey: redis.Redis, *, spent_nano: int) 
     epoch = holds.ensure_epoch(valkey)
     wallet = holds.PublishedWallet(organization.pk, 9, 10**12)
     spent = holds.Spent(organization.pk, spent_nano, spent_nano, spent_nano, spent_nano)
-    holds.open_wallet(valkey, epoch=epoch, wallet=wallet, spending=holds.Spending(AT, [spent]))
+    mark = holds.begin_opening(valkey, organization.pk)
+    holds.open_wallet(valkey, epoch=epoch, wallet=wallet, mark=mark, spending=holds.Spending(AT, [spent]))
     wanted = ask(
         organization_id=organization.pk,
         output_tokens=3 * 10**9,

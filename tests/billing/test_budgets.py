@@ -48,7 +48,7 @@ class Bank:
             epoch=holds.ensure_epoch(self.valkey),
             wallet=PublishedWallet(ORGANIZATION, self.version, 1_000_000),
             settled=settled,
-            may_open=may_open,
+            mark=holds.begin_opening(self.valkey, ORGANIZATION) if may_open else "",
             spending=Spending(self.at, list(self.spent.values())),
         )
 

@@ -270,7 +270,8 @@ def test_valkey_takes_over_with_every_hold_and_nothing_it_remembers_counts(
     assert degraded_holds.place(period, "spool_a", of(lasting_organization, 2), ()) is None
     # What is late and belongs to the old memory changes nothing.
     wallet = holds.PublishedWallet(lasting_organization.pk, 1, 10_000)
-    holds.open_wallet(valkey, epoch=old, wallet=wallet)
+    mark = holds.begin_opening(valkey, lasting_organization.pk)
+    assert not holds.open_wallet(valkey, epoch=old, wallet=wallet, mark=mark)
     holds.register(valkey, epoch=old, holds=[stale])
     assert holds.known_holds(valkey, lasting_organization.pk) == {"req_1": 4_000}
 

@@ -81,7 +81,7 @@ class Bank:
             epoch=epoch or holds.ensure_epoch(self.valkey),
             wallet=PublishedWallet(ORGANIZATION, self.version, self.balance_nano),
             settled=settled,
-            may_open=may_open,
+            mark=holds.begin_opening(self.valkey, ORGANIZATION) if may_open else "",
             spending=spending,
         )
 

@@ -145,3 +145,6 @@ def test_a_wallet_opened_while_valkey_lost_its_memory_is_not_offered(
 
     with pytest.raises(opening.WalletUnavailable):
         opening.open_organization(organization.pk)
+
+    # Not even to a gateway that still goes by the memory of before.
+    assert holds.known_wallet(valkey, organization.pk) is None

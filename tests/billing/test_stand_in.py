@@ -11,7 +11,7 @@ import pytest_asyncio
 import redis
 from django.conf import settings
 
-from billing import stand_in
+from billing import periods
 from billing.holds import Ask, HoldsUnavailable, RegisteredHold
 from billing.refusals import InsufficientCredit, RateLimited
 from billing.stand_in import SteadyHolds
@@ -107,8 +107,8 @@ async def book(bank: Bank, proxy: FaultProxy, store: Store) -> AsyncIterator[Ste
     number = settings.REDIS_URL.rpartition("db=")[2]
     pipeline = TurnPipeline(f"redis://127.0.0.1:{proxy.port}/{number or 0}", timeout_s=0.3)
     it = SteadyHolds(pipeline, bank.open, store, on_deaf=store.deaf.append)
-    running = asyncio.create_task(it.run())
-    await it.started()
+    running = asyncio.create_task(it.periods.run())
+    await it.periods.started()
     yield it
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -159,8 +159,8 @@ async def test_an_answer_that_comes_after_the_turn_counts_for_nothing(
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     store.turn(1, is_degraded=True)
-    book._wake()
-    await until(lambda: book._mode is not None and book._mode.period > 1)
+    book.periods.wake()
+    await until(lambda: book.periods.mode is not None and book.periods.mode.period > 1)
 
     hold = await asked
 
@@ -228,7 +228,7 @@ async def test_refusals_are_those_of_valkey(book: SteadyHolds, store: Store, pro
 async def test_with_both_away_it_says_so_at_once(
     book: SteadyHolds, store: Store, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stand_in, "AWAY_S", 0.3)
+    monkeypatch.setattr(periods, "AWAY_S", 0.3)
     proxy.down()
     store.is_away = True
     await asyncio.sleep(1.0)
@@ -247,12 +247,13 @@ async def test_a_process_that_postgresql_has_lost_places_nothing_any_more(
     await book.place(ask(1))
     store.is_away = True
     await book.place(ask(2))
-    monkeypatch.setattr(stand_in, "LOST_S", 0.5)
+    monkeypatch.setattr(periods, "LOST_S", 0.5)
     await asyncio.sleep(1.2)
 
     with pytest.raises(HoldsUnavailable):
         await book.place(ask(3))
 
     store.is_away = False
-    await asyncio.sleep(0.8)
+    book.periods.wake()
+    await asyncio.sleep(0.2)
     await book.place(ask(4))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,8 +12,11 @@ import pytest
 
 from fastanchor.local.folders import FolderLock
 from tests.chaos.servers import OwnServer
+from tests.faults.load import ask
 from tests.faults.proxy import FaultProxy
 from tests.live.product import LiveProduct
+from tests.live.programs import wait_until
+from tests.money.raw import chat_body
 
 
 @dataclass
@@ -28,6 +32,21 @@ class Storm:
         """Return which store decides holds."""
         (row,) = self.product.rows("SELECT period, is_degraded, is_open FROM billing_admission")
         return row
+
+    def wait_until_valkey_decides(self) -> None:
+        """Wait until Valkey decides."""
+        wait_until(lambda: self.mode()["is_degraded"] is False, what="Valkey decides", within_s=30)
+
+    def wait_until_served(self) -> None:
+        """Wait until Valkey decides, and wallets are opened in it."""
+        self.wait_until_valkey_decides()
+        _, key = self.product.new_customer(plan="enterprise", credit_cents=100)
+        body = chat_body("Hello [[sandbox tokens=1]]")
+        wait_until(
+            lambda: all(asyncio.run(ask(url, key, body)).status == 200 for url in self.product.base_urls),
+            what="requests are served",
+            within_s=30,
+        )
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +73,9 @@ def running_storm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storm]:
                 "REDIS_URL": f"redis://127.0.0.1:{to_valkey.port}/0",
             }
             with product:
-                yield Storm(product, valkey, to_valkey, to_postgresql)
+                it = Storm(product, valkey, to_valkey, to_postgresql)
+                it.wait_until_served()
+                yield it
     finally:
         valkey.stop()
         lock.release()
@@ -63,8 +84,7 @@ def running_storm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storm]:
 @pytest.fixture
 def storm(running_storm: Storm) -> Iterator[Storm]:
     """Return the running product in fair weather."""
-    running_storm.to_valkey.heal()
-    running_storm.to_postgresql.heal()
+    running_storm.wait_until_served()
     yield running_storm
     running_storm.to_valkey.heal()
     running_storm.to_postgresql.heal()

@@ -119,9 +119,12 @@ class FaultProxy:
             _close(writer, is_reset=True)
             return
         self._open |= {writer, server_writer}
-        await asyncio.gather(
-            self._pump(reader, server_writer, counts=True), self._pump(server_reader, writer, counts=False)
-        )
+        # Cancelled when the proxy ends, of which asyncio's own streams would complain.
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(
+                self._pump(reader, server_writer, counts=True),
+                self._pump(server_reader, writer, counts=False),
+            )
         self._open -= {writer, server_writer}
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

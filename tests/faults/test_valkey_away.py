@@ -14,15 +14,15 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
+from typing import NamedTuple
 
-import httpx2
 import pytest
 
 from fastanchor.lib.money import NANOS_PER_CENT
 from tests.faults.conftest import Storm
-from tests.faults.load import ask, load
+from tests.faults.load import Told, ask, load
 from tests.faults.proxy import Faults
 from tests.live.programs import wait_until
 from tests.money.raw import chat_body, volley
@@ -30,7 +30,9 @@ from tests.money.sizes import body_that_costs
 
 # The product is started for the first of these tests.
 pytestmark = pytest.mark.timeout(300)
-_RECOVERED_S = 30.0
+# How long after its revocation a key may be admitted: memory is trusted for a second.
+_FORGOTTEN_S = 2.0
+_AT_ONCE_S = 0.3
 
 
 def _kill(storm: Storm) -> None:
@@ -57,51 +59,64 @@ def _heal(storm: Storm) -> None:
     storm.to_valkey.heal()
 
 
-def _wait_for_fair_weather(storm: Storm) -> None:
-    wait_until(
-        lambda: storm.mode()["is_degraded"] is False, what="Valkey decides again", within_s=_RECOVERED_S
-    )
+class _Outage(NamedTuple):
+    """One way in which Valkey goes and comes back."""
+
+    name: str
+    breaks: Callable[[Storm], None]
+    mends: Callable[[Storm], None]
 
 
-@pytest.mark.parametrize(
-    ("breaks", "mends"),
-    [
-        pytest.param(_kill, _revive, id="killed"),
-        pytest.param(_stop, _continue, id="stopped"),
-        pytest.param(_slow, _heal, id="slowed"),
-    ],
+_OUTAGES = (
+    _Outage("killed", _kill, _revive),
+    _Outage("stopped", _stop, _continue),
+    _Outage("slowed", _slow, _heal),
 )
+
+
+@pytest.mark.timeout(900)
 def test_while_valkey_is_away_every_request_is_served_and_every_nano_accounted_for(
-    storm: Storm, breaks: Callable[[Storm], None], mends: Callable[[Storm], None], *, is_full: bool
+    storm: Storm, *, is_full: bool
 ) -> None:
     product = storm.product
     organization, key = product.new_customer(plan="enterprise", credit_cents=100_000)
     body = chat_body("Hello [[sandbox tokens=5 delay_ms=10]]")
     before = product.balance(organization)
+    calm_s: list[float] = []
+    told: list[Told] = []
 
-    with load(product.base_urls, key, body, clients=4, pause_s=0.1) as found:
-        time.sleep(1)
-        breaks(storm)
-        time.sleep(60 if is_full else 4)
-        mends(storm)
-        _wait_for_fair_weather(storm)
-        time.sleep(2)
+    for outage in _OUTAGES:
+        with load(product.base_urls, key, body, clients=4, pause_s=0.1) as found:
+            time.sleep(5 if is_full else 0.4)
+            calm_s += [one.took_s for one in found.told]
+            outage.breaks(storm)
+            time.sleep(60 if is_full else 1.5)
+            outage.mends(storm)
+            storm.wait_until_valkey_decides()
+            time.sleep(2 if is_full else 0.6)
 
-    assert found.statuses().keys() == {200}, found.statuses()
-    degraded = [one for one in found.told if one.is_degraded]
-    assert degraded
-    assert not found.told[-1].is_degraded
-    product.wait_settled(organization, rows=len(found.told), within_s=60)
+        assert found.statuses().keys() == {200}, (outage.name, found.statuses())
+        assert any(one.is_degraded for one in found.told), outage.name
+        assert not found.told[-1].is_degraded, outage.name
+        _tell(outage.name, found.told)
+        told += found.told
+
+    _tell("calm", [Told(200, 0, seconds, is_degraded=False, body=b"") for seconds in calm_s])
+    product.wait_settled(organization, rows=len(told), within_s=60)
     records = product.usage_rows(organization)
-    assert len(records) == len(found.told)
+    assert len(records) == len(told)
     assert product.balance(organization) == before - sum(row["cost_nano"] for row in records)
     wait_until(
         lambda: product.rows("SELECT * FROM billing_degradedhold") == [], what="no hold is left", within_s=20
     )
     product.command("billing_verify")
-    took = sorted(one.took_s for one in found.told)
+
+
+def _tell(name: str, told: Sequence[Told]) -> None:
+    took = sorted(one.took_s for one in told)
+    degraded = sum(one.is_degraded for one in told)
     sys.stdout.write(
-        f"{len(took)} requests, {len(degraded)} degraded, p50 {took[len(took) // 2]:.3f} s, "
+        f"{name}: {len(took)} requests, {degraded} degraded, p50 {took[len(took) // 2]:.3f} s, "
         f"p99 {took[len(took) * 99 // 100]:.3f} s, longest {took[-1]:.3f} s\n"
     )
 
@@ -110,13 +125,13 @@ def test_while_valkey_is_away_every_request_is_served_and_every_nano_accounted_f
 def test_a_crowd_is_served_exactly_as_far_as_the_wallet_reaches_while_valkey_restarts(
     storm: Storm, seed: int, *, is_full: bool
 ) -> None:
-    for number in range(50 if is_full else 2):
+    for number in range(50 if is_full else 1):
         _race(storm, Random(f"{seed}:{number}"))
 
 
 def _race(storm: Storm, chance: Random) -> None:
     product, paid = storm.product, 10
-    _wait_for_fair_weather(storm)
+    storm.wait_until_valkey_decides()
     organization, key = product.new_customer(plan="enterprise", credit_cents=paid)
     body = body_that_costs(NANOS_PER_CENT, f"tokens=1 first_ms={chance.randint(300, 2_000)}")
 
@@ -155,16 +170,15 @@ def _race(storm: Storm, chance: Random) -> None:
 
 
 def test_valkey_that_forgets_everything_under_load_makes_no_key_unknown(storm: Storm) -> None:
-    _wait_for_fair_weather(storm)
     product = storm.product
     _, key = product.new_customer(plan="enterprise", credit_cents=10_000)
     body = chat_body("Hello [[sandbox tokens=2]]")
 
     with load(product.base_urls, key, body, clients=12, pause_s=0.01) as found:
-        time.sleep(1)
+        time.sleep(0.5)
         for _ in range(2):
             product.valkey.flushall()
-            time.sleep(2.5)
+            time.sleep(2)
 
     assert found.statuses().keys() <= {200, 503}
     assert found.told[-1].status == 200
@@ -174,7 +188,6 @@ def test_valkey_that_forgets_everything_under_load_makes_no_key_unknown(storm: S
 
 
 def test_a_revoked_key_is_refused_within_two_seconds_while_valkey_is_away(storm: Storm) -> None:
-    _wait_for_fair_weather(storm)
     product = storm.product
     organization = product.new_organization(plan="enterprise", credit_cents=1_000)
     made = json.loads(product.command("apikey_create", f"--organization={organization}", "--json"))
@@ -189,19 +202,19 @@ def test_a_revoked_key_is_refused_within_two_seconds_while_valkey_is_away(storm:
     )
     revoked_at = time.monotonic()
 
-    for url in product.base_urls:
-        wait_until(
-            lambda url=url: asyncio.run(ask(url, made["secret"], body)).status == 401,  # type: ignore[misc]
-            what="the key is refused",
-            within_s=6,
-        )
-    assert time.monotonic() - revoked_at < 6
-    storm.to_valkey.heal()
-    _wait_for_fair_weather(storm)
+    # Each answer after the moment counts: no process may be asked again until it happens to know.
+    admitted_at = revoked_at
+    while time.monotonic() - revoked_at < 2 * _FORGOTTEN_S:
+        for url in product.base_urls:
+            asked_at = time.monotonic()
+            if asyncio.run(ask(url, made["secret"], body)).status == 200:
+                admitted_at = max(admitted_at, asked_at)
+    assert admitted_at - revoked_at < _FORGOTTEN_S
+    assert {asyncio.run(ask(url, made["secret"], body)).status for url in product.base_urls} == {401}
+    sys.stdout.write(f"last admitted {admitted_at - revoked_at:.3f} s after it was revoked\n")
 
 
 def test_with_both_away_requests_are_refused_at_once_and_no_upstream_is_asked(storm: Storm) -> None:
-    _wait_for_fair_weather(storm)
     product = storm.product
     _, key = product.new_customer(plan="enterprise", credit_cents=1_000)
     body = chat_body("Hello [[sandbox tokens=1]]")
@@ -211,22 +224,20 @@ def test_with_both_away_requests_are_refused_at_once_and_no_upstream_is_asked(st
         sandbox.reset()
     storm.to_valkey.down()
     storm.to_postgresql.down()
-    time.sleep(6)
+    wait_until(
+        lambda: all(asyncio.run(ask(url, key, body)).took_s < _AT_ONCE_S for url in product.base_urls),
+        what="both are known to be away",
+    )
+    asked_before = sum(len(sandbox.log()) for sandbox in product.sandboxes)
 
-    told = [asyncio.run(ask(url, key, body)) for url in product.base_urls for _ in range(5)]
+    told = [asyncio.run(ask(url, key, body)) for _ in range(50) for url in product.base_urls]
 
     assert {one.status for one in told} == {503}
+    assert all(json.loads(one.body)["error"]["code"] == "service_unavailable" for one in told)
     assert all(one.is_degraded for one in told)
-    assert sorted(one.took_s for one in told)[len(told) // 2] < 0.3
-    assert sum(len(sandbox.log()) for sandbox in product.sandboxes) == 0
+    _tell("both away", told)
+    assert max(one.took_s for one in told) < 3 * _AT_ONCE_S
+    assert sum(len(sandbox.log()) for sandbox in product.sandboxes) == asked_before
     storm.to_postgresql.heal()
     storm.to_valkey.heal()
-    wait_until(
-        lambda: all(httpx2.get(f"{url[:-3]}/readyz").status_code == 200 for url in product.base_urls),
-        what="all is well",
-    )
-    _wait_for_fair_weather(storm)
-    wait_until(
-        lambda: all(asyncio.run(ask(url, key, body)).status == 200 for url in product.base_urls),
-        what="requests are served again",
-    )
+    storm.wait_until_served()

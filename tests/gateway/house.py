@@ -247,7 +247,8 @@ class House:
     def _publish(self, organization_id: str) -> str:
         epoch = holds.ensure_epoch(self.valkey)
         wallet = holds.PublishedWallet(organization_id, 1, self.balance_nano)
-        holds.open_wallet(self.valkey, epoch=epoch, wallet=wallet)
+        mark = holds.begin_opening(self.valkey, organization_id)
+        holds.open_wallet(self.valkey, epoch=epoch, wallet=wallet, mark=mark)
         return epoch.name
 
     def ask(self, **fields: Any) -> Reply:

@@ -166,3 +166,24 @@ async def test_the_number_of_the_database_and_the_password_are_used() -> None:
     with pytest.raises(ValkeyUnavailable):
         await echo(refused, "x")
     await refused.close()
+
+
+async def test_another_server_is_noticed_and_gets_nothing_that_was_meant_for_the_one_before(
+    relay: FaultProxy, relayed: TurnPipeline
+) -> None:
+    met: list[str] = []
+    relayed.on_new_server = lambda: met.append("another")
+    await echo(relayed, "warm")
+    relay.cut()
+    await asyncio.sleep(0.05)
+    assert (await echo(relayed, "the same one"))[1] == b"the same one"
+    assert not met
+
+    relay.cut()
+    await asyncio.sleep(0.05)
+    relayed._server = b"one that died"
+
+    with pytest.raises(ValkeyUnavailable):
+        await echo(relayed, "meant for it")
+    assert met == ["another"]
+    assert (await echo(relayed, "new"))[1] == b"new"
