@@ -24,7 +24,7 @@ from django.db import DataError, Error, IntegrityError, close_old_connections
 from redis.exceptions import RedisError
 
 from accounts import keys
-from billing import admission, announcements, dead_letters, holds
+from billing import admission, announcements, dead_letters, holds, tally
 from billing.settlement import Settlement, settle_batch
 from billing.spool import Usage, host_of, mark_registered, spools
 from billing.track import Batch, Track
@@ -250,6 +250,8 @@ class Shipper:
         for usage in usages:
             self._used_at_ms[usage.key_id] = max(usage.started_at_ms, self._used_at_ms.get(usage.key_id, 0))
         self._report.add(usages)
+        with contextlib.suppress(RedisError):
+            tally.add(self._client, host_of(self._root), usages)
 
     def _touch(self) -> None:
         now = time.monotonic()

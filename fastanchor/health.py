@@ -1,4 +1,7 @@
-"""What a load balancer asks: whether this process answers, and whether it reaches what it needs."""
+"""What a load balancer asks: whether this process answers, and whether it reaches what it needs.
+
+How the whole product fares is ``fastanchor.metrics``, which is asked in the same way.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from fastanchor.metrics import metrics
+
 logger = logging.getLogger(__name__)
 
 _TIMEOUT_S = 2.0
@@ -20,7 +25,7 @@ _TIMEOUT_S = 2.0
 def answer_health(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """Answer both before the host is checked or HTTPS demanded: who asks uses an IP address and plain HTTP."""
+    """Answer them before the host is checked or HTTPS demanded: who asks uses an IP address and plain HTTP."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         view = _VIEWS.get(request.path_info)
@@ -73,4 +78,8 @@ def _valkey_answers() -> bool:
     return True
 
 
-_VIEWS: dict[str, Callable[[HttpRequest], HttpResponse]] = {"/healthz": healthz, "/readyz": readyz}
+_VIEWS: dict[str, Callable[[HttpRequest], HttpResponse]] = {
+    "/healthz": healthz,
+    "/readyz": readyz,
+    "/metrics": metrics,
+}

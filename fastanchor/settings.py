@@ -230,6 +230,9 @@ SITE_ORIGIN = env_str(
 
 SECURITY_CONTACT = env_str("FASTANCHOR_SECURITY_CONTACT", f"mailto:security@{urlsplit(SITE_ORIGIN).hostname}")
 
+# Who may read /metrics; nobody where it is empty.
+METRICS_TOKEN = env_secret("FASTANCHOR_METRICS_TOKEN", "")
+
 # Exports: where their files wait to be downloaded, for web and worker alike; any storage that Django knows, as JSON.
 DATA_DIR = Path(env_str("FASTANCHOR_DATA_DIR", str(BASE_DIR / ".local")))
 EXPORTS_STORAGE = json.loads(env_secret("FASTANCHOR_EXPORTS_STORAGE", "null")) or {

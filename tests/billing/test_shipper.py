@@ -14,7 +14,7 @@ from django.db import OperationalError, connection
 from pytest_django import Settings
 
 from accounts.models import Organization
-from billing import announcements, holds, opening, settlement, shipper as shipping
+from billing import announcements, holds, opening, settlement, shipper as shipping, tally
 from billing.models import DeadLetter, UsageRecord, Wallet
 from billing.shipper import Shipper
 from billing.spool import Checkpoint, Intent, Spool, SpoolReader, Usage, Void, spools
@@ -74,6 +74,19 @@ def test_what_was_served_becomes_records_and_is_acknowledged(
     assert UsageRecord.objects.count() == 3
     assert unacknowledged(spool) == []
     assert shipper.step() == 0
+
+
+def test_what_was_settled_is_counted_for_those_who_watch(
+    spool: Spool, shipper: Shipper, lasting_organization: Organization, valkey: redis.Redis
+) -> None:
+    serve(spool, *[usage(lasting_organization) for _ in range(3)])
+
+    shipper.step()
+
+    sums, [shipping_] = tally.read(valkey)
+    assert sums[tally.Sum("requests", "openai", "completed", "200")] == 3
+    assert sums[tally.Sum("cost_nano", "openai", "completed", "200")] == 3_000
+    assert shipping_.lag_s > 0
 
 
 def test_a_settled_request_holds_nothing_and_is_in_the_balance(

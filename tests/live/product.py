@@ -326,8 +326,8 @@ def _beside(url: str) -> str:
 
 
 @contextlib.contextmanager
-def live_product(folder: Path) -> Iterator[LiveProduct]:
+def live_product(folder: Path, *, gateways: int = 2) -> Iterator[LiveProduct]:
     """Run the product on the servers of the test run."""
     database_url, redis_url = os.environ["DATABASE_URL"], os.environ["REDIS_URL"]
-    with LiveProduct(folder, database_url=database_url, redis_url=redis_url) as product:
+    with LiveProduct(folder, database_url=database_url, redis_url=redis_url, gateways=gateways) as product:
         yield product
