@@ -8,9 +8,8 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
-from catalog.listing import prices_in_force
+from catalog.listing import prices_of
 from catalog.models import CatalogModel, Kind, LifeCycle, Modality, ModelAlias, Price, Trait
-from catalog.publish import price_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +48,23 @@ def ids_of(names: Iterable[str]) -> tuple[list[str], list[str]]:
     return ids, [name for name, each in found.items() if not each]
 
 
-_ABILITIES = ("max_output", "capabilities", "input_modalities", "traits")
-
-
 def chat_models(*, at: datetime) -> list[ChatChoice]:
-    """Return the chat models on sale, by provider and id, in three queries."""
+    """Return the chat models on sale, by provider and id, in two queries."""
     chat = all_models().filter(kind=Kind.CHAT, pk__in=Price.objects.values("model"))
-    rows = list(chat.only("provider__name", *_ABILITIES))
-    prices = prices_in_force([row.pk for row in rows], at=at)
-    return [_choice(row, prices[row.pk], at) for row in rows]
-
-
-def _choice(row: CatalogModel, in_force: Price, at: datetime) -> ChatChoice:
-    rates = price_of(in_force).at(at.timestamp()).tiers[0].rates
-    return ChatChoice(
-        id=row.pk,
-        provider=row.provider.name,
-        input_picos=rates.input,
-        output_picos=rates.output,
-        max_output=row.max_output,
-        reasons="reasoning" in row.capabilities,
-        sees=Modality.IMAGE in row.input_modalities,
-        takes_sampling=Trait.NO_SAMPLING not in row.traits,
-    )
+    prices = prices_of(chat, at=at)
+    base = {pk: price.at(at.timestamp()).tiers[0].rates for pk, price in prices.items()}
+    return [
+        ChatChoice(
+            id=pk,
+            provider=provider,
+            input_picos=base[pk].input,
+            output_picos=base[pk].output,
+            max_output=max_output,
+            reasons="reasoning" in capabilities,
+            sees=Modality.IMAGE in modalities,
+            takes_sampling=Trait.NO_SAMPLING not in traits,
+        )
+        for pk, provider, max_output, capabilities, modalities, traits in chat.values_list(
+            "pk", "provider__name", "max_output", "capabilities", "input_modalities", "traits"
+        )
+    ]

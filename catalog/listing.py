@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,8 +10,9 @@ from datetime import datetime
 from django.db.models import Case, F, QuerySet, When
 from django.db.models.expressions import OrderBy
 
-from catalog.models import CatalogModel, LifeCycle, Price
-from catalog.publish import ascending_tiers, price_of
+from catalog import snapshot
+from catalog.models import CatalogModel, LifeCycle, Price, PriceTier
+from catalog.publish import RATES, ascending_tiers, price_of, priced
 from catalog.snapshot import Rates, Tier
 
 _PICOS_PER_USD = 10**12
@@ -87,6 +89,23 @@ def prices_in_force(model_ids: Iterable[str], *, at: datetime) -> dict[str, Pric
     """Return the prices of models at a moment; a first price also covers all time before it."""
     rows = Price.objects.filter(model__in=model_ids).order_by("model", *in_force_first(at)).distinct("model")
     return {row.model_id: row for row in rows.prefetch_related(ascending_tiers())}
+
+
+def prices_of(models: QuerySet[CatalogModel], *, at: datetime) -> dict[str, snapshot.Price]:
+    """Return by id what models cost at a moment, in one query and without an object for each row."""
+    in_force = Price.objects.filter(model__in=models.values("pk")).order_by("model", *in_force_first(at))
+    rows = PriceTier.objects.filter(price__in=in_force.distinct("model").values("pk")).order_by(
+        "above_tokens"
+    )
+    tiers: defaultdict[tuple[str, str, datetime], list[Tier]] = defaultdict(list)
+    for model, price, since, above, during, *rates in rows.values_list(*_PRICED, *RATES):
+        tiers[model, price, since].append(Tier(above, Rates(*rates), during))
+    return {
+        model: priced(price, int(since.timestamp()), found) for (model, price, since), found in tiers.items()
+    }
+
+
+_PRICED = ("price__model", "price", "price__valid_from", "above_tokens", "during")
 
 
 def in_force_first(at: datetime) -> tuple[OrderBy, OrderBy]:

@@ -114,11 +114,12 @@ def priced(price_id: str, valid_from: int, tiers: Iterable[snapshot.Tier]) -> sn
 
 def tier_of(row: models.PriceTier) -> snapshot.Tier:
     """Turn a tier into the form that is calculated with."""
-    rates = snapshot.Rates(**{name: getattr(row, name) for name in _RATES})
+    rates = snapshot.Rates(**{name: getattr(row, name) for name in RATES})
     return snapshot.Tier(row.above_tokens, rates, row.during)
 
 
-_RATES = tuple(rate.name for rate in dataclasses.fields(snapshot.Rates))
+# The fields of a tier that are rates, in the order in which ``Rates`` takes them.
+RATES = tuple(rate.name for rate in dataclasses.fields(snapshot.Rates))
 
 
 def _channels(credentials: QuerySet[models.Credential]) -> dict[str, list[snapshot.Channel]]:

@@ -20,6 +20,7 @@ from accounts.models import ApiKey
 from billing import spending
 from billing.budgets import standings
 from catalog import choices
+from fastanchor.lib.markup import joined
 from fastanchor.pages import snippets
 
 PAGE_SIZE = 50
@@ -163,10 +164,22 @@ def _list(request: SignedInRequest, form: KeyForm, *, status: int = 200) -> Http
             ("live", "Live", counts["live"]),
             ("ended", "Expired and revoked", counts["all"] - counts["live"]),
         ),
-        "models": choices.all_models(),
+        **_picker(),
         "address": snippets.address(request),
     }
     return render(request, "accounts/keys.html", context, status=status)
+
+
+def _picker() -> dict[str, object]:
+    models = choices.all_models().values_list("pk", "name", "provider__name")
+    rows = [(pk, provider, f"{pk} {name} {provider}".lower()) for pk, name, provider in models]
+    return {"models": joined(_PICKED, rows), "model_count": len(rows)}
+
+
+_PICKED = (
+    '<li data-words="{2}"><label class="picker-choice"><input type="checkbox" value="{0}">'
+    '<span class="picker-id">{0}</span><span class="muted small">{1}</span></label></li>'
+)
 
 
 def _narrowed(found: QuerySet[ApiKey], query: str, show: str) -> QuerySet[ApiKey]:
@@ -207,7 +220,7 @@ def _key_page(
         "standings": shown,
         "form": form,
         "rotate_form": rotate_form or RotateForm(),
-        "models": choices.all_models(),
+        **_picker(),
         "address": snippets.address(request),
     }
     return render(request, "accounts/key.html", context, status=status)

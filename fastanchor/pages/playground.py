@@ -14,7 +14,6 @@ from itertools import groupby
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST, require_safe
 
@@ -24,6 +23,7 @@ from billing import wallets
 from billing.models import WalletState
 from catalog import choices
 from catalog.choices import ChatChoice
+from fastanchor.lib.markup import joined
 
 MOST_MODELS = 4
 FIRST_MODEL = "gpt-4o"
@@ -67,9 +67,7 @@ def playground(request: SignedInRequest) -> HttpResponse:
 
 
 def _options(models: Iterable[ChatChoice]) -> SafeString:
-    # Not in the template, where two hundred models take 30 ms.
-    return format_html_join(
-        "",
+    return joined(
         '<option value="{0}" data-input="{1}" data-output="{2}" data-max="{3}"{4}{5}{6}>{0}</option>',
         (
             (
