@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from django.db.backends.postgresql.operations import DatabaseOperations
 from hypothesis import settings
+from psycopg import sql
 
 from accounts.models import LegalDocument, LegalVersion, Plan
 from accounts.plans import add_missing_plans
+from tests.live.product import template_name
 
 # How long an example takes says more about what else the machine does than about the code.
 settings.register_profile("unhurried", deadline=None)
@@ -35,6 +39,15 @@ def seed(request: pytest.FixtureRequest) -> int:
     """Return what a proof that draws begins with; a failing test shows it."""
     wanted: int | None = request.config.getoption("--seed")
     return secrets.randbelow(1_000_000) if wanted == -1 else 1 if wanted is None else wanted
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Leave no template behind on a server that is not thrown away."""
+    if not hasattr(session.config, "workerinput"):
+        name = template_name(os.environ["FASTANCHOR_SECRET_KEY"])
+        drop = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
+        with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+            connection.execute(drop)
 
 
 # Filled by a migration; a test that revises them rolls back.
