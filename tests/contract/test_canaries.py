@@ -101,7 +101,9 @@ class Stage:
         prompt = self.new_prompt()
         said = {"role": "user", "content": f"{prompt} [[sandbox {fault}]]"}
         body = {"model": model, "messages": [said], "stream": is_stream}
-        self.ask("POST", f"{self.product.base_url}/chat/completions", own=prompt, json=body, headers=self.signed)
+        self.ask(
+            "POST", f"{self.product.base_url}/chat/completions", own=prompt, json=body, headers=self.signed
+        )
 
     def visit(self, path: str, method: str = "GET", **options: Any) -> None:
         """Open a page with the cookie of staff, which a new Set-Cookie may hold."""
@@ -142,7 +144,12 @@ def upstream_faults(stage: Stage, model: str) -> None:
 
 def bodies_that_are_none(stage: Stage) -> None:
     url, headers = f"{stage.product.base_url}/chat/completions", stage.signed
-    for body in ('{{"model": "{}"', '{{"model": "gpt-4o", "messages": "{}"}}', '{{"{}": 1e999}}', "[" * 9_000):
+    for body in (
+        '{{"model": "{}"',
+        '{{"model": "gpt-4o", "messages": "{}"}}',
+        '{{"{}": 1e999}}',
+        "[" * 9_000,
+    ):
         prompt = stage.new_prompt()
         told = {"content": body.format(prompt), "headers": {**headers, "content-type": "application/json"}}
         stage.ask("POST", url, own=prompt, **told)
