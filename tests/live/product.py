@@ -277,7 +277,7 @@ class LiveProduct:
         with psycopg.connect(self._admin_url, autocommit=True) as connection:
             connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [template])
             known = "SELECT FROM pg_database WHERE datname = %s"
-            if not connection.execute(known, [template]).fetchone():
+            if connection.execute(known, [template]).fetchone() is None:
                 self._create_template(connection, template)
             copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
             connection.execute(copy.format(sql.Identifier(self._database), sql.Identifier(template)))
