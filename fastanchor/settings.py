@@ -99,7 +99,7 @@ MIDDLEWARE = [
     "fastanchor.middleware.compressed_pages",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "accounts.session_store.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -186,6 +186,7 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if IS_PRODUCTION else "http"
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_EMAIL_NOTIFICATIONS = True
+SESSION_ENGINE = "accounts.session_store"
 # A session ends when nobody has used it for so long, and in any case so long after its login (accounts/sessions.py).
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 SESSION_LONGEST_S = 90 * 24 * 3600
