@@ -17,6 +17,7 @@ from accounts.access import SignedInRequest, signed_in
 from accounts.forms import KeyEditForm, KeyForm, LimitForm, RotateForm
 from accounts.key_states import KeyState, state_of
 from accounts.models import ApiKey
+from accounts.proofs import proven_lately
 from billing import spending
 from billing.budgets import standings
 from catalog import choices
@@ -47,6 +48,7 @@ def key_list(request: SignedInRequest) -> HttpResponse:
 
 @require_POST
 @signed_in
+@proven_lately
 def create_key(request: SignedInRequest) -> HttpResponse:
     """Create a key and show its secret: this answer is the only place where it ever stands."""
     form = KeyForm(request.POST)
@@ -96,6 +98,7 @@ def revoke_key(request: SignedInRequest, key_id: str) -> HttpResponse:
 
 @require_POST
 @signed_in
+@proven_lately
 def rotate_key(request: SignedInRequest, key_id: str) -> HttpResponse:
     """Give a key a new secret and show it: this answer is the only place where it ever stands."""
     key = _find(request, key_id)
