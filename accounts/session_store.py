@@ -13,8 +13,7 @@ from typing import Self
 from django.conf import settings
 from django.contrib.sessions import middleware
 from django.contrib.sessions.backends import db
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 
 # As long as the columns that keep it.
 _KEY_LENGTH = 40
@@ -52,10 +51,11 @@ class SessionMiddleware(middleware.SessionMiddleware):
         """Attach the session that the cookie opens."""
         request.session = SessionStore.of_token(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
 
-    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Save the session, and hand its token over where Django hands over the key."""
         super().process_response(request, response)
         sent = response.cookies.get(settings.SESSION_COOKIE_NAME)
-        if sent is not None and sent.value == request.session.session_key:
-            response.cookies[settings.SESSION_COOKIE_NAME] = request.session.token
+        session = request.session
+        if sent is not None and isinstance(session, SessionStore) and sent.value == session.session_key:
+            response.cookies[settings.SESSION_COOKIE_NAME] = session.token
         return response

@@ -91,6 +91,7 @@ def _clients_hold_tokens() -> Iterator[None]:
         return fresh
 
     def keep(client: Client, request: HttpRequest) -> None:
+        assert isinstance(request.session, SessionStore)
         client.cookies[settings.SESSION_COOKIE_NAME] = request.session.token
 
     with pytest.MonkeyPatch.context() as patch:
