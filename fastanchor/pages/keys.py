@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import keys, rotation
+from accounts import keys, rotation, visitors
 from accounts.access import SignedInRequest, signed_in
 from accounts.forms import KeyEditForm, KeyForm, LimitForm, RotateForm
 from accounts.key_states import KeyState, state_of
@@ -167,7 +167,7 @@ def _list(request: SignedInRequest, form: KeyForm, *, status: int = 200) -> Http
             ("ended", "Expired and revoked", counts["all"] - counts["live"]),
         ),
         "models": choices.all_models(),
-        "address": snippets.address(request),
+        "address": visitors.address_of(request),
     }
     return render(request, "accounts/keys.html", context, status=status)
 
@@ -211,7 +211,7 @@ def _key_page(
         "form": form,
         "rotate_form": rotate_form or RotateForm(),
         "models": choices.all_models(),
-        "address": snippets.address(request),
+        "address": visitors.address_of(request),
     }
     return render(request, "accounts/key.html", context, status=status)
 
