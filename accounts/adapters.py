@@ -8,14 +8,13 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
-from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.validators import MaxLengthValidator
 from django.db import transaction
 from django.forms import BaseForm
 from django.http import HttpRequest
 
-from accounts import organizations, sessions
+from accounts import organizations, sessions, visitors
 from accounts.models import EMAIL_LENGTH, User
 from accounts.second_factors import SEALED_AT
 from fastanchor.lib.crypto import seal, unseal
@@ -45,9 +44,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def get_client_ip(self, request: HttpRequest) -> str:
         """Return from where a request comes, by the same proxies as the gateway believes."""
-        forwarded = request.headers.get("x-forwarded-for", "")
-        client = settings.FRONT.client(request.META.get("REMOTE_ADDR", ""), forwarded)
-        return str(client) if client else super().get_client_ip(request)
+        return visitors.address_of(request) or super().get_client_ip(request)
 
     def set_password(self, user: AbstractBaseUser, password: str) -> None:
         """Set a password, and end every session but the one in which it is changed."""

@@ -14,9 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from accounts import visitors
 from accounts.audit_entry import AuditEntry
 from accounts.models import User
 from fastanchor.lib.redaction import GONE, redact
@@ -62,7 +62,7 @@ def record(
         user_id=actor.pk if actor else None,
         email=actor.email if actor else "",
         process="" if actor else _process(),
-        address=_address_of(request),
+        address=(visitors.address_of(request) or None) if request else None,
         before=_bounded(before or {}),
         after=_bounded(after or {}),
     )
@@ -96,15 +96,6 @@ def _process() -> str:
     """Name the command that this process runs, or the program that it is."""
     program = Path(sys.argv[0]).name
     return f"command {sys.argv[1]}"[:80] if program == "manage.py" and len(sys.argv) > 1 else program[:80]
-
-
-def _address_of(request: HttpRequest | None) -> str | None:
-    if request is None:
-        return None
-    client = settings.FRONT.client(
-        request.META.get("REMOTE_ADDR", ""), request.headers.get("x-forwarded-for", "")
-    )
-    return str(client) if client else None
 
 
 def _bounded(values: Mapping[str, object]) -> dict[str, object]:

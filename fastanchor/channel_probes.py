@@ -85,7 +85,7 @@ def _question(credential: Credential) -> tuple[Model, Route]:
 
 
 async def _probe_all(questions: list[tuple[Model, Route]]) -> list[Probed]:
-    client = HttpClient(connect_s=settings.UPSTREAM_CONNECT_S)
+    client = HttpClient(connect_s=settings.UPSTREAM_CONNECT_S, allow_private=settings.ALLOW_PRIVATE_UPSTREAMS)
     try:
         return await asyncio.gather(*(probe(client, model, route) for model, route in questions))
     finally:

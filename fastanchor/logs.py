@@ -4,12 +4,45 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
 from fastanchor.lib.redaction import redact
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_TALKATIVE = (
+    "celery.app.trace", "celery.beat", "celery.worker.strategy", "httpx2", "stripe", "uvicorn.error",
+)  # fmt: skip
+
+
+def configuration(*, is_json: bool) -> dict[str, Any]:
+    """Return the setting LOGGING: every record passes the filter that removes secrets."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"redact": {"()": Redact}},
+        "formatters": {"line": {"()": JsonLine if is_json else PlainLine}},
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "stream": "ext://sys.stderr",
+                "formatter": "line",
+                "filters": ["redact"],
+            }
+        },
+        "root": {"handlers": ["stderr"], "level": "INFO"},
+        "loggers": {
+            # Django's own handlers print and mail what has not passed the filter.
+            "django": {"handlers": [], "level": "INFO"},
+            "django.server": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+            "django.request": {"level": "ERROR"},
+            "django.security.DisallowedHost": {"level": "CRITICAL"},
+            "django.security.TooManyFieldsSent": {"level": "CRITICAL"},
+            # Every minute's tasks say what they did by themselves.
+            **{name: {"level": "WARNING"} for name in _TALKATIVE},
+        },
+    }
 
 
 class Redact(logging.Filter):

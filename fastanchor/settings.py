@@ -17,6 +17,7 @@ from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
+from fastanchor import logs
 from fastanchor.env import env_bool, env_int, env_list, env_ranges, env_secret, env_str, refuse_missing
 from fastanchor.lib.networks import Front
 
@@ -99,7 +100,7 @@ MIDDLEWARE = [
     "fastanchor.middleware.compressed_pages",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "accounts.session_store.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -186,6 +187,7 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if IS_PRODUCTION else "http"
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_EMAIL_NOTIFICATIONS = True
+SESSION_ENGINE = "accounts.session_store"
 # A session ends when nobody has used it for so long, and in any case so long after its login (accounts/sessions.py).
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 SESSION_LONGEST_S = 90 * 24 * 3600
@@ -375,39 +377,8 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
 
-# Logs: one line an event on standard error; secrets are removed by the formatter's filter.
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {"redact": {"()": "fastanchor.logs.Redact"}},
-    "formatters": {
-        "line": {"()": "fastanchor.logs.JsonLine" if IS_PRODUCTION else "fastanchor.logs.PlainLine"}
-    },
-    "handlers": {
-        "stderr": {
-            "class": "logging.StreamHandler",
-            "stream": "ext://sys.stderr",
-            "formatter": "line",
-            "filters": ["redact"],
-        }
-    },
-    "root": {"handlers": ["stderr"], "level": "INFO"},
-    "loggers": {
-        # Django's own handlers print and mail what has not passed the filter.
-        "django": {"handlers": [], "level": "INFO"},
-        "django.server": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
-        "django.request": {"level": "ERROR"},
-        "django.security.DisallowedHost": {"level": "CRITICAL"},
-        "django.security.TooManyFieldsSent": {"level": "CRITICAL"},
-        "httpx2": {"level": "WARNING"},
-        "stripe": {"level": "WARNING"},
-        "uvicorn.error": {"level": "WARNING"},
-        # Every minute's tasks say what they did by themselves.
-        "celery.beat": {"level": "WARNING"},
-        "celery.worker.strategy": {"level": "WARNING"},
-        "celery.app.trace": {"level": "WARNING"},
-    },
-}
+# Logs: one line an event on standard error, without secrets.
+LOGGING = logs.configuration(is_json=IS_PRODUCTION)
 
 # WhiteNoise hands files over in pieces that Django collects in a thread; they are small.
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")

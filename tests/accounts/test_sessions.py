@@ -2,21 +2,25 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
+from django.db import connection
 from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from accounts import people, sessions, stamps
+from accounts import people, session_store, sessions, stamps
 from accounts.adapters import AccountAdapter
 from accounts.models import User
 from accounts.tasks import expire_sessions
 from fastanchor.lib.networks import Front, ranges_of
 
+# A module whose name begins with a number.
+session_digests = import_module("accounts.migrations.0011_session_digests")
 PASSWORD = "a long password of ada"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605 Version/19.0 Mobile/15E148 Safari/604.1"
@@ -197,3 +201,45 @@ def test_where_a_session_comes_from_is_what_the_gateway_believes(
     request = RequestFactory().get("/", headers={"x-forwarded-for": forwarded})
 
     assert AccountAdapter().get_client_ip(request) == seen
+
+
+def test_what_the_database_keeps_of_a_session_opens_nothing(ada: User) -> None:
+    laptop = log_in(FIREFOX)
+    token = laptop.cookies["sessionid"].value
+    [kept], [listed] = Session.objects.all(), UserSession.objects.all()
+    thief = Client()
+    thief.cookies["sessionid"] = kept.session_key
+
+    assert kept.session_key == listed.session_key == session_store.key_of(token)
+    assert token not in f"{kept.session_key} {kept.session_data} {listed.data}"
+    assert (is_inside(thief), is_inside(laptop)) == (False, True)
+
+
+def test_a_login_gets_another_token_than_the_visitor_had(ada: User) -> None:
+    browser = Client()
+    planted = browser.session
+    planted["seen"] = "before"
+    planted.save()
+    before = browser.cookies["sessionid"].value
+
+    browser.post(reverse("account_login"), {"login": "ada@example.com", "password": PASSWORD})
+
+    assert browser.cookies["sessionid"].value != before
+    browser.cookies["sessionid"] = before
+    assert not is_inside(browser)
+
+
+def test_who_was_logged_in_before_there_were_digests_stays_so(ada: User) -> None:
+    laptop = log_in(FIREFOX)
+    token = "a" * 32
+    key = laptop.session.session_key
+    Session.objects.filter(pk=key).update(session_key=token)
+    UserSession.objects.update(session_key=token)
+    laptop.cookies["sessionid"] = token
+
+    with connection.cursor() as cursor:
+        for table in session_digests.TABLES:
+            cursor.execute(session_digests.DIGEST.format(table=table))
+
+    assert is_inside(laptop)
+    assert sessions.of(ada).count() == 1

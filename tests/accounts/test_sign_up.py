@@ -129,3 +129,14 @@ def test_guessing_passwords_is_slowed_down(client: Client, has_password: None) -
 
     assert "_auth_user_id" not in client.session
     assert "Location" not in response
+
+
+@pytest.mark.parametrize("password", ["qwerty123456", "short", "grace@example.com"])
+def test_a_password_that_others_guess_is_refused(client: Client, db: None, password: str) -> None:
+    told = {"email": "grace@example.com", "password1": password}
+
+    refused = client.post(reverse("account_signup"), told)
+
+    assert refused.status_code == 200
+    assert refused.context["form"].errors["password1"]
+    assert not User.objects.exists()

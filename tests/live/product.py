@@ -6,6 +6,7 @@ Tests reach it as customers do (HTTP), as operators do (management commands) and
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import json
 import os
@@ -257,7 +258,6 @@ class LiveProduct:
         self._undo.callback(self.valkey.flushdb)
         self._desk = Desk(self.environment)
         self._undo.callback(self._desk.close)
-        self.command("migrate", "--verbosity=0")
         self.command("load_catalog")
         self.sandboxes = tuple(self._sandbox(name) for name in ("east", "west"))
         for (provider, adapter), sandbox in itertools.product(PROVIDERS.items(), self.sandboxes):
@@ -272,9 +272,28 @@ class LiveProduct:
         )
 
     def _create_database(self) -> None:
+        """Copy a database that the first product of the test run has migrated: a copy costs a hundredth of that."""
+        template = template_name(self.environment["FASTANCHOR_SECRET_KEY"])
         with psycopg.connect(self._admin_url, autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self._database)))
+            connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [template])
+            known = "SELECT FROM pg_database WHERE datname = %s"
+            if connection.execute(known, [template]).fetchone() is None:
+                self._create_template(connection, template)
+            copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+            connection.execute(copy.format(sql.Identifier(self._database), sql.Identifier(template)))
         self._undo.callback(self._drop_database)
+
+    def _create_template(self, connection: psycopg.Connection[Any], name: str) -> None:
+        half_made = sql.Identifier(f"{name}_half")
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(half_made))
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(half_made))
+        desk = Desk(self.environment | {"DATABASE_URL": _with_path(self._admin_url, f"{name}_half")})
+        try:
+            desk.run("migrate", "--verbosity=0")
+        finally:
+            desk.close()
+        rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+        connection.execute(rename.format(half_made, sql.Identifier(name)))
 
     def _drop_database(self) -> None:
         with psycopg.connect(self._admin_url, autocommit=True) as connection:
@@ -306,6 +325,11 @@ class LiveProduct:
 
     def _json(self, *arguments: str) -> dict[str, Any]:
         return dict(json.loads(self.command(*arguments, "--json")))
+
+
+def template_name(secret_key: str) -> str:
+    """Return the name of the database that those of one test run, in all its processes, are copied from."""
+    return f"live_template_{hashlib.sha256(secret_key.encode()).hexdigest()[:12]}"
 
 
 def _with_path(url: str, name: str) -> str:

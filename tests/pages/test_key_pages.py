@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import keys, organizations, rotation
+from accounts import keys, organizations, proofs, rotation, stamps
 from accounts.models import ApiKey, OldSecret, Organization, User
 from bench.pages import MOST_QUERIES
 from catalog.models import Provider
@@ -185,3 +186,39 @@ def _revoked_keys(organization: Organization, number: int) -> None:
         ApiKey(organization=organization, name=f"gone {each}", digest=f"{each:032}".encode(), revoked_at=now)
         for each in range(start, start + number)
     )
+
+
+def grow_old(browser: Client) -> None:
+    """Let the session have begun, and its user have shown a password, more than half a day ago."""
+    session = browser.session
+    session[stamps.BEGUN] = int(time.time()) - proofs.LASTS_S
+    session.save()
+
+
+@pytest.mark.parametrize("name", ["accounts:create-key", "accounts:rotate-key"])
+def test_a_secret_from_an_old_session_needs_the_password_and_is_then_shown(
+    browser: Client, key: ApiKey, name: str
+) -> None:
+    grow_old(browser)
+    path = reverse(name, args=[key.pk] if name == "accounts:rotate-key" else [])
+    digest = key.digest
+
+    asked = browser.post(path, {"name": "From afar", "overlap": "0"})
+    assert asked["Location"].startswith(reverse("account_reauthenticate"))
+    key.refresh_from_db()
+    assert (ApiKey.objects.count(), key.digest) == (1, digest)
+    wrong = browser.post(asked["Location"], {"password": "not it"})
+    assert b"fa_live_" not in wrong.content
+    shown = browser.post(asked["Location"], {"password": "a long password of ada"})
+
+    assert re.search(r"fa_live_\w{30,}", shown.content.decode())
+    assert "no-store" in shown["Cache-Control"]
+
+
+def test_an_old_session_still_revokes(browser: Client, key: ApiKey) -> None:
+    grow_old(browser)
+
+    browser.post(reverse("accounts:revoke-key", args=[key.pk]))
+
+    key.refresh_from_db()
+    assert key.revoked_at is not None
