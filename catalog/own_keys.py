@@ -48,6 +48,7 @@ def of(organization: Organization) -> QuerySet[Credential]:
 def add(*, organization: Organization, provider: Provider, secret: str, use: str, by: User) -> Channel:
     """Keep a key of a provider, in service at once; raises ``OwnKeyRefused``, ``BadCredential`` and ``BadAddress``."""
     _refuse_free(organization)
+    _refuse_account(secret)
     if not offered().filter(pk=provider.pk).exists():
         message = f"{provider.name} needs more than a key."
         raise OwnKeyRefused(message)
@@ -76,6 +77,7 @@ def replace(*, channel: Channel, secret: str, by: User) -> None:
     """Put another key in the place of one; it is in service at once. Raises ``OwnKeyRefused`` and ``BadCredential``."""
     if channel.dedicated_to is not None:
         _refuse_free(channel.dedicated_to)
+    _refuse_account(secret)
     with transaction.atomic():
         credential = set_credential(channel=channel, secret=secret)
         _record("replaced", channel, by, ends=credential.last4)
@@ -122,6 +124,11 @@ def remove_all(organization: Organization, *, by: User | None) -> None:
 def _refuse_free(organization: Organization) -> None:
     if not is_allowed(organization):
         raise OwnKeyRefused("Keys of your own come with a paid plan.")
+
+
+def _refuse_account(secret: str) -> None:
+    if secret.lstrip().startswith("{"):
+        raise OwnKeyRefused("Enter a plain key; service accounts cannot be used here.")
 
 
 def _record(what: str, channel: Channel, by: User | None, **after: object) -> None:
