@@ -61,7 +61,9 @@ def provider_keys(request: SignedInRequest) -> HttpResponse:
                 use=form.cleaned_data["use"],
                 by=request.user,
             )
-        except (own_keys.OwnKeyRefused, BadCredential, BadAddress) as refusal:
+        except BadCredential as refusal:
+            form.add_error("secret", str(refusal))
+        except (own_keys.OwnKeyRefused, BadAddress) as refusal:
             form.add_error(None, str(refusal))
         else:
             messages.success(request, "The key is in service within a second. Test it here.")
