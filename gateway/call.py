@@ -109,6 +109,8 @@ class Call:
     # Those that failed, and after them the one that serves; empty where the model's own provider serves at once.
     attempts_made: tuple[AttemptMade, ...] = ()
     channel: Channel | None = None
+    # That channel is the caller's own: its provider is paid by the caller.
+    is_own: bool = False
     # Its place at the channel that is asked now, where that has limits.
     seat: Seat | None = None
     # The channels that were passed over because of a limit of ours.
@@ -145,7 +147,7 @@ class Call:
         self.candidates, self.estimate, self.own = option.candidates, option.estimate, option.own
         self.fallbacks, self.has_turned, self.lacks = tuple(rest), True, {}
         self.attempts_elsewhere, self.channel, self.exchange = self.attempts, None, None
-        self.has_failed_at_ours = False
+        self.is_own = self.has_failed_at_ours = False
 
     def hurry(self, seconds: float) -> None:
         """Read the upstream for at most ``seconds`` more."""
@@ -170,11 +172,6 @@ class Call:
     def needs_no_credit(self) -> bool:
         """Tell whether nothing but the caller's own key may serve it."""
         return self.own is not None and self.own.is_only
-
-    @property
-    def is_own(self) -> bool:
-        """Tell whether the channel that is asked is the caller's own: then its provider is paid by the caller."""
-        return self.channel is not None and self.channel.is_own
 
     @property
     def is_stream(self) -> bool:

@@ -216,6 +216,7 @@ async def _attempt(gateway: Gateway, call: Call, route: Route) -> Answer | Strea
     prepared = _prepare(call, passage, attempt)
     call.attempts += 1
     call.channel, call.dropped, call.exchange = route.channel, prepared.dropped, None
+    call.is_own = route.channel.is_own
     write_intent(gateway, call)
     try:
         exchange = await _send(gateway, call, prepared, route, passage)

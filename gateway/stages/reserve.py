@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import msgspec
 
-from billing.holds import OWN, UNBOUNDED, Ask, Hold, HoldsUnavailable
+from billing.holds import OWN, UNBOUNDED, Ask, HoldsUnavailable
 from billing.refusals import Budget, InsufficientCredit, Limits, RateLimited
 from billing.spool import Intent, SpoolFull
 from catalog.pricing import Usage, cost_picos, dearest, units_picos
@@ -40,7 +40,7 @@ async def reserve(gateway: Gateway, call: Call, *, is_free: bool = False) -> Non
         ask = msgspec.structs.replace(ask, mode=mode, **dict.fromkeys(("input_tokens", *_OF_MODELS), 0))
     try:
         gateway.spool.make_room()
-        call.hold = await _place(gateway, call, ask)
+        call.hold = await gateway.holds.place(ask)
     except SpoolFull as exc:
         raise ServiceUnavailable(
             "Requests cannot be recorded right now. Try again soon.", retry_after_s=5
@@ -52,21 +52,21 @@ async def reserve(gateway: Gateway, call: Call, *, is_free: bool = False) -> Non
     except RateLimited as exc:
         raise _too_many(exc, call) from exc
     except InsufficientCredit as exc:
-        raise _too_little(exc, call) from exc
+        await _reserve_for_own_keys(gateway, call, exc, is_free=is_free)
+        return
     if call.fallbacks and not is_free:
         fit(call)
     elif call.asked.explicit_max is None:
         call.output_bound = _bound(call)
 
 
-async def _place(gateway: Gateway, call: Call, ask: Ask) -> Hold:
-    """Place a hold; where credit does not reach, for what the caller's own keys may serve."""
-    try:
-        return await gateway.holds.place(ask)
-    except InsufficientCredit:
-        if ask.mode == OWN or not _leave_to_own_keys(call):
-            raise
-        return await gateway.holds.place(_ask_nothing(ask))
+async def _reserve_for_own_keys(
+    gateway: Gateway, call: Call, refusal: InsufficientCredit, *, is_free: bool
+) -> None:
+    """Where credit does not reach, reserve for what the caller's own keys may serve; else raise 402."""
+    if call.needs_no_credit or not _leave_to_own_keys(call):
+        raise _too_little(refusal, call) from refusal
+    await reserve(gateway, call, is_free=is_free)
 
 
 def _leave_to_own_keys(call: Call) -> bool:
@@ -165,11 +165,6 @@ def _written(call: Call, bound: int) -> int:
 
 
 def _ask(call: Call) -> Ask:
-    ask = _ask_credit(call)
-    return _ask_nothing(ask) if call.needs_no_credit else ask
-
-
-def _ask_credit(call: Call) -> Ask:
     caller, prompt, choices = call.caller, call.asked.prompt, call.asked.choices
     units = call.asked.most_units
     # A file may be a recording, too.
@@ -182,7 +177,7 @@ def _ask_credit(call: Call) -> Ask:
         mode, wanted, least = "stream", min(STREAM_STEP, max_output(call)), _written(call, 1)
     else:
         mode, wanted, least = "whole", max_output(call), LEAST_WHOLE_OUTPUT * choices
-    return Ask(
+    ask = Ask(
         request_id=call.request.id,
         organization_id=caller.organization_id,
         key_id=caller.key_id,
@@ -201,6 +196,7 @@ def _ask_credit(call: Call) -> Ask:
         least_output_tokens=least,
         mode=mode,
     )
+    return ask if call.own is None or not call.own.is_only else _ask_nothing(ask)
 
 
 def _dearest(call: Call) -> Ask:
