@@ -126,7 +126,7 @@ SELECT format('%s: %s with status %s, %s tokens in, %s out, charged %s nano-USD'
               input_tokens, output_tokens, cost_nano) AS culprit
 FROM billing_usagerecord
 WHERE cost_nano > 0 AND outcome <> 'interrupted'
-  AND (input_tokens + output_tokens = 0 OR (outcome IN ('completed', 'cut') AND status >= 400))
+  AND (is_own_key OR input_tokens + output_tokens = 0 OR (outcome IN ('completed', 'cut') AND status >= 400))
 """
 
 _NO_DOCUMENT = """

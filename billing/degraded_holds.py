@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 
 from billing import admission, spending
-from billing.holds import Ask
+from billing.holds import OWN, UNBOUNDED, Ask
 from billing.models import DegradedHold, Wallet
 from billing.store import Answer
 from fastanchor.lib.money import PICOS_PER_NANO
@@ -108,7 +108,7 @@ def _held(ask: Ask, ended: Collection[str], *, but: str) -> _Held:
 
 
 def _left(ask: Ask, spendable: int, held: _Held) -> _Left:
-    left = _Left(spendable - held.wallet, 0)
+    left = _Left(UNBOUNDED if ask.mode == OWN else spendable - held.wallet, 0)
     budgets = [ask.budgets[start : start + 3] for start in range(0, len(ask.budgets), 3)]
     if not budgets:
         return left

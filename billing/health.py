@@ -1,7 +1,8 @@
 """The platform's health by model, hour and day, counted as requests are settled.
 
 Counted once, because it is counted in the transaction that stores the record. Requests that were the caller's own
-mistake, or that the caller left, say nothing of us and count neither as served nor as failed.
+mistake, that the caller left, or that went over the caller's own key of a provider, say nothing of us and count neither as
+served nor as failed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ _HOURS = 100
 _CHUNK = 5_000
 # What of a usage record matters here, in the order of ``Seen``.
 COLUMNS = """to_char(started_at AT TIME ZONE 'UTC', 'YYYYMMDDHH24')::bigint, provider_id, model_id, outcome, status,
-    error_code, is_stream, first_token_ms, (extract(epoch FROM finished_at - started_at) * 1000)::bigint"""
+    error_code, is_stream, first_token_ms, (extract(epoch FROM finished_at - started_at) * 1000)::bigint,
+    is_own_key"""
 _BROKEN = frozenset({Outcome.UPSTREAM_DIED.value, Outcome.INTERRUPTED.value})
 
 
@@ -43,6 +45,7 @@ class Seen(NamedTuple):
     is_stream: bool
     first_token_ms: int | None
     whole_ms: int
+    is_own_key: bool = False
 
     @property
     def has_failed(self) -> bool:
@@ -86,7 +89,7 @@ def add(records: Iterable[Seen]) -> None:
 
 def _count(sums: _Sums, records: Iterable[Seen]) -> None:
     for seen in records:
-        if seen.has_failed or seen.has_served:
+        if not seen.is_own_key and (seen.has_failed or seen.has_served):
             for period in (seen.hour, seen.hour // _HOURS):
                 sums.setdefault((period, seen.provider_id, seen.model_id), _Sum()).count(seen)
 

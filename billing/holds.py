@@ -33,11 +33,15 @@ LEASE_MS = 60_000
 # How long one opening may take.
 _OPENING_S = 60
 MAX_OPENINGS = 3
+# The mode of a request that costs no credit, because only its caller's own key of a provider may serve it: it has its
+# place in the limits, and so many output tokens, which is all that Lua can count.
+OWN = "own"
+UNBOUNDED = 2**53 - 1
 # How long a request waits for its wallet to be opened; PostgreSQL may be away without a word.
 OPEN_S = 3.0
 EPOCH_KEY = "fa:epoch"
 # Doubles in Lua are exact up to here ($9.007 million); a larger balance is published as this much.
-_EXACT_NANOS = 2**53 - 1
+_EXACT_NANOS = UNBOUNDED
 
 LUA = Path(__file__).with_name("lua")
 
@@ -61,7 +65,7 @@ class HoldsUnavailable(Exception):
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """What a request asks for; rates in pico-USD a token, ``mode`` explicit, stream or whole."""
+    """What a request asks for; rates in pico-USD a token, ``mode`` explicit, stream, whole or own."""
 
     request_id: str
     organization_id: str

@@ -101,6 +101,7 @@ def interrupted(intent: Intent, checkpoint: Checkpoint | None, *, at_ms: int) ->
         finish_reason="",
         error_code=Outcome.INTERRUPTED.value,
         upstream_id="",
+        is_own_key=intent.is_own_key,
     )
 
 
@@ -122,7 +123,7 @@ _COLUMNS = {
     "upstream_id": "text", "cache_write_1h_tokens": "bigint", "audio_input_tokens": "bigint",
     "cached_audio_tokens": "bigint", "audio_output_tokens": "bigint", "image_input_tokens": "bigint",
     "images": "bigint", "searches": "bigint", "characters": "bigint", "seconds": "bigint", "attempts_made": "jsonb",
-    "considered": "jsonb",
+    "considered": "jsonb", "is_own_key": "boolean",
 }  # fmt: skip
 _TARGETS = {
     "started_at_ms": ("started_at", "'epoch'::timestamptz + started_at_ms * interval '1 millisecond'"),

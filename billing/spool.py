@@ -54,6 +54,7 @@ class Intent(msgspec.Struct, tag="I", array_like=True, frozen=True, gc=False):
     cost_nano: int
     # Appended with a default, as below: the member that the hold counts for, where it has a budget.
     member: str = ""
+    is_own_key: bool = False
 
 
 class Checkpoint(msgspec.Struct, tag="C", array_like=True, frozen=True, gc=False):
@@ -115,6 +116,8 @@ class Usage(msgspec.Struct, tag="U", array_like=True, frozen=True, gc=False):
     attempts_made: tuple[AttemptMade, ...] = ()
     # What there was to choose from, where a channel failed or was passed over; empty otherwise.
     considered: tuple[Considered, ...] = ()
+    # The channel that was asked last is the customer's own, who pays its provider.
+    is_own_key: bool = False
 
     def all_attempts(self) -> tuple[AttemptMade, ...]:
         """Return the attempts in order, also the only one that served at once; empty where they are not known."""

@@ -267,9 +267,10 @@ class ChannelAdmin(AnnouncingAdmin):
     inlines = (ChannelRouteInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
-        """Fetch credentials with their channels."""
+        """Fetch credentials with their channels; customers' own keys are not for staff to change."""
         credentials = Credential.objects.order_by("created_at", "pk")
-        return super().get_queryset(request).prefetch_related(Prefetch("credentials", queryset=credentials))
+        ours = super().get_queryset(request).filter(own_key="")
+        return ours.prefetch_related(Prefetch("credentials", queryset=credentials))
 
     @admin.display(description="Credentials")
     def credential_end(self, channel: Channel) -> SafeString:

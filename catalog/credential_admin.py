@@ -30,6 +30,10 @@ class CredentialAdmin(Audited):
     autocomplete_fields = ("channel",)
     fields = ("channel", "name", "secret", "end", "is_enabled", "disabled_reason", "retry_at", "created_at")
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Credential]:
+        """Leave out customers' own keys, which are not for staff to change."""
+        return super().get_queryset(request).filter(channel__own_key="")
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """Keep a credential at its channel, to which it is sealed."""
         state = ("end", "is_enabled", "disabled_reason", "retry_at", "created_at")

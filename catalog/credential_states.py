@@ -56,7 +56,9 @@ def refuse_credential(refusal: Refusal) -> bool:
         return False
     _take_out(credential, refusal.reason, retry_at=timezone.now() + FIRST_RETRY)
     _record("disabled", credential, reason=credential.disabled_reason)
-    logger.error(
+    # Whose own key it is gets a mail; staff need not look.
+    logger.log(
+        logging.INFO if credential.channel.own_key else logging.ERROR,
         "catalog.credential.out",
         extra={
             "channel": credential.channel_id,
@@ -87,7 +89,7 @@ def due_for_retry() -> QuerySet[Credential]:
     """Return the credentials that an upstream refused and that should be tried again now."""
     return Credential.objects.filter(
         is_enabled=False, retry_at__lte=timezone.now(), channel__is_enabled=True
-    ).order_by("retry_at", "pk")
+    ).order_by("channel__own_key", "retry_at", "pk")  # Ours first: customers' own keys may be many.
 
 
 def wait_longer(*, credential: Credential) -> None:

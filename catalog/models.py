@@ -261,6 +261,15 @@ class PriceTier(models.Model):
         return f"above {self.above_tokens} tokens {self.during}".rstrip()
 
 
+class OwnKeyUse(models.TextChoices):
+    """What a customer's own key of a provider is for."""
+
+    ONLY = "only", "Only my key"
+    """Requests are served by it, or not at all."""
+    FIRST = "first", "My key first, then FastAnchor's credit"
+    """Where it does not serve, our channels do, for credit."""
+
+
 class Channel(models.Model):
     """A provider endpoint through which models can be reached; its credentials stand in ``Credential``."""
 
@@ -302,12 +311,24 @@ class Channel(models.Model):
         related_name="dedicated_channels",
         help_text="Only this organization may use it, and its requests try it first.",
     )
+    # Its credential is that organization's own key, kept by ``catalog.own_keys``; it has no routes, for it serves
+    # whatever its provider does.
+    own_key = models.CharField(
+        max_length=10, choices=OwnKeyUse, blank=True, default="", db_default="", editable=False
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["provider", "name"], name="channel_name_once"),
             models.CheckConstraint(condition=Q(weight__gt=0), name="channel_weight_positive"),
+            models.CheckConstraint(
+                condition=Q(own_key="") | Q(own_key__in=OwnKeyUse.values, dedicated_to__isnull=False),
+                name="channel_own_key_is_somebodys",
+            ),
+            models.UniqueConstraint(
+                fields=["dedicated_to", "provider"], condition=~Q(own_key=""), name="channel_own_key_once"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -329,6 +350,8 @@ class Credential(models.Model):
     # When one that the upstream refused is tried again; none for one that staff took out.
     retry_at = models.DateTimeField(null=True, blank=True, editable=False)
     retries = models.PositiveSmallIntegerField(default=0, editable=False)
+    # The state of a customer's own key of which its owners were told by mail.
+    told_revision = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

@@ -22,6 +22,7 @@ from fastanchor.lib.valkey import sync_client
 logger = logging.getLogger(__name__)
 
 TOPIC = "catalog"
+_DOES_NOT_OPEN = "catalog.credential_does_not_open"
 
 
 def announce_catalog() -> None:
@@ -43,15 +44,57 @@ def build_snapshot() -> snapshot.Snapshot:
     Models that are retired or have no price are left out; so are channels that are disabled or without a credential
     that is in service and opens.
     """
-    return _snapshot(models.Credential.objects.filter(is_enabled=True, channel__is_enabled=True))
+    ours = models.Credential.objects.filter(is_enabled=True, channel__is_enabled=True, channel__own_key="")
+    return _snapshot(ours, own_keys(models.Credential.objects.exclude(channel__own_key="")))
 
 
 def snapshot_through(credential: models.Credential) -> snapshot.Snapshot:
     """Read the catalog as if there were this one credential only, whether it is in service or not."""
-    return _snapshot(models.Credential.objects.filter(pk=credential.pk))
+    one = models.Credential.objects.filter(pk=credential.pk)
+    own = own_keys(one.exclude(channel__own_key=""), may_be_out=True)
+    return _snapshot(one.filter(channel__own_key=""), own)
 
 
-def _snapshot(credentials: QuerySet[models.Credential]) -> snapshot.Snapshot:
+def own_keys(
+    credentials: QuerySet[models.Credential], *, may_be_out: bool = False
+) -> dict[str, dict[str, snapshot.OwnKey]]:
+    """Return customers' own keys by organization and provider.
+
+    One that does not work is there where no other channel may serve instead, so that none does.
+    """
+    found: defaultdict[str, dict[str, snapshot.OwnKey]] = defaultdict(dict)
+    for row in credentials.select_related("channel__provider").order_by("channel", "pk"):
+        own = _own_key(row, "" if may_be_out else _trouble(row))
+        if own.channel is not None or own.is_only:
+            found[row.channel.dedicated_to_id or ""][row.channel.provider_id] = own
+    return dict(found)
+
+
+def _own_key(row: models.Credential, trouble: str) -> snapshot.OwnKey:
+    channel: snapshot.Channel | None = None
+    if not trouble:
+        try:
+            channel = _channel(row.channel, row)
+        except CannotUnseal:
+            logger.exception(_DOES_NOT_OPEN, extra={"channel": row.channel_id, "credential": row.pk})
+            trouble = "It cannot be read any more."
+    return snapshot.OwnKey(
+        provider_name=row.channel.provider.name,
+        is_only=row.channel.own_key == models.OwnKeyUse.ONLY,
+        channel=channel,
+        trouble=trouble,
+    )
+
+
+def _trouble(row: models.Credential) -> str:
+    if not row.channel.is_enabled:
+        return "It is switched off."
+    return "" if row.is_enabled else row.disabled_reason or "It was taken out."
+
+
+def _snapshot(
+    credentials: QuerySet[models.Credential], own: Mapping[str, Mapping[str, snapshot.OwnKey]]
+) -> snapshot.Snapshot:
     version = time.time_ns() // 1_000_000
     routes = _routes(_channels(credentials))
     rows = _rows()
@@ -64,6 +107,7 @@ def _snapshot(credentials: QuerySet[models.Credential]) -> snapshot.Snapshot:
         models={**named, **by_id},
         listed=tuple(by_id[row.pk] for row in rows if row.is_listed),
         providers=frozenset(models.Provider.objects.values_list("slug", flat=True)),
+        own=own,
     )
 
 
@@ -129,8 +173,7 @@ def _channels(credentials: QuerySet[models.Credential]) -> dict[str, list[snapsh
         try:
             channel = _channel(row.channel, row)
         except CannotUnseal:
-            extra = {"channel": row.channel_id, "credential": row.pk}
-            logger.exception("catalog.credential_does_not_open", extra=extra)
+            logger.exception(_DOES_NOT_OPEN, extra={"channel": row.channel_id, "credential": row.pk})
         else:
             channels[row.channel_id].append(channel)
     return dict(channels)
@@ -153,6 +196,7 @@ def _channel(row: models.Channel, credential: models.Credential) -> snapshot.Cha
         tokens_per_minute=row.tokens_per_minute,
         concurrency=row.concurrency,
         dedicated_to=row.dedicated_to_id or "",
+        is_own=bool(row.own_key),
     )
 
 
@@ -185,4 +229,5 @@ def _model(row: models.CatalogModel, routes: list[snapshot.Route]) -> snapshot.M
         kind=row.kind,
         traits=frozenset(row.traits),
         life_cycle=row.life_cycle,
+        upstream_name=row.upstream_name,
     )

@@ -106,6 +106,8 @@ class Channel:
     concurrency: int = 0
     # The one organization that may use it; empty where all may.
     dedicated_to: str = ""
+    # The credential is that organization's own, and its provider is paid by it, not by us.
+    is_own: bool = False
 
     @property
     def is_limited(self) -> bool:
@@ -149,6 +151,8 @@ class Model:
     traits: frozenset[str] = frozenset()
     # active or deprecated; what is retired is not sold.
     life_cycle: str = "active"
+    # What its own provider calls it.
+    upstream_name: str = ""
 
     def price_at(self, unix_seconds: float) -> Price:
         """Return the price in force at a moment; the first price also covers all time before it."""
@@ -156,6 +160,23 @@ class Model:
             if price.valid_from <= unix_seconds:
                 return price.at(unix_seconds)
         return self.prices[-1].at(unix_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnKey:
+    """A customer's own key of a provider: ``channel`` leads there, unless ``trouble`` says what is the matter.
+
+    With ``is_only`` no other channel may serve its organization with models of that provider.
+    """
+
+    provider_name: str
+    is_only: bool
+    channel: Channel | None
+    trouble: str = ""
+
+    def routes(self, model: Model) -> tuple[Route, ...]:
+        """Return the way to a model of the provider, if there is one."""
+        return () if self.channel is None else (Route(self.channel, model.upstream_name or model.id),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +188,8 @@ class Snapshot:
     listed: tuple[Model, ...]
     # Those without any channel, too, for whoever names one.
     providers: frozenset[str] = frozenset()
+    # By organization and provider; they stand apart from the routes of models, so that nobody else can meet them.
+    own: Mapping[str, Mapping[str, OwnKey]] = field(default_factory=dict)
 
 
 class CatalogUnavailable(Exception):

@@ -50,8 +50,11 @@ class Line:
 @permission_required("catalog.view_channel", raise_exception=True)
 def channels_now(request: HttpRequest) -> HttpResponse:
     """Show how each channel does, as the gateway's processes see it."""
-    rows = Channel.objects.select_related("provider", "dedicated_to").order_by(
-        "priority", "provider", "name", "pk"
+    # Customers' own keys are theirs to look after.
+    rows = (
+        Channel.objects.filter(own_key="")
+        .select_related("provider", "dedicated_to")
+        .order_by("priority", "provider", "name", "pk")
     )
     rows = rows.prefetch_related(
         Prefetch("credentials", queryset=Credential.objects.order_by("created_at", "pk"))
@@ -71,7 +74,7 @@ def channels_now(request: HttpRequest) -> HttpResponse:
 @permission_required("catalog.change_channel", raise_exception=True)
 def test(request: HttpRequest, channel_id: str) -> HttpResponse:
     """Ask a channel one cheap question with each of its credentials, and say what came of it."""
-    channel = get_object_or_404(Channel, pk=channel_id)
+    channel = get_object_or_404(Channel, pk=channel_id, own_key="")
     try:
         tested = channel_probes.ask_channel(channel)
     except channel_probes.NothingToAsk:

@@ -12,6 +12,7 @@ from django.conf import settings
 from catalog import credential_states, publish
 from catalog.models import Channel, Credential
 from catalog.snapshot import Model, Route
+from catalog.verdicts import Refusal
 from gateway.probing import Probed, cheapest, probe
 from gateway.upstreams.http import HttpClient
 
@@ -29,6 +30,14 @@ class Tested:
     probed: Probed
 
 
+@dataclass(frozen=True, slots=True)
+class OwnTested:
+    """The model that was asked with a customer's own key, and what came of it."""
+
+    model_id: str
+    probed: Probed
+
+
 class NothingToAsk(Exception):
     """The channel serves no model for conversation."""
 
@@ -43,6 +52,21 @@ def ask_channel(channel: Channel) -> list[Tested]:
     for each in tested:
         _judge(each)
     return tested
+
+
+def test_own_key(channel: Channel) -> OwnTested:
+    """Ask with a customer's own key: one that is refused is taken out, one that works again is put back.
+
+    Raises ``NothingToAsk``.
+    """
+    credential = channel.credentials.select_related("channel").get()
+    model, route = _question(credential)
+    [probed] = asyncio.run(_probe_all([(model, route)]))
+    _judge(Tested(credential, probed))
+    if probed.blames_credential and credential.is_enabled:
+        state = f"{credential.pk}.{credential.revision}"
+        credential_states.refuse_credential(Refusal(state, probed.words))
+    return OwnTested(model.id, probed)
 
 
 def probe_refused() -> int:

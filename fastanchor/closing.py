@@ -24,6 +24,7 @@ from accounts.models import Closure, ClosureState, Organization, User
 from billing import leaving as money_leaving, refunds
 from billing.leaving import Obstacle, Rest
 from billing.stripe_api.client import StripeFault
+from catalog import own_keys
 
 logger = logging.getLogger(__name__)
 
@@ -176,6 +177,7 @@ def run(closure: Closure) -> bool:
 def _shut(closure: Closure) -> None:
     for organization in people_leaving.owned_alone(closure.user):
         people_leaving.end_keys(organization, by=closure.user)
+        own_keys.remove_all(organization, by=closure.user)
         money_leaving.close(organization)
 
 

@@ -98,6 +98,7 @@ _SETTINGS = (
         "Profile", "settings:profile", "name email address time zone theme", sections=("/accounts/email/",)
     ),
     Place("Organization", "settings:organization", "plan limits rename"),
+    Place("Provider keys", "settings:provider-keys", "bring your own key byok openai anthropic"),
     Place("Notifications", "settings:notifications", "mail email alerts unsubscribe"),
     Place("Privacy", "settings:privacy", "stored responses retention delete"),
     Place(

@@ -344,6 +344,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 67.0,
         "options": {"expires": 60},
     },
+    "tell-of-own-keys": {
+        "task": "fastanchor.tasks.tell_of_own_keys",
+        "schedule": 73.0,
+        "options": {"expires": 60},
+    },
     "poll-stripe": {"task": "billing.tasks.poll_stripe", "schedule": 300.0},
     "follow-top-ups": {"task": "billing.tasks.follow_top_ups", "schedule": crontab(minute="37")},
     # The page has said that a refund goes out as soon as Stripe answers.

@@ -27,6 +27,7 @@ from billing import cards, details, documents, invoices, months, transactions
 from billing.exports.writers import Piece
 from billing.models import Export, Invoice, TaxId, UsageRecord
 from billing.months import Month
+from catalog import own_keys
 from fastanchor.lib.money import exact_usd
 from fastanchor.lib.spreadsheets import harmless
 
@@ -147,6 +148,9 @@ def _organization(organization: Organization) -> Mapping[str, Any]:
             "address": details.lines_of(details.address_of(known)),
         },
         "tax_ids": list(TaxId.objects.filter(organization=organization).values("kind", "value")),
+        "provider_keys": list(
+            own_keys.of(organization).values("channel__provider", "last4", "channel__own_key", "created_at")
+        ),
         "cards": list(cards.of(organization).values("brand", "last4", "expires_year", "expires_month")),
     }
 

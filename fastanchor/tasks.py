@@ -6,7 +6,7 @@ import logging
 
 from celery import shared_task
 
-from fastanchor import channel_probes, closing
+from fastanchor import channel_probes, closing, own_key_mails
 
 logger = logging.getLogger(__name__)
 
@@ -25,3 +25,11 @@ def probe_credentials() -> None:
     back = channel_probes.probe_refused()
     if back:
         logger.info("tasks.credentials_back", extra={"credentials": back})
+
+
+@shared_task
+def tell_of_own_keys() -> None:
+    """Tell owners of keys of theirs that providers refuse."""
+    told = own_key_mails.send_due()
+    if told:
+        logger.info("tasks.own_keys_told", extra={"keys": told})

@@ -13,7 +13,7 @@ from accounts.keyring import Caller
 from billing.attempts import AttemptMade, Considered
 from billing.holds import Hold
 from catalog.pricing import Usage
-from catalog.snapshot import Channel, Model, Price, Route
+from catalog.snapshot import Channel, Model, OwnKey, Price, Route
 from fastanchor.lib.ids import new_id
 from gateway.asked import Asked, Attempt
 from gateway.formats.base import Format
@@ -75,6 +75,7 @@ class Option(msgspec.Struct, frozen=True):
     price: Price
     candidates: tuple[Route, ...]
     estimate: Estimate
+    own: OwnKey | None = None
 
 
 @dataclass(slots=True)
@@ -88,11 +89,15 @@ class Call:
     price: Price
     candidates: tuple[Route, ...]
     estimate: Estimate
+    # The caller's own key of the model's provider, if there is one.
+    own: OwnKey | None = None
     # Further models, in the order in which they are turned to.
     fallbacks: tuple[Option, ...] = ()
     # No way to an earlier model served; so many of the attempts were made there.
     has_turned: bool = False
     attempts_elsewhere: int = 0
+    # A channel that is not the caller's own was asked for this model, and failed.
+    has_failed_at_ours: bool = False
     # When the latest attempt began (monotonic).
     asked_at: float = 0.0
     # ``None`` where the answer is not kept for later requests.
@@ -104,6 +109,8 @@ class Call:
     # Those that failed, and after them the one that serves; empty where the model's own provider serves at once.
     attempts_made: tuple[AttemptMade, ...] = ()
     channel: Channel | None = None
+    # That channel is the caller's own: its provider is paid by the caller.
+    is_own: bool = False
     # Its place at the channel that is asked now, where that has limits.
     seat: Seat | None = None
     # The channels that were passed over because of a limit of ours.
@@ -130,15 +137,17 @@ class Call:
             price=option.price,
             candidates=option.candidates,
             estimate=option.estimate,
+            own=option.own,
         )
 
     def turn(self) -> None:
         """Go on with the next model."""
         option, *rest = self.fallbacks
         self.model, self.price = option.model, option.price
-        self.candidates, self.estimate = option.candidates, option.estimate
+        self.candidates, self.estimate, self.own = option.candidates, option.estimate, option.own
         self.fallbacks, self.has_turned, self.lacks = tuple(rest), True, {}
         self.attempts_elsewhere, self.channel, self.exchange = self.attempts, None, None
+        self.is_own = self.has_failed_at_ours = False
 
     def hurry(self, seconds: float) -> None:
         """Read the upstream for at most ``seconds`` more."""
@@ -160,6 +169,11 @@ class Call:
         return "reasoning" in self.model.capabilities
 
     @property
+    def needs_no_credit(self) -> bool:
+        """Tell whether nothing but the caller's own key may serve it."""
+        return self.own is not None and self.own.is_only
+
+    @property
     def is_stream(self) -> bool:
         """Tell whether the caller asked for a stream."""
         return self.asked.is_stream
@@ -173,7 +187,8 @@ class Call:
             request_id=self.request.id,
             headers=self.request.headers,
             price=self.price,
-            output_bound=self.output_bound,
+            # Credit bounds nothing that it does not pay.
+            output_bound=None if route.channel.is_own else self.output_bound,
         )
 
 

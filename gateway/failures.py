@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from http import HTTPStatus
 from typing import NoReturn
 
 from catalog.snapshot import Route
@@ -40,6 +41,8 @@ class AttemptFailed(Exception):
         self.may_be_billed = may_be_billed
         self.blames_channel = blames_channel
         self.pause_s = pause_s
+        # What the upstream answered, where that was a refusal.
+        self.status = 0
 
 
 class Inexpressible(AttemptFailed):
@@ -73,15 +76,18 @@ async def refuse(exchange: Exchange, route: Route, passage: Passage) -> NoReturn
         raise InvalidRequest(message, param=param)
     if status == 413:
         raise RequestTooLarge("The request is larger than the model's provider accepts.")
-    raise _failure(exchange, route, status)
+    failure = _failure(exchange, route, status)
+    failure.status = status if status < HTTPStatus.INTERNAL_SERVER_ERROR else 0
+    raise failure
 
 
 def _failure(exchange: Exchange, route: Route, status: int) -> AttemptFailed:
     if status in {401, 402, 403}:
-        # The credential is ours: the caller must never be told that theirs is wrong.
-        logger.error(
-            "gateway.channel.credential_refused", extra={"channel": route.channel.id, "status": status}
-        )
+        # The credential is ours: the caller must never be told that theirs is wrong. Of a caller's own key of the
+        # provider it is told, in other words (``gateway.own_keys``), and staff need not look.
+        level = logging.INFO if route.channel.is_own else logging.ERROR
+        extra = {"channel": route.channel.id, "status": status}
+        logger.log(level, "gateway.channel.credential_refused", extra=extra)
         # A 403 may be about what this caller asked for, such as a beta or a video that is not ours to use: then one
         # caller must not take the channel from all others. If it is about us, it comes again at once.
         if status != 403:

@@ -65,6 +65,7 @@ class Generation(Schema):
     hold_nano_usd: int
     total_cost: float
     is_charged: bool
+    is_own_key: bool
     is_estimated: bool
     why: str
     outcome: str

@@ -45,6 +45,7 @@ def shown_receipt(receipt: Receipt) -> dict[str, Any]:
         **_nanos("hold", entry.hold_nano),
         "total_cost": _number(entry.cost_nano),
         "is_charged": receipt.is_charged,
+        "is_own_key": entry.is_own_key,
         "is_estimated": entry.is_estimated,
         "why": receipt.why,
         "outcome": entry.outcome,

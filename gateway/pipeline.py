@@ -140,7 +140,7 @@ async def _fulfil(gateway: Gateway, call: Call, reply: Reply, headers: Headers) 
 async def _deliver(gateway: Gateway, call: Call, reply: Reply, headers: Headers) -> tuple[Outcome, bytes]:
     """Return the outcome and what is still to be sent once it is settled: the whole answer, or a stream's end."""
     served = await dispatch(gateway, call, reply)
-    if call.has_turned:
+    if call.has_turned or call.is_own:
         headers[:] = [each for each in headers if each[0] != _BOUND] + _bound_of(call)
     if call.dropped:
         headers.append(("x-fa-dropped", _listed(map(call.request.format.param, call.dropped))))

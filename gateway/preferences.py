@@ -111,6 +111,8 @@ def _reached(option: Option, wishes: Provider, slowness: Slowness | None) -> Opt
     order = _slugs(wishes.order)
     if order:
         routes.sort(key=lambda route: _rank(order, _whose(route, option)))
+    # What the caller need not pay us for comes first, whatever is fast.
+    routes.sort(key=lambda route: not route.channel.is_own)
     may_serve = _judge(wishes, [_whose(route, option) for route in routes])
     kept = tuple(route for route in routes if may_serve(_whose(route, option)))
     # Its own provider may serve it again soon, and where no channel is there at all the wishes are not to blame.

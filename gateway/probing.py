@@ -1,7 +1,7 @@
 """Asks a channel one cheap question of our own, to learn whether it works: for staff, and for channels that are out.
 
 The question goes the way of a caller's chat completion, through the same passage, client and credential. What it costs
-is the platform's; nothing is written down of it.
+is the platform's, or the customer's whose own key it is; nothing is written down of it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import asyncio
 import logging
 import random
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 
-from catalog.snapshot import Model, Route, Snapshot
+from catalog.snapshot import Model, OwnKey, Route, Snapshot
 from fastanchor.lib.ids import new_id
 from gateway.asked import Attempt
 from gateway.errors import GatewayError
@@ -51,16 +52,28 @@ class Probed:
 
 def cheapest(snapshot: Snapshot, channel_id: str) -> tuple[Model, Route] | None:
     """Return the cheapest model for conversation that a channel serves, and its route; ``None`` where there is none."""
+    own = {
+        provider: key
+        for keys in snapshot.own.values()
+        for provider, key in keys.items()
+        if key.channel is not None and key.channel.id == channel_id
+    }
     found = [
         (model.prices[0].tiers[0].rates.output, model.id, model, route)
         for model in {each.id: each for each in snapshot.models.values()}.values()
-        for route in model.routes
+        for route in _routes(model, own)
         if model.kind == "chat" and route.channel.id == channel_id
     ]
     if not found:
         return None
     *_, model, route = min(found, key=lambda each: each[:2])
     return model, route
+
+
+def _routes(model: Model, own: Mapping[str, OwnKey]) -> tuple[Route, ...]:
+    """Return a model's routes; for a customer's own key those are all models of its provider."""
+    key = own.get(model.provider)
+    return model.routes if key is None else key.routes(model)
 
 
 async def probe(client: HttpClient, model: Model, route: Route) -> Probed:

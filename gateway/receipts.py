@@ -64,6 +64,8 @@ def _breakdown(entry: Entry, price: Price | None) -> Breakdown:
 
 
 def _why_adjusted(entry: Entry, difference: int) -> str:
+    if entry.is_own_key:
+        return "Not charged by us: your own key was used, and its provider bills you"
     if entry.outcome in _COSTS_NOTHING:
         return "Not charged"
     if entry.outcome == "interrupted":
@@ -100,6 +102,8 @@ def _why(entry: Entry) -> str:
         return "The provider refused the request as it was asked, so nothing was charged."
     if entry.outcome == "client_left" and not entry.input_tokens and not entry.cost_nano:
         return "You hung up before any provider had answered, so nothing was charged."
+    if entry.is_own_key and entry.outcome not in _COSTS_NOTHING:
+        return "Served over your own key of the provider, which bills you itself. It cost nothing here."
     if entry.outcome not in _COSTS_NOTHING and not entry.cost_nano:
         return f"The request ended as '{entry.outcome}', and what it used costs nothing."
     why = _WHY.get(entry.outcome, "What it used was charged.")

@@ -72,6 +72,7 @@ COLUMNS = (
     Column("cost_usd", "What was charged, in US dollars with all nine places", ("cost_nano",), exact_usd),
     Column("cost_nano_usd", "The same as a whole number of nano-dollars", ("cost_nano",)),
     Column("is_estimated", "true where the provider reported no usage", ("is_estimated",)),
+    Column("is_own_key", "true where your own key of the provider was used, which then costs nothing here", ("is_own_key",)),
     Column("price_id", "The price that it was charged by", ("price_id",)),
 )  # fmt: skip
 NAMES = tuple(column.name for column in COLUMNS)

@@ -2,7 +2,7 @@
 -- KEYS: wallet, holds, leases, spending (all of one organization).
 -- ARGV: 1 epoch, 2 request, 3 key, 4 org rpm, 5 org tpm, 6 key rpm, 7 key tpm, 8 concurrency,
 --       9 input tokens, 10 input cost (pico-USD), 11 output rate (pico-USD a token, all choices),
---       12 output tokens wanted, 13 least output tokens, 14 mode (explicit, stream, whole), 15 lease (ms);
+--       12 output tokens wanted, 13 least output tokens, 14 mode (explicit, stream, whole, own), 15 lease (ms);
 --       then, only where there are budgets: 16 day, 17 week, 18 month, 19 all time, and per budget: subject (the key,
 --       a member or the organization), window, nano-USD.
 -- Returns {1} when Valkey does not know the wallet or what a subject has spent, else {status, four numbers by status,
@@ -59,8 +59,10 @@ if tpm.excess > dust then return answer(3, math.ceil(tpm.excess), tonumber(ARGV[
 if key_tpm and key_tpm.excess > dust then return answer(3, math.ceil(key_tpm.excess), tonumber(ARGV[7]), 0, 0) end
 if redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[8]) then return answer(4, 1000, tonumber(ARGV[8]), 0, 0) end
 
--- Money: what is left to hold is the least of the wallet and the budgets.
+-- Money: what is left to hold is the least of the wallet and the budgets. What costs no credit needs none in the wallet,
+-- but a budget that is used up stops it, too.
 local left, budget, owners = tonumber(wallet[2]) - held, 0, key
+if ARGV[14] == 'own' then left = 9007199254740991 end
 local periods = {day = ARGV[16], week = ARGV[17], month = ARGV[18], lifetime = ARGV[19]}
 for i = 20, #ARGV, 3 do
   local subject, window = ARGV[i], ARGV[i + 1]

@@ -140,12 +140,21 @@ class UsageRecord(models.Model):
         blank=True,
         help_text="The channels there were to choose from, as they stood when one failed or was passed over.",
     )
+    is_own_key = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="The organization's own key was used, and its provider is paid by the organization.",
+    )
 
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(outcome__in=Outcome.values), name="usage_outcome_known"),
             models.CheckConstraint(
                 condition=~Q(outcome__in=["free", "failed"]) | Q(cost_nano=0), name="usage_free_costs_nothing"
+            ),
+            models.CheckConstraint(
+                condition=Q(is_own_key=False) | Q(cost_nano=0, cost_picos=0),
+                name="usage_own_key_costs_nothing",
             ),
         ]
         indexes = [

@@ -59,6 +59,11 @@ CHAPTERS = (
                 "Routing and fallbacks",
                 "Which models to turn to when one is away, and whose servers may answer.",
             ),
+            Entry(
+                "own-keys",
+                "Your own provider keys",
+                "Let your own account at a provider serve, and pay it directly.",
+            ),
             Entry("embeddings", "Embeddings", "Texts as vectors."),
             Entry(
                 "media", "Pictures and sound", "Make pictures, read aloud, write down recordings, moderate."

@@ -34,7 +34,7 @@ REMEDIES: dict[type[GatewayError], Remedy] = {
     ),
     errors.PermissionDenied: Remedy(
         "The key is good, but may not do this.",
-        "Use another key, or change what this one may do.",
+        "Use another key, or change what this one may do. Of your own key of a provider `message` says what it was refused for.",
     ),
     errors.ModelNotFound: Remedy(
         "There is no such model, or this key may not use it.",

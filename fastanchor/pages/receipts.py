@@ -55,6 +55,7 @@ def _more(context: dict[str, Any]) -> dict[str, Any]:
     words, tone = activity.ended(record)
     before, after = request_log.beside(record)
     stretches = _stretches(record)
+    attempts = usage.attempts_of(record)
     told = msgspec.json.format(msgspec.json.encode({"data": shown_receipt(context["receipt"])}), indent=2)
     return {
         "words": words,
@@ -63,7 +64,9 @@ def _more(context: dict[str, Any]) -> dict[str, Any]:
         "after": after,
         "stretches": stretches,
         "bar": _bar(stretches),
-        "attempts": usage.attempts_of(record),
+        "attempts": attempts,
+        # What a customer's own key was asked in vain is its provider's to bill, or not.
+        "are_failures_ours": not any(each.error_code.startswith("own_key_") for each in attempts),
         "choice": choices_told.in_words(record),
         "json": told.decode(),
     }

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from django.urls import path
 
-from fastanchor.pages import data_export, deletion, logins, privacy, profile
+from fastanchor.pages import data_export, deletion, logins, privacy, profile, provider_keys
 
 app_name = "settings"
 urlpatterns = [
     path("", profile.profile, name="profile"),
     path("organization/", profile.organization, name="organization"),
+    path("provider-keys/", provider_keys.provider_keys, name="provider-keys"),
+    path("provider-keys/<slug:channel_id>/", provider_keys.provider_key, name="provider-key"),
+    path("provider-keys/<slug:channel_id>/test/", provider_keys.test_key, name="test-provider-key"),
+    path("provider-keys/<slug:channel_id>/replace/", provider_keys.replace_key, name="replace-provider-key"),
+    path("provider-keys/<slug:channel_id>/switch/", provider_keys.switch_key, name="switch-provider-key"),
+    path("provider-keys/<slug:channel_id>/remove/", provider_keys.remove_key, name="remove-provider-key"),
     path("notifications/", privacy.notifications, name="notifications"),
     path("unsubscribe/<str:token>/", privacy.unsubscribe, name="unsubscribe"),
     path("privacy/", privacy.privacy, name="privacy"),

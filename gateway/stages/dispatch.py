@@ -17,7 +17,7 @@ from itertools import cycle, islice
 import msgspec
 
 from catalog.snapshot import Route
-from gateway import choice
+from gateway import choice, own_keys
 from gateway.asked import Attempt
 from gateway.call import Call
 from gateway.errors import GatewayError, InvalidRequest, ServiceUnavailable, UpstreamError
@@ -28,7 +28,7 @@ from gateway.passages.table import passage_for
 from gateway.passages.whole_stream import MAX_ANSWER_BYTES, TellsWhole, WholeSplitter
 from gateway.reply import Reply
 from gateway.runtime import Gateway
-from gateway.stages.reserve import fit, write_intent
+from gateway.stages.reserve import fit, unbind, write_intent
 from gateway.upstreams.base import BadAnswer, CannotExpress, Prepared, Refused, Splitter
 from gateway.upstreams.faults import UpstreamBroken, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
 from gateway.upstreams.http import Exchange
@@ -87,7 +87,7 @@ async def _ask_model(gateway: Gateway, call: Call, reply: Reply) -> Answer | Str
     """Try the channels of one model; its first attempt is no retry, whatever failed at other models."""
     failures: list[AttemptFailed] = []
     for route, chosen in _attempts(gateway, call):
-        if failures and not gateway.health.may_retry():
+        if failures and own_keys.is_retry(call, route) and not gateway.health.may_retry():
             _give_up(gateway, call, route)
             break
         started = time.monotonic()
@@ -95,6 +95,7 @@ async def _ask_model(gateway: Gateway, call: Call, reply: Reply) -> Answer | Str
             served = await _noted_attempt(gateway, call, chosen)
         except AttemptFailed as failure:
             failures.append(failure)
+            call.has_failed_at_ours |= not route.channel.is_own
             _judge(gateway, call, route, chosen, failure, reply)
         except BaseException:
             _give_up(gateway, call, route)
@@ -102,10 +103,12 @@ async def _ask_model(gateway: Gateway, call: Call, reply: Reply) -> Answer | Str
         else:
             took_s = time.monotonic() - started
             gateway.health.succeeded(route.channel.id, seconds=took_s, is_stream=call.is_stream)
+            if route.channel.is_own:
+                unbind(call)
             if isinstance(served, Answer):
                 remember(gateway, call, served.keepsake)
             return served
-    raise _verdict(call, failures)
+    raise own_keys.refusal(gateway, call, failures) or _verdict(call, failures)
 
 
 def _give_up(gateway: Gateway, call: Call, route: Route) -> None:
@@ -177,7 +180,8 @@ async def _noted_attempt(gateway: Gateway, call: Call, route: Route) -> Answer |
         served = await _attempt(gateway, call, route)
     except (AttemptFailed, GatewayError) as failure:
         if call.attempts > before:
-            call.note_attempt(route, started=started, error_code=_code(call, failure))
+            own = "own_key_" if route.channel.is_own else ""
+            call.note_attempt(route, started=started, error_code=own + _code(call, failure))
         raise
     # Of one that serves at once the usage record tells all but whose channel it was.
     if call.attempts_made or call.has_turned or route.channel.provider != call.model.provider:
@@ -212,6 +216,7 @@ async def _attempt(gateway: Gateway, call: Call, route: Route) -> Answer | Strea
     prepared = _prepare(call, passage, attempt)
     call.attempts += 1
     call.channel, call.dropped, call.exchange = route.channel, prepared.dropped, None
+    call.is_own = route.channel.is_own
     write_intent(gateway, call)
     try:
         exchange = await _send(gateway, call, prepared, route, passage)

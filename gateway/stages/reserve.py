@@ -3,16 +3,21 @@
 With an explicit maximum the hold covers it. Without one a stream holds ``STREAM_STEP`` tokens at a time, and a whole
 answer the model's maximum or half of what is available, whichever is less; that bound is sent upstream. A stream of a
 model that reasons is held like a whole answer: thoughts that are not shown are billed all at once, at its end.
+
+What only the caller's own key of a provider may serve costs no credit: it has its place in the limits, and holds nothing.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 
-from billing.holds import Ask, HoldsUnavailable
+from billing.holds import OWN, UNBOUNDED, Ask, HoldsUnavailable
 from billing.refusals import Budget, InsufficientCredit, Limits, RateLimited
 from billing.spool import Intent, SpoolFull
 from catalog.pricing import Usage, cost_picos, dearest, units_picos
+from catalog.snapshot import Route
 from fastanchor.lib.money import PICOS_PER_NANO, exact_usd, round_picos
 from fastanchor.lib.windows import said
 from gateway.asked import NO_UNITS
@@ -31,11 +36,8 @@ async def reserve(gateway: Gateway, call: Call, *, is_free: bool = False) -> Non
     """Place the hold of a call; raises 402, 429 and 503 errors. One that is free counts as a request and no more."""
     ask = _dearest(call) if call.fallbacks else _ask(call)
     if is_free:
-        nothing = dict.fromkeys(
-            ("input_tokens", "input_cost_picos", "output_rate_picos", "output_tokens", "least_output_tokens"),
-            0,
-        )
-        ask = msgspec.structs.replace(ask, mode="explicit", **nothing)
+        mode = OWN if ask.mode == OWN else "explicit"
+        ask = msgspec.structs.replace(ask, mode=mode, **dict.fromkeys(("input_tokens", *_OF_MODELS), 0))
     try:
         gateway.spool.make_room()
         call.hold = await gateway.holds.place(ask)
@@ -50,11 +52,51 @@ async def reserve(gateway: Gateway, call: Call, *, is_free: bool = False) -> Non
     except RateLimited as exc:
         raise _too_many(exc, call) from exc
     except InsufficientCredit as exc:
-        raise _too_little(exc, call) from exc
+        await _reserve_for_own_keys(gateway, call, exc, is_free=is_free)
+        return
     if call.fallbacks and not is_free:
         fit(call)
     elif call.asked.explicit_max is None:
         call.output_bound = _bound(call)
+
+
+async def _reserve_for_own_keys(
+    gateway: Gateway, call: Call, refusal: InsufficientCredit, *, is_free: bool
+) -> None:
+    """Where credit does not reach, reserve for what the caller's own keys may serve; else raise 402."""
+    if call.needs_no_credit or not _leave_to_own_keys(call):
+        raise _too_little(refusal, call) from refusal
+    await reserve(gateway, call, is_free=is_free)
+
+
+def _leave_to_own_keys(call: Call) -> bool:
+    """Take from a call all channels that cost credit; tells whether any other is left for its model."""
+    candidates = _own(call.candidates)
+    if call.own is None or not candidates:
+        return False
+    call.candidates, call.own = candidates, replace(call.own, is_only=True)
+    call.fallbacks = tuple(
+        msgspec.structs.replace(option, candidates=own, own=replace(option.own, is_only=True))
+        for option in call.fallbacks
+        if option.own is not None and (own := _own(option.candidates))
+    )
+    return True
+
+
+def _own(routes: tuple[Route, ...]) -> tuple[Route, ...]:
+    return tuple(route for route in routes if route.channel.is_own)
+
+
+def _ask_nothing(ask: Ask) -> Ask:
+    """Return what asks for a place in the limits only, with nothing that bounds the output."""
+    nothing = dict.fromkeys(_OF_MODELS, 0)
+    return msgspec.structs.replace(ask, mode=OWN, **nothing | {"output_tokens": UNBOUNDED})
+
+
+def unbind(call: Call) -> None:
+    """Let credit bound nothing any more: the caller's own key serves. The hold ends with the call, at no cost."""
+    assert call.hold is not None
+    call.hold.output_tokens, call.output_bound = UNBOUNDED, None
 
 
 def fit(call: Call) -> None:
@@ -90,6 +132,7 @@ def write_intent(gateway: Gateway, call: Call) -> None:
             hold_nano=call.hold.amount_nano,
             cost_nano=min(call.hold.amount_nano, estimated_cost(call, 0)),
             member=call.caller.member,
+            is_own_key=call.is_own,
         )
     )
 
@@ -106,6 +149,8 @@ def estimated_usage(call: Call, output_tokens: int) -> Usage:
 
 def estimated_cost(call: Call, output_tokens: int) -> int:
     """Return what the call costs by estimate, in nano-USD."""
+    if call.is_own:
+        return 0
     return round_picos(cost_picos(call.price, estimated_usage(call, output_tokens)))
 
 
@@ -132,7 +177,7 @@ def _ask(call: Call) -> Ask:
         mode, wanted, least = "stream", min(STREAM_STEP, max_output(call)), _written(call, 1)
     else:
         mode, wanted, least = "whole", max_output(call), LEAST_WHOLE_OUTPUT * choices
-    return Ask(
+    ask = Ask(
         request_id=call.request.id,
         organization_id=caller.organization_id,
         key_id=caller.key_id,
@@ -151,11 +196,14 @@ def _ask(call: Call) -> Ask:
         least_output_tokens=least,
         mode=mode,
     )
+    return ask if call.own is None or not call.own.is_only else _ask_nothing(ask)
 
 
 def _dearest(call: Call) -> Ask:
     """Return what covers whichever of the models serves."""
     asks = [_ask(each) for each in (call, *map(call.at, call.fallbacks))]
+    # What only the caller's own key may serve costs no credit.
+    asks = [ask for ask in asks if ask.mode != OWN] or asks
     most = {name: max(getattr(ask, name) for ask in asks) for name in _OF_MODELS}
     # Beside "explicit", which all of them are or none.
     mode = "whole" if any(ask.mode == "whole" for ask in asks) else asks[0].mode

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from accounts.keyring import Caller
-from catalog.snapshot import CatalogUnavailable, Model
+from catalog.snapshot import CatalogUnavailable, Model, Route
 from gateway.asked import Asked, Prompt
 from gateway.call import Call, Estimate, Option, Request
 from gateway.choice import in_order
@@ -57,6 +57,7 @@ def route(gateway: Gateway, request: Request, caller: Caller, asked: Asked) -> C
         price=first.price,
         candidates=first.candidates,
         estimate=first.estimate,
+        own=first.own,
         fallbacks=tuple(fallbacks),
     )
 
@@ -74,11 +75,17 @@ def _option(
         raise PermissionDenied(f"This API key may not use the model '{model.id}'.", param=param)
     _check_kind(model, request, param)
     _check_capabilities(model, asked.prompt, request.format.param)
+    keys = gateway.catalog.current.own.get(caller.organization_id)
+    own = None if keys is None else keys.get(model.provider)
+    candidates: tuple[Route, ...] = ()
+    if own is None or not own.is_only:
+        candidates = in_order(gateway, model.routes, caller=caller, request=request, asked=asked)
     return Option(
         model=model,
         price=model.price_at(request.started_at_ms / 1000),
-        candidates=in_order(gateway, model.routes, caller=caller, request=request, asked=asked),
+        candidates=candidates if own is None else own.routes(model) + candidates,
         estimate=_with_what_is_read(estimate(asked.prompt), model, asked),
+        own=own,
     )
 
 

@@ -2,7 +2,8 @@
 
 Who pays when things break: a completed answer costs what its upstream reported; a caller who left pays for what was
 drained or relayed; an upstream that died after content, for input and what was delivered, by estimate and within the
-hold; nothing delivered, or our fault, costs nothing, nor does what no upstream served.
+hold; nothing delivered, or our fault, costs nothing, nor does what no upstream served. What a customer's own key served
+is paid to its provider, not to us.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def left_unserved() -> Outcome:
 
 def _cost(call: Call, outcome: Outcome) -> Picos:
     assert call.hold is not None
-    if outcome.is_free:
+    # A fee for requests that a customer's own key has served would stand here; there is none.
+    if outcome.is_free or call.is_own:
         return Picos(0)
     picos = cost_picos(call.price, outcome.usage)
     if outcome.is_estimated:
@@ -113,4 +115,5 @@ def _entry(call: Call, outcome: Outcome, picos: int, cost: int) -> UsageEntry:
         seconds=usage.seconds,
         attempts_made=call.attempts_made,
         considered=call.considered,
+        is_own_key=call.is_own,
     )

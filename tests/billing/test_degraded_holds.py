@@ -29,6 +29,13 @@ from tests.billing.test_holds import ask
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Make = Callable[..., str]
+OWN_COSTS_NOTHING: dict[str, Any] = {
+    "mode": holds.OWN,
+    "output_tokens": holds.UNBOUNDED,
+    "least_output_tokens": 0,
+    "input_cost_picos": 0,
+    "output_rate_picos": 0,
+}
 FACTS: dict[str, int | bool] = {"period": 0, "answers": True, "placed": 0, "refused": 0}
 
 
@@ -148,6 +155,9 @@ def test_postgresql_decides_as_valkey_does(
 
 
 def _drawn(chance: Random, organization: Organization, key: str, number: int) -> Ask:
+    if chance.random() < 0.1:
+        budgets = chance.choice(((), (key, "lifetime", 600_000), (key, "lifetime", 0)))
+        return of(organization, number, key_id=key, budgets=budgets, **OWN_COSTS_NOTHING)
     mode = chance.choice(("explicit", "stream", "whole"))
     wanted = chance.randint(1, 100_000)
     return of(

@@ -44,6 +44,15 @@ def test_a_request_counts_in_its_hour_and_its_day_over_all_organizations(organiz
     assert _kept() == [(DAY, "gpt-4o", 3, 1), (HOUR, "gpt-4o", 2, 1), (HOUR + 1, "gpt-4o", 1, 0)]
 
 
+def test_what_went_over_a_caller_s_own_key_says_nothing_of_us(organization: Organization) -> None:
+    own = {"is_own_key": True, "cost_picos": 0, "cost_nano": 0}
+    settle_batch([usage(organization, **own), failed(organization, is_own_key=True)])
+
+    assert _kept() == []
+    health.rebuild(first=AT.date(), last=AT.date())
+    assert _kept() == []
+
+
 @pytest.mark.parametrize(
     ("changes", "served", "has_failed"),
     [

@@ -41,6 +41,22 @@ def test_a_record_keeps_every_class_of_usage(organization: Organization) -> None
     assert usages.units_text(record) == "16 images, 17 searches, 18 characters, 19 seconds"
 
 
+def test_what_an_own_key_served_is_recorded_and_moves_no_money(organization: Organization) -> None:
+    own = {"is_own_key": True, "cost_picos": 0, "cost_nano": 0}
+
+    [settled] = settle_batch([usage(organization, request_id="req_own", **own)])
+
+    record = UsageRecord.objects.get(is_own_key=True)
+    assert (record.request_id, record.input_tokens, record.output_tokens) == ("req_own", 200, 50)
+    assert settled.wallet.balance_nano == 0
+    assert not Spend.objects.exists()
+
+
+def test_the_database_refuses_an_own_key_s_request_that_costs(organization: Organization) -> None:
+    with pytest.raises(IntegrityError, match="usage_own_key_costs_nothing"):
+        settle_batch([usage(organization, is_own_key=True)])
+
+
 def test_the_settlement_writes_every_field_that_a_spool_carries() -> None:
     assert set(settlement._COLUMNS) == set(Usage.__struct_fields__)
 

@@ -19,7 +19,7 @@ from accounts.archive import Archive, Kept, Loaders
 from accounts.keyring import Caller, Keyring
 from billing import holds
 from billing.spool import Record, Spool, SpoolReader
-from catalog.snapshot import Catalog, Channel, Model, Price, Rates, Route, Snapshot, Tier
+from catalog.snapshot import Catalog, Channel, Model, OwnKey, Price, Rates, Route, Snapshot, Tier
 from fastanchor.lib.networks import Network
 from fastanchor.lib.valkey import TurnPipeline
 from gateway.books import BookLoaders, Books
@@ -166,6 +166,9 @@ class House:
         # Servers that end with the house.
         self.listening: list[asyncio.Server] = []
         self.balance_nano = 1_000_000_000
+        # Of the caller, as admission knows them, and what is spent of them.
+        self.budgets: tuple[str | int, ...] = ()
+        self.spent: holds.Spending | None = None
         self.capabilities: frozenset[str] = frozenset()
         self.provider = "other"
         self.adapter = "openai"
@@ -173,6 +176,10 @@ class House:
         # How much the caller's plan counts, and what is special of a channel, by its id.
         self.priority = 0
         self.special: dict[str, dict[str, Any]] = {}
+        # Callers' own keys of providers, by organization and provider.
+        self.own: dict[str, dict[str, OwnKey]] = {}
+        # Who asks with another token than the house's, by its digest.
+        self.organizations: dict[bytes, str] = {}
         # Further credentials of every channel.
         self.spare_keys: tuple[str, ...] = ()
         # What the opening of the wallet waits for.
@@ -195,15 +202,22 @@ class House:
             memory=Memory(self.pipeline, ring=settings.ARCHIVE_KEYS),
         )
 
-    async def _caller(self, _digests: list[bytes]) -> Caller:
+    def token_of(self, organization_id: str) -> str:
+        """Return a token of another organization."""
+        token = tokens.new_token()
+        self.organizations[tokens.digest(token, b"p" * 16)] = organization_id
+        return token
+
+    async def _caller(self, digests: list[bytes]) -> Caller:
         return Caller(
             key_id="key_1",
-            organization_id=ORGANIZATION,
+            organization_id=self.organizations.get(b"".join(digests[:1]), ORGANIZATION),
             plan="payg",
             requests_per_minute=100_000,
             tokens_per_minute=1_000_000_000,
             concurrency=1_000,
             networks=self.networks,
+            budgets=self.budgets,
             priority=self.priority,
             allowed_models=self.allowed_models,
         )
@@ -223,7 +237,9 @@ class House:
         providers = frozenset(
             slug for each in models.values() for slug in (each.provider, *_providers_of(each.routes))
         )
-        return Snapshot(version=1, models=models, listed=tuple(models.values()), providers=providers)
+        return Snapshot(
+            version=1, models=models, listed=tuple(models.values()), providers=providers, own=dict(self.own)
+        )
 
     def _route(self, channel: Channel) -> Route:
         spares = [
@@ -248,7 +264,7 @@ class House:
         epoch = holds.ensure_epoch(self.valkey)
         wallet = holds.PublishedWallet(organization_id, 1, self.balance_nano)
         mark = holds.begin_opening(self.valkey, organization_id)
-        holds.open_wallet(self.valkey, epoch=epoch, wallet=wallet, mark=mark)
+        holds.open_wallet(self.valkey, epoch=epoch, wallet=wallet, spending=self.spent, mark=mark)
         return epoch.name
 
     def ask(self, **fields: Any) -> Reply:

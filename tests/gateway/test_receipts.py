@@ -50,6 +50,19 @@ def test_lines_and_adjustment_add_up_to_the_cost_however_it_came_about(
     assert shown["charged_nano_usd"] == round_picos(shown["cost_pico_usd"])
 
 
+def test_the_receipt_of_an_own_key_says_what_it_would_have_cost_and_that_it_cost_nothing() -> None:
+    own = entry(Usage(1_001, 0, 0, 1, 0), is_own_key=True, cost_picos=0)
+
+    shown = shown_receipt(receipt_of(own, PRICE))
+
+    assert (shown["is_own_key"], shown["charged_nano_usd"], shown["is_charged"]) == (True, 0, False)
+    assert shown["adjustment"]["cost_pico_usd"] == -2_512_500
+    assert shown["adjustment"]["reason"] == (
+        "Not charged by us: your own key was used, and its provider bills you"
+    )
+    assert shown["why"].startswith("Served over your own key of the provider, which bills you itself.")
+
+
 def test_a_request_served_as_ordered_needs_no_adjustment() -> None:
     shown = shown_receipt(receipt_of(entry(Usage(1_001, 0, 0, 1, 0)), PRICE))
 

@@ -88,6 +88,8 @@ class Adas:
                 found.append(list(model._default_manager.filter(pk=own).values()))
             elif names.get("organization") is Organization:
                 found.append(list(model._default_manager.filter(organization=self.organization).values()))
+            elif names.get("dedicated_to") is Organization:
+                found.append(list(model._default_manager.filter(dedicated_to=self.organization).values()))
             elif names.get("user") is User and model._meta.app_label != "usersessions":
                 found.append(list(model._default_manager.filter(user=self.owner).values()))
         return found

@@ -15,6 +15,8 @@ from django.urls import reverse
 from accounts.models import ApiKey, Membership, Organization, User
 from billing.models import Export, Invoice, TaxId
 from billing.selection import Selection
+from catalog.credential_states import set_credential
+from catalog.models import Channel, Provider
 from tests.pages.stripe import Card
 from tests.pages.urlmap import addresses
 from tests.pages.usage import serve
@@ -64,6 +66,18 @@ class Belongings:
     def request(self) -> Parameters:
         return {"request_id": serve(self.organization, self.key).request_id}
 
+    def provider_key(self) -> Parameters:
+        provider = Provider.objects.create(slug="acme", name="Acme", base_url="http://127.0.0.1:9/v1")
+        channel = Channel.objects.create(
+            provider=provider,
+            name="own",
+            base_url=provider.base_url,
+            dedicated_to=self.organization,
+            own_key="only",
+        )
+        set_credential(channel=channel, secret="sk-of-ada-0123456789")
+        return {"channel_id": channel.pk}
+
     def export(self) -> Parameters:
         wanted = Selection(start=datetime(2026, 1, 1, tzinfo=UTC), end=datetime(2026, 1, 2, tzinfo=UTC))
         return {
@@ -79,6 +93,11 @@ NAMED: dict[str, Callable[[Belongings], Parameters]] = {
     "export-progress": Belongings.export,
     "download-export": Belongings.export,
     "settings:end-session": Belongings.session,
+    "settings:provider-key": Belongings.provider_key,
+    "settings:test-provider-key": Belongings.provider_key,
+    "settings:replace-provider-key": Belongings.provider_key,
+    "settings:switch-provider-key": Belongings.provider_key,
+    "settings:remove-provider-key": Belongings.provider_key,
     "mfa_edit_webauthn": Belongings.passkey,
     "mfa_remove_webauthn": Belongings.passkey,
     "cancel-export": Belongings.export,

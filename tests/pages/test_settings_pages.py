@@ -19,7 +19,16 @@ from bench.pages import MOST_QUERIES
 from billing import mails
 from tests.pages.markup import faults, words
 
-PAGES = ["profile", "organization", "notifications", "privacy", "sessions", "data-export", "delete"]
+PAGES = [
+    "profile",
+    "organization",
+    "notifications",
+    "privacy",
+    "provider-keys",
+    "sessions",
+    "data-export",
+    "delete",
+]
 
 
 def keep(organization: Organization, number: int = 1) -> None:

@@ -36,7 +36,7 @@ MINUTE = Minute(1, 1, 1)
 def call(path: str, to: Model | None = None, **fields: Any) -> Call:
     """Route a request to a model with a large window."""
     sold = to or model("m", context_window=WINDOW, prices=(Price("price_1", 0, (Tier(0, RATES),)),))
-    gateway = SimpleNamespace(catalog=SimpleNamespace(current=SimpleNamespace(models={"m": sold})))
+    gateway = SimpleNamespace(catalog=SimpleNamespace(current=SimpleNamespace(models={"m": sold}, own={})))
     usual: dict[str, Any] = {"model": "m"}
     if path == MESSAGES:
         usual["max_tokens"] = 10
@@ -337,7 +337,7 @@ def test_a_key_for_other_models_asks_none_on_any_path(path: str) -> None:
     name = "omni-moderation-latest" if path == "/v1/moderations" else "m"
     said = BODIES[path] | ({} if path == "/v1/moderations" else {"model": name})
     sold = model(name, kind=format_.kind)
-    gateway = SimpleNamespace(catalog=SimpleNamespace(current=SimpleNamespace(models={name: sold})))
+    gateway = SimpleNamespace(catalog=SimpleNamespace(current=SimpleNamespace(models={name: sold}, own={})))
     caller = Caller(
         key_id="key_1", organization_id="org_1", plan="payg", requests_per_minute=9, tokens_per_minute=9, concurrency=9,
         allowed_models=frozenset({"other"}),
