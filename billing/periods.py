@@ -29,6 +29,8 @@ LONGEST_BEAT_S = 10.0
 PROBE_S = 1.0
 # PostgreSQL that does not answer for so long is away, too.
 AWAY_S = 4.0
+# So long requests wait for Valkey while PostgreSQL is away.
+MOMENT_S = 1.0
 LOOK_S = 0.02
 
 
@@ -105,8 +107,9 @@ class Periods:
         return not self._breaker.failures
 
     def _is_hopeless(self, mode: Mode) -> bool:
-        """Tell whether neither store will decide soon; what Valkey failed to answer once is no reason yet."""
-        return (mode.is_degraded or self._breaker.is_open) and not self._postgresql_answers()
+        """Tell whether neither store will decide soon; a moment's silence of Valkey is no reason yet."""
+        is_silent = self._breaker.is_open and time.monotonic() - self._breaker.opened_at > MOMENT_S
+        return (mode.is_degraded or is_silent) and not self._postgresql_answers()
 
     def _postgresql_answers(self) -> bool:
         return self._asked_at is None or time.monotonic() - self._asked_at < AWAY_S
