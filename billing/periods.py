@@ -29,6 +29,8 @@ LONGEST_BEAT_S = 10.0
 PROBE_S = 1.0
 # PostgreSQL that does not answer for so long is away, too.
 AWAY_S = 4.0
+# So long requests wait for Valkey while PostgreSQL is away.
+MOMENT_S = 1.0
 LOOK_S = 0.02
 
 
@@ -93,7 +95,7 @@ class Periods:
             mode = self.mode
             if mode is not None and self._is_decided(mode):
                 return mode
-            if mode is None or time.monotonic() >= until or not self._postgresql_answers():
+            if mode is None or time.monotonic() >= until or self._is_hopeless(mode):
                 raise HoldsUnavailable
             await asyncio.sleep(LOOK_S)
 
@@ -103,6 +105,11 @@ class Periods:
         if time.monotonic() - self._seen_at > LOST_S:
             raise HoldsUnavailable(retry_after_s=5.0)
         return not self._breaker.failures
+
+    def _is_hopeless(self, mode: Mode) -> bool:
+        """Tell whether neither store will decide soon; a moment's silence of Valkey is no reason yet."""
+        is_silent = self._breaker.is_open and time.monotonic() - self._breaker.opened_at > MOMENT_S
+        return (mode.is_degraded or is_silent) and not self._postgresql_answers()
 
     def _postgresql_answers(self) -> bool:
         return self._asked_at is None or time.monotonic() - self._asked_at < AWAY_S
@@ -130,11 +137,16 @@ class Periods:
                 await self._pipeline.probe()
             self._breaker.is_quiet = True
             self._tell_deafness()
-            is_doubtful = self._breaker.failures and not self._breaker.is_open
             if self._breaker.is_open:
                 # That a probe has failed is no news then.
                 self._wakes[0].clear()
-            await _pause(self._wakes[0], LOOK_S if is_doubtful else PROBE_S)
+            await _pause(self._wakes[0], self._until_next_probe_s())
+
+    def _until_next_probe_s(self) -> float:
+        if self._breaker.is_open:
+            # Nothing stands in while PostgreSQL is away, too.
+            return PROBE_S if self._postgresql_answers() else BRISK_S
+        return LOOK_S if self._breaker.failures else PROBE_S
 
     def _tell_deafness(self) -> None:
         is_deaf = self._breaker.is_open or (self.mode is not None and self.mode.is_degraded)

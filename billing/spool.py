@@ -170,6 +170,7 @@ class Spool:
         hidden.mkdir(parents=True, mode=0o700)
         lock = os.open(hidden / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
+        (hidden / "ack").write_bytes(bytes(2 * _ACK.size))
         spool = cls(hidden, lock, segment_bytes=segment_bytes)
         spool.folder = hidden.rename(root / name)
         return spool
@@ -220,19 +221,20 @@ class SpoolReader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.name = folder.name
-        self.acknowledged = self._read_ack()
+        self.acknowledged, self._slot = self._read_ack()
         self._next = self.acknowledged
         self._decoder = msgspec.msgpack.Decoder(Record)
 
-    def _read_ack(self) -> Position:
-        try:
+    def _read_ack(self) -> tuple[Position, int]:
+        """Return the later of the two positions that stand there whole, and in which slot."""
+        found = [(Position(1, 0), 1)]
+        with contextlib.suppress(FileNotFoundError):
             raw = (self.folder / "ack").read_bytes()
-            segment, offset, checksum = _ACK.unpack(raw)
-        except (FileNotFoundError, struct.error):
-            return Position(1, 0)
-        if zlib.crc32(raw[:16]) != checksum:
-            return Position(1, 0)
-        return Position(segment, offset)
+            for slot in range(len(raw) // _ACK.size):
+                segment, offset, checksum = _ACK.unpack_from(raw, slot * _ACK.size)
+                if zlib.crc32(raw[slot * _ACK.size :][:16]) == checksum:
+                    found.append((Position(segment, offset), slot))
+        return max(found)
 
     def read(self, limit: int) -> list[Entry]:
         """Return up to ``limit`` records after the last one read; empty when there is none yet."""
@@ -286,9 +288,10 @@ class SpoolReader:
     def acknowledge(self, position: Position) -> None:
         """Note that everything before ``position`` is in PostgreSQL, and drop the segments before it."""
         raw = struct.pack("<QQ", *position)
-        fresh = self.folder / "ack.new"
-        fresh.write_bytes(raw + struct.pack("<I", zlib.crc32(raw)))
-        fresh.replace(self.folder / "ack")
+        # By turns in two places of one file, so that it takes no room: on a full disk this is what makes some.
+        self._slot = 1 - self._slot
+        blob = raw + struct.pack("<I", zlib.crc32(raw))
+        _overwrite(self.folder / "ack", blob, offset=self._slot * _ACK.size, size=2 * _ACK.size)
         for number in range(self.acknowledged.segment, position.segment):
             _segment_path(self.folder, number).unlink(missing_ok=True)
         self.acknowledged = position
@@ -329,6 +332,16 @@ def _parse(blob: bytes, offset: int) -> tuple[bytes, int] | None:
     return payload, start + length
 
 
+def _overwrite(path: Path, blob: bytes, *, offset: int, size: int) -> None:
+    """Write into a file of that size, which takes no room once it is there."""
+    file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    try:
+        os.pwrite(file, blob, offset)
+        os.ftruncate(file, size)
+    finally:
+        os.close(file)
+
+
 def spools(root: Path) -> list[SpoolReader]:
     """Return a reader for each spool under ``root``, oldest first."""
     if not root.is_dir():
@@ -340,6 +353,8 @@ def spools(root: Path) -> list[SpoolReader]:
 def host_of(root: Path) -> str:
     """Return the name of the host whose spools are under ``root``, given at its first use and kept there."""
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with contextlib.suppress(FileNotFoundError):
+        return (root / _HOST).read_text(encoding="utf-8")
     fresh = root / f".{new_id('host')}"
     fresh.write_text(new_id("host"), encoding="utf-8")
     with contextlib.suppress(FileExistsError):
@@ -351,9 +366,8 @@ def host_of(root: Path) -> str:
 def mark_registered(root: Path, epoch: str) -> None:
     """Note that Valkey knows, in this epoch, every hold that the spools under ``root`` knew when it began."""
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = root / f".{new_id('epoch')}"
-    fresh.write_text(epoch, encoding="utf-8")
-    fresh.replace(root / _REGISTERED)
+    # In place, for a disk may be full; whoever reads half of it takes it for another epoch.
+    _overwrite(root / _REGISTERED, epoch.encode(), offset=0, size=len(epoch))
 
 
 def is_registered(root: Path, epoch: str) -> bool:

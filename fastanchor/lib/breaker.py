@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 FAILURES_TO_OPEN = 3
@@ -13,6 +14,7 @@ class Breaker:
 
     def __init__(self) -> None:
         self.is_open = False
+        self.opened_at = 0.0
         # In a row, since the last answer.
         self.failures = 0
         # Nothing was answered since the owner has set it.
@@ -29,7 +31,8 @@ class Breaker:
         self.failures += 1
         self._answers = 0
         if self._on_failure is not None:
-            self.is_open = self.is_open or self.failures >= FAILURES_TO_OPEN
+            if self.failures >= FAILURES_TO_OPEN and not self.is_open:
+                self.is_open, self.opened_at = True, time.monotonic()
             self._on_failure()
 
     def heard(self) -> None:

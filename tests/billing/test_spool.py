@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from accounts.models import Organization
-from billing.spool import Intent, Position, Spool, SpoolFull, SpoolReader, Usage, Void, spools
+from billing.spool import Intent, Position, Spool, SpoolFull, SpoolReader, Usage, Void, host_of, spools
 from tests.billing.cast import UNITS, usage
 
 SMALL = 4096
@@ -215,3 +215,40 @@ def test_every_class_of_usage_survives_the_spool(tmp_path: Path) -> None:
     (reader,) = spools(tmp_path)
 
     assert [entry.record for entry in reader.read(5)] == [record]
+
+
+def test_an_acknowledgement_takes_no_room_and_survives_a_torn_one(tmp_path: Path) -> None:
+    spool = Spool.create(tmp_path, segment_bytes=SMALL)
+    ack = spool.folder / "ack"
+    before = ack.stat()
+    for number in range(3):
+        spool.append(void(number))
+    (reader,) = spools(tmp_path)
+    ends = [entry.end for entry in reader.read(3)]
+
+    for end in ends:
+        reader.acknowledge(end)
+
+    after = ack.stat()
+    assert (after.st_ino, after.st_size, after.st_blocks) == (before.st_ino, before.st_size, before.st_blocks)
+    assert SpoolReader(spool.folder).acknowledged == ends[2]
+    # The third was written over the first: if it is torn, the second stands.
+    raw = ack.read_bytes()
+    ack.write_bytes(raw[:10] + bytes(10) + raw[20:])
+    torn = SpoolReader(spool.folder)
+    assert torn.acknowledged == ends[1]
+    torn.acknowledge(ends[2])
+    assert SpoolReader(spool.folder).acknowledged == ends[2]
+
+
+def test_who_asks_for_the_host_s_name_writes_nothing_the_second_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = host_of(tmp_path)
+
+    def no_space(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", no_space)
+
+    assert host_of(tmp_path) == name

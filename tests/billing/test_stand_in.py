@@ -231,7 +231,7 @@ async def test_with_both_away_it_says_so_at_once(
     monkeypatch.setattr(periods, "AWAY_S", 0.3)
     proxy.down()
     store.is_away = True
-    await asyncio.sleep(1.0)
+    await asyncio.sleep(1.8)
     began = time.monotonic()
 
     with pytest.raises(HoldsUnavailable):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import secrets
 import time
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import Self
 import httpx2
 import kombu
 import msgspec
+import psycopg
 import redis
 from celery import Celery
 
@@ -20,6 +22,7 @@ from billing.spool import spools
 from fastanchor.local.folders import FolderLock
 from tests.chaos.calls import Customer
 from tests.chaos.faults import Victim
+from tests.chaos.invariants import Span
 from tests.chaos.matching import Entry, Record
 from tests.chaos.money import Known
 from tests.chaos.servers import OwnServer
@@ -34,6 +37,14 @@ _WORKER = (
     "--without-mingle"
 )
 _TASKS = ("billing.tasks.post_usage", "billing.tasks.reannounce_balances")
+# When which store began to decide, noted by the database itself: no turn is too short to be seen.
+_NOTE_TURNS = """
+    CREATE TABLE chaos_turn (at float8, is_open boolean, complete_epoch text);
+    CREATE FUNCTION note_turn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO chaos_turn VALUES (extract(epoch FROM clock_timestamp()), NEW.is_open, NEW.complete_epoch);
+        RETURN NULL; END $$;
+    CREATE TRIGGER note_turn AFTER INSERT OR UPDATE ON billing_admission FOR EACH ROW EXECUTE FUNCTION note_turn();
+"""
 _RECORDS = """
     SELECT request_id, organization_id, outcome, extract(epoch FROM started_at)::float8 AS started_at, input_tokens,
            output_tokens, cost_nano, hold_nano, is_estimated, upstream_id
@@ -112,6 +123,8 @@ class Stage:
         programs = {"shipper": self.product.shipper, "worker": worker}
         programs |= {f"gateway {number}": one for number, one in enumerate(self.product.gateways, 1)}
         self.programs = programs
+        with psycopg.connect(self.product.database_url) as connection:
+            connection.execute(_NOTE_TURNS)
         self.memory = Memory(servers["valkey"].url)
         self.victims: Mapping[str, Victim] = {
             **servers,
@@ -165,9 +178,20 @@ class Stage:
         """Return every usage record."""
         return msgspec.convert(self.product.rows(_RECORDS), list[Record])
 
-    def period(self) -> int:
-        """Return the number of the period in which one store decides holds."""
-        return int(self.product.rows("SELECT period FROM billing_admission")[0]["period"])
+    def known_spans(self, forgotten_at: float) -> list[Span]:
+        """Return when a store decided that knew every hold, although Valkey had forgotten all of them.
+
+        That is PostgreSQL from the moment on in which each process and each shipper had told what it holds, until its
+        period ends; and then Valkey, in the epoch that begins with what PostgreSQL knew, if it forgot nothing since.
+        """
+        turns = self.product.rows("SELECT * FROM chaos_turn ORDER BY at")
+        ends = [turn["at"] for turn in turns[1:]] + [math.inf]
+        return [
+            Span(turn["at"], end)
+            # Nothing has turned yet where there is an end and no turn.
+            for turn, end in zip(turns, ends, strict=False)
+            if turn["is_open"] or (turn["complete_epoch"] and turn["at"] > forgotten_at)
+        ]
 
     def balances(self) -> dict[str, int]:
         """Return the balance of every organization."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.calls import Call, Customer
-from tests.chaos.invariants import Evidence, breaches, served_too_early
+from tests.chaos.invariants import Evidence, Span, breaches, served_too_early
 from tests.chaos.matching import Entry, Record
 from tests.chaos.money import Known, Leases, wallet_breaches
 
@@ -182,6 +182,14 @@ def test_a_call_that_is_served_while_holds_are_unknown_is_found() -> None:
         call("later", sent_at=100.1, ended_at=101.6),
     ]
 
-    (found,) = served_too_early(calls, forgotten_at=100.0, grace_s=1.5)
+    (found,) = served_too_early(calls, forgotten_at=100.0, grace_s=1.5, known=[Span(98.0, 99.9)])
 
     assert found.startswith("I4 early (req_early) was served 0.60 s after")
+
+
+def test_whoever_is_served_by_a_store_that_knows_all_holds_need_not_wait() -> None:
+    calls = [call("before", sent_at=100.1, ended_at=100.4), call("within", sent_at=100.3, ended_at=100.6)]
+
+    (found,) = served_too_early(calls, forgotten_at=100.0, grace_s=1.5, known=[Span(100.5, 101.0)])
+
+    assert found.startswith("I4 before")
