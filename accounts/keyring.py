@@ -109,10 +109,15 @@ class Keyring:
         self._fresh_s = TIME_TO_LIVE_S
 
     def be_deaf(self, *, is_deaf: bool) -> None:
-        """Trust memory for a second only, as long as changes cannot be heard; what was missed is forgotten after it."""
+        """Trust memory for a second only, as long as changes cannot be heard, and ask for every key again after it.
+
+        None is forgotten, for the store may be away as well, and whoever is known is served then.
+        """
         self._fresh_s = DEAF_S if is_deaf else TIME_TO_LIVE_S
         if not is_deaf:
-            self.forget_all()
+            self._distrust_running_loads()
+            self._memory.grow_old(self._clock() - TIME_TO_LIVE_S)
+            self._unknown.clear()
 
     def peek(self, token: str) -> Caller | None:
         """Return the caller if memory holds a fresh, valid one; never waits."""
@@ -253,6 +258,11 @@ class _Memory:
             return None
         self._entries.move_to_end(digest)
         return entry[0]
+
+    def grow_old(self, read_at: float) -> None:
+        """Take all for read at a moment, or before it."""
+        for digest, (caller, at) in list(self._entries.items()):
+            self._entries[digest] = (caller, min(at, read_at))
 
     def put(self, digest: bytes, caller: Caller, now: float) -> None:
         self.drop(digest)

@@ -409,3 +409,30 @@ async def test_the_fast_path_takes_a_few_microseconds(ring: Keyring) -> None:
         ring.peek(ADA)
 
     assert (loop.time() - started) / 10_000 < 50e-6
+
+
+async def test_after_a_time_without_news_every_key_is_asked_for_again_and_none_is_lost_with_the_store(
+    ring: Keyring, store: Store
+) -> None:
+    await ring.caller(ADA)
+    ring.be_deaf(is_deaf=True)
+    store.is_broken = True
+
+    ring.be_deaf(is_deaf=False)
+
+    assert ring.peek(ADA) is None
+    assert (await ring.caller(ADA)).key_id == "key_ada"
+    assert store.loads == 2
+
+
+async def test_what_was_changed_while_nobody_could_tell_counts_at_once_when_they_can(
+    ring: Keyring, store: Store
+) -> None:
+    await ring.caller(ADA)
+    ring.be_deaf(is_deaf=True)
+    store.add(ADA, replace(caller("ada"), revoked=True))
+
+    ring.be_deaf(is_deaf=False)
+
+    with pytest.raises(InvalidKey):
+        await ring.caller(ADA)
