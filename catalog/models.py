@@ -350,7 +350,7 @@ class Credential(models.Model):
     # When one that the upstream refused is tried again; none for one that staff took out.
     retry_at = models.DateTimeField(null=True, blank=True, editable=False)
     retries = models.PositiveSmallIntegerField(default=0, editable=False)
-    # The state of a customer's own key of which its owners were told by mail.
+    # The state of which those whom it concerns were told by mail.
     told_revision = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 

@@ -344,8 +344,8 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 67.0,
         "options": {"expires": 60},
     },
-    "tell-of-own-keys": {
-        "task": "fastanchor.tasks.tell_of_own_keys",
+    "tell-of-refusals": {
+        "task": "fastanchor.tasks.tell_of_refusals",
         "schedule": 73.0,
         "options": {"expires": 60},
     },

@@ -6,7 +6,7 @@ import logging
 
 from celery import shared_task
 
-from fastanchor import channel_probes, closing, own_key_mails
+from fastanchor import channel_probes, closing, refusal_mails
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +28,8 @@ def probe_credentials() -> None:
 
 
 @shared_task
-def tell_of_own_keys() -> None:
-    """Tell owners of keys of theirs that providers refuse."""
-    told = own_key_mails.send_due()
+def tell_of_refusals() -> None:
+    """Tell owners and staff of credentials that providers refuse."""
+    told = refusal_mails.send_due()
     if told:
-        logger.info("tasks.own_keys_told", extra={"keys": told})
+        logger.info("tasks.refusals_told", extra={"credentials": told})

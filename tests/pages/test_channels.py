@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from django.core import mail
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -19,7 +20,7 @@ from catalog.channels import add_channel
 from catalog.credential_states import disable_credential, refuse_credential, save_credential
 from catalog.models import Channel, Credential, Provider
 from catalog.verdicts import Refusal
-from fastanchor import channel_probes, channel_reports
+from fastanchor import channel_probes, channel_reports, refusal_mails
 from fastanchor.lib.valkey import sync_client
 from tests.catalog.builders import build_model_of
 from tests.gateway.house import completion
@@ -107,6 +108,25 @@ def test_a_refused_credential_that_works_again_comes_back_by_itself(channel: Cha
     assert (good.is_enabled, good.disabled_reason) == (True, "")
     assert (bad.is_enabled, bad.retries) == (False, 1)
     assert channel_probes.probe_refused() == 0
+
+
+def test_staff_who_can_help_are_told_once_of_each_refusal(staff: Client, channel: Channel) -> None:
+    User.objects.create_user("reader@example.org", is_staff=True)
+    credential = channel.credentials.get(name="main")
+    refuse_credential(
+        Refusal(f"{credential.pk}.{credential.revision}", "The provider refused it: status 401.")
+    )
+    disable_credential(credential=channel.credentials.get(name="spare"), reason="We replace it.")
+
+    assert refusal_mails.send_due() == 1
+    assert refusal_mails.send_due() == 0
+
+    (letter,) = mail.outbox
+    assert letter.to == ["staff@example.org"]
+    assert letter.subject == "Acme refuses a credential of channel east"
+    assert "It was the channel’s last one in service" in letter.body
+    assert reverse("channels-now") in letter.body
+    assert GOOD not in letter.body
 
 
 def test_what_staff_took_out_stays_out_whatever_a_test_says(staff: Client, channel: Channel) -> None:

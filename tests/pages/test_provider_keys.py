@@ -21,7 +21,7 @@ from catalog.channels import follow_catalog
 from catalog.credential_states import refuse_credential
 from catalog.models import Channel, Credential, Provider
 from catalog.verdicts import Refusal
-from fastanchor import channel_probes, closing, own_key_mails
+from fastanchor import channel_probes, closing, refusal_mails
 from fastanchor.lib.valkey import sync_client
 from tests.catalog.builders import build_model_of
 from tests.pages.markup import faults, words
@@ -219,8 +219,8 @@ def test_owners_are_told_once_of_each_refusal(browser: Client, acme: Provider, p
         credential = channel.credentials.get()
         state = f"{credential.pk}.{credential.revision}"
         refuse_credential(Refusal(state, "The provider refused it: status 401."))
-        assert own_key_mails.send_due() == 1
-        assert own_key_mails.send_due() == 0
+        assert refusal_mails.send_due() == 1
+        assert refusal_mails.send_due() == 0
         own_keys.replace(channel=channel, secret=GOOD, by=paying.members.get())
 
     first, _ = mail.outbox
