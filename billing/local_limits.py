@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from billing.holds import Ask
 from billing.refusals import Limits, Minute, RateLimited
+from billing.store import Moment
 
 _MINUTE_S = 60.0
 _MOST_BUCKETS = 50_000
@@ -29,7 +30,7 @@ class LocalLimits:
     def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
         # By name: when the bucket will be full again, the least recently used first.
-        self._arrivals: OrderedDict[str, float] = OrderedDict()
+        self._arrivals: OrderedDict[str, Moment] = OrderedDict()
 
     def forget(self) -> None:
         """Begin anew."""
@@ -67,7 +68,8 @@ class LocalLimits:
     def _add(self, name: str, share: int, count: int) -> None:
         if not share or not count:
             return
-        start = max(self._arrivals.pop(name, 0.0), self._clock())
+        now = self._clock()
+        start = max(self._arrivals.pop(name, now), now)
         self._arrivals[name] = start + count * _MINUTE_S / share
         if len(self._arrivals) > _MOST_BUCKETS:
             self._arrivals.popitem(last=False)

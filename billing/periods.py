@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from billing.holds import HoldsUnavailable, RegisteredHold
-from billing.store import LOST_S, Mode, Store
+from billing.store import LOST_S, Mode, Moment, Store
 from fastanchor.lib.breaker import Breaker
 from fastanchor.lib.valkey import TurnPipeline
 
@@ -89,7 +89,7 @@ class Periods:
         """Tell whether another period has begun."""
         return self.mode is None or self.mode.period != mode.period
 
-    async def decided(self, until: float) -> Mode:
+    async def decided(self, until: Moment) -> Mode:
         """Return the mode once a store decides; raises ``HoldsUnavailable``."""
         while True:
             mode = self.mode
@@ -181,7 +181,7 @@ class Periods:
         await self._follow()
         await self._holder.release()
 
-    def _adopt(self, mode: Mode, began: float) -> None:
+    def _adopt(self, mode: Mode, began: Moment) -> None:
         self._asked_at, self._seen_at = None, began - mode.seen_ago_s
         before, self.mode = self.mode, mode
         self._has_begun.set()

@@ -17,7 +17,7 @@ from billing.holds import Ask, Hold, Holds, HoldsUnavailable, Opener, Registered
 from billing.local_limits import LocalLimits
 from billing.periods import BRISK_S, LOOK_S, Periods
 from billing.refusals import Limits, refusal
-from billing.store import Answer, Mode, Store
+from billing.store import Answer, Mode, Moment, Store
 from fastanchor.lib.valkey import TurnPipeline
 
 # How long a request waits until either store decides, and for its turn at PostgreSQL.
@@ -163,7 +163,7 @@ class SteadyHolds(Holds):
             self._doubtful = [one for one in self._doubtful if one.request_id != ask.request_id]
         return hold
 
-    async def _extend_here(self, mode: Mode, hold: Hold, tokens: int, until: float) -> int | None:
+    async def _extend_here(self, mode: Mode, hold: Hold, tokens: int, until: Moment) -> int | None:
         amount, output = hold.amount_nano, hold.output_tokens
         try:
             granted = await super().extend(hold, tokens)
@@ -178,7 +178,7 @@ class SteadyHolds(Holds):
             return None
         return granted
 
-    async def _know_again(self, hold: Hold, until: float) -> None:
+    async def _know_again(self, hold: Hold, until: Moment) -> None:
         """Have the wallet of a running request opened that Valkey has forgotten, together with its hold."""
         try:
             await self._open_once(hold.ask.organization_id)
@@ -187,7 +187,7 @@ class SteadyHolds(Holds):
 
     # By PostgreSQL.
 
-    async def _place_there(self, mode: Mode, ask: Ask, until: float) -> Hold | None:
+    async def _place_there(self, mode: Mode, ask: Ask, until: Moment) -> Hold | None:
         limits = self._limits.take(ask, mode.processes, mode.rank)
         answer: Answer | None = None
         try:
@@ -209,7 +209,7 @@ class SteadyHolds(Holds):
         self.placed += 1
         return hold
 
-    async def _extend_there(self, mode: Mode, hold: Hold, tokens: int, until: float) -> int | None:
+    async def _extend_there(self, mode: Mode, hold: Hold, tokens: int, until: Moment) -> int | None:
         found = await self._asked(lambda: self._store.extend(mode.period, hold.ask, tokens), until)
         if found is None:
             self.periods.wake()
@@ -222,7 +222,7 @@ class SteadyHolds(Holds):
         return granted
 
     async def _asked(
-        self, ask_store: Callable[[], Awaitable[Any]], until: float, *, doubtful: Ask | None = None
+        self, ask_store: Callable[[], Awaitable[Any]], until: Moment, *, doubtful: Ask | None = None
     ) -> Any:
         """Ask PostgreSQL in turn; raises ``HoldsUnavailable`` where the turn, or the answer, does not come in time."""
         if self._waiting >= MOST_WAITING:
@@ -230,7 +230,7 @@ class SteadyHolds(Holds):
         self._waiting += 1
         task = asyncio.ensure_future(self._in_turn(ask_store, until))
         try:
-            done, _ = await asyncio.wait({task}, timeout=max(0.0, until - time.monotonic()))
+            done, _ = await asyncio.wait({task}, timeout=max(0, until - time.monotonic()))
             if done:
                 return task.result()
         except asyncio.CancelledError:
@@ -246,7 +246,7 @@ class SteadyHolds(Holds):
         task.add_done_callback(lambda late: self._come_too_late(late, doubtful))
         raise HoldsUnavailable
 
-    async def _in_turn(self, ask_store: Callable[[], Awaitable[Any]], until: float) -> Any:
+    async def _in_turn(self, ask_store: Callable[[], Awaitable[Any]], until: Moment) -> Any:
         async with self._slots:
             if time.monotonic() >= until:
                 raise HoldsUnavailable

@@ -11,6 +11,7 @@ from billing.holds import Ask, RegisteredHold
 
 # How long a process serves what it knows without hearing from PostgreSQL.
 LOST_S = 15 * 60.0
+Moment = float  # seconds of a monotonic clock
 
 
 class Mode(msgspec.Struct, frozen=True):

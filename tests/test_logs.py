@@ -82,5 +82,6 @@ def handlers_of(name: str) -> Iterator[logging.Handler]:
 def test_whoever_logs_nothing_passes_by_the_filter(name: str) -> None:
     handlers = list(handlers_of(name))
 
-    assert handlers
+    # Nobody hears of a request's line where the server was told to write none, as ours is.
+    assert handlers or name == "uvicorn.access"
     assert all(any(isinstance(each, Redact) for each in handler.filters) for handler in handlers)

@@ -100,8 +100,8 @@ def test_spools_of_older_and_newer_versions_are_read(organization: Organization)
     written = msgspec.msgpack.decode(msgspec.msgpack.encode(told))
     read = msgspec.msgpack.Decoder(spool.Record)
 
-    older = read.decode(msgspec.msgpack.encode(written[:-2]))
-    before_models = read.decode(msgspec.msgpack.encode([*written[:-2], [made[:5] for made in written[-2]]]))
+    older = read.decode(msgspec.msgpack.encode(written[:-3]))
+    before_models = read.decode(msgspec.msgpack.encode([*written[:-3], [made[:5] for made in written[-3]]]))
     newer = read.decode(msgspec.msgpack.encode([*written, "of a later version"]))
 
     assert isinstance(older, Usage)

@@ -190,7 +190,7 @@ def test_an_intent_of_an_older_gateway_counts_for_no_member(tmp_path: Path) -> N
     record = Intent("req_1", "org_1", "key_1", "m", "p", "c", "1", 7, True, 5_000, 400, "user_7")  # noqa: FBT003
     spool = Spool.create(tmp_path)
     spool.append(record)
-    spool.append(msgspec.to_builtins(record)[:-1])
+    spool.append(msgspec.to_builtins(record)[:-2])
 
     (reader,) = spools(tmp_path)
 
