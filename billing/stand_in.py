@@ -233,8 +233,6 @@ class SteadyHolds(Holds):
             done, _ = await asyncio.wait({task}, timeout=max(0, until - time.monotonic()))
             if done:
                 return task.result()
-        except asyncio.CancelledError:
-            raise
         except HoldsUnavailable:
             raise
         except Exception as exc:
