@@ -250,6 +250,9 @@ class Shipper:
         for usage in usages:
             self._used_at_ms[usage.key_id] = max(usage.started_at_ms, self._used_at_ms.get(usage.key_id, 0))
         self._report.add(usages)
+        # Where Valkey is known to be away, settling must not wait for it.
+        if self._epoch is None:
+            return
         with contextlib.suppress(RedisError):
             tally.add(self._client, host_of(self._root), usages)
 

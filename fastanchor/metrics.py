@@ -63,10 +63,14 @@ class _Product(Collector):
             found = _told(read, away)
             stores.add_metric([name], float(found is not None))
             yield from found or ()
+        # Reported in Valkey and named in PostgreSQL: told only while both answer.
+        yield from _told(_channels, (RedisError, DatabaseError)) or ()
         yield stores
 
 
-def _told(read: Callable[[], Iterator[Metric]], away: type[Exception]) -> list[Metric] | None:
+def _told(
+    read: Callable[[], Iterator[Metric]], away: type[Exception] | tuple[type[Exception], ...]
+) -> list[Metric] | None:
     try:
         return list(read())
     except away as exc:
@@ -88,7 +92,6 @@ def _in_valkey() -> Iterator[Metric]:
     for shipper in shippers:
         lag.add_metric([shipper.host], shipper.lag_s)
     yield lag
-    yield from _channels()
 
 
 def _channels() -> Iterator[Metric]:

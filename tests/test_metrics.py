@@ -126,9 +126,11 @@ def test_postgresql_standing_in_for_valkey_is_seen(db: None, client: Client) -> 
 
 
 def test_a_store_that_is_away_is_told_and_the_other_is_read(db: None, client: Client) -> None:
+    report = {"at": time.time(), "channels": {"chan_1": [9, 1, 0.1, 0.25, 1.5, 7, 4.0]}}
+    sync_client().hset(channel_reports.KEY, "proc_1", json.dumps(report))
     with patch("billing.tally.read", side_effect=redis.ConnectionError):
         without_valkey = _read(client)
-    with patch("billing.admission.current", side_effect=OperationalError):
+    with patch("django.db.backends.utils.CursorWrapper.execute", side_effect=OperationalError):
         without_postgresql = _read(client)
 
     assert without_valkey["fastanchor_store_up", _of("valkey")] == 0
