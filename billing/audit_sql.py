@@ -121,12 +121,14 @@ SELECT format('%s: no attempt was made', request_id) AS culprit
 FROM billing_usagerecord WHERE attempts < 1 AND outcome NOT IN ('failed', 'free')
 """
 
+# Speech is billed by the character, transcription by the second: their records have no tokens.
 _CHARGED_FOR_NOTHING = """
-SELECT format('%s: %s with status %s, %s tokens in, %s out, charged %s nano-USD', request_id, outcome, status,
-              input_tokens, output_tokens, cost_nano) AS culprit
+SELECT format('%s: %s with status %s, %s tokens in, %s out, %s beside tokens, charged %s nano-USD', request_id, outcome,
+              status, input_tokens, output_tokens, images + searches + characters + seconds, cost_nano) AS culprit
 FROM billing_usagerecord
 WHERE cost_nano > 0 AND outcome <> 'interrupted'
-  AND (is_own_key OR input_tokens + output_tokens = 0 OR (outcome IN ('completed', 'cut') AND status >= 400))
+  AND (is_own_key OR input_tokens + output_tokens + images + searches + characters + seconds = 0
+       OR (outcome IN ('completed', 'cut') AND status >= 400))
 """
 
 _NO_DOCUMENT = """

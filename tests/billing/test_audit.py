@@ -88,6 +88,10 @@ DRIFTS = {
         "I6",
         "req_1: completed with status 404",
     ),
+    "UPDATE billing_usagerecord SET input_tokens = 0, output_tokens = 0 WHERE request_id = 'req_1'": (
+        "I6",
+        "req_1: completed with status 200, 0 tokens in, 0 out, 0 beside tokens",
+    ),
 }
 
 
@@ -109,6 +113,15 @@ def test_a_request_with_two_records_is_named(busy: Organization, spool_root: Pat
     """)
 
     assert culprits(spool_root)["I5"] == ["req_1: 2 usage records"]
+
+
+@pytest.mark.parametrize("unit", ["images", "searches", "characters", "seconds"])
+def test_what_is_billed_beside_tokens_is_paid(
+    lasting_organization: Organization, spool_root: Path, unit: str
+) -> None:
+    settle_batch([usage(lasting_organization, input_tokens=0, output_tokens=0, cost_nano=5, **{unit: 1})])
+
+    assert "I6" not in culprits(spool_root)
 
 
 def test_rounding_is_half_to_even(lasting_organization: Organization, spool_root: Path) -> None:
