@@ -7,7 +7,7 @@ from django.urls import include, path, register_converter
 from django.views.generic import RedirectView
 
 from billing import webhooks
-from fastanchor import channel_pages, live
+from fastanchor import live
 from fastanchor.pages import (
     activity,
     crawlers,
@@ -71,12 +71,7 @@ urlpatterns = [
         "accounts/sessions/", RedirectView.as_view(pattern_name="settings:sessions"), name="usersessions_list"
     ),
     path("accounts/", include("allauth.urls")),
-    path("admin/channels/", admin.site.admin_view(channel_pages.channels_now), name="channels-now"),
-    path(
-        "admin/channels/<slug:channel_id>/test/",
-        admin.site.admin_view(channel_pages.test),
-        name="channel-test",
-    ),
+    path("admin/", include("fastanchor.staff.urls")),
     path("admin/", admin.site.urls),
     path("webhooks/stripe/", webhooks.receive, name="stripe-webhook"),
     path("v1/", include("gateway.urls")),

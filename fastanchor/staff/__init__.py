@@ -1,0 +1,1 @@
+"""Staff's pages that compose apps, what leads to them, and who may do what."""

@@ -1,0 +1,109 @@
+"""What each role of staff may do: groups of permissions, written here and nowhere else.
+
+A member of staff who has no role sees the index and nothing more. The groups of these names are made equal to the table
+after every migration, so what was added to one by hand is gone with the next deploy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import Group, Permission
+
+APPS = ("accounts", "billing", "catalog")
+
+# "app.*" stands for every permission to view in an app; everything else is named.
+ROLES: dict[str, tuple[str, ...]] = {
+    "support": (
+        "accounts.*",
+        "billing.*",
+        "catalog.*",
+        "accounts.change_organization",
+        "accounts.change_apikey",
+        "accounts.change_user",
+        "mfa.view_authenticator",
+        "mfa.delete_authenticator",
+    ),
+    "finance": (
+        "accounts.*",
+        "billing.*",
+        "catalog.*",
+        "billing.adjust_wallet",
+        "billing.sync_topup",
+        "billing.write_off_dispute",
+        "billing.close_reconciliationitem",
+    ),
+    "catalog": (
+        "catalog.*",
+        "catalog.add_provider",
+        "catalog.change_provider",
+        "catalog.add_catalogmodel",
+        "catalog.change_catalogmodel",
+        "catalog.add_modelalias",
+        "catalog.change_modelalias",
+        "catalog.delete_modelalias",
+        "catalog.add_price",
+        "catalog.add_pricetier",
+        "catalog.add_route",
+        "catalog.change_route",
+        "catalog.delete_route",
+    ),
+    "operations": (
+        "catalog.*",
+        "billing.view_usagerecord",
+        "billing.view_deadletter",
+        "billing.view_admission",
+        "billing.view_gatewayprocess",
+        "billing.view_degradedhold",
+        "catalog.add_channel",
+        "catalog.change_channel",
+        "catalog.add_credential",
+        "catalog.change_credential",
+        "catalog.delete_credential",
+        "catalog.add_route",
+        "catalog.change_route",
+        "catalog.delete_route",
+        "catalog.add_incident",
+        "catalog.change_incident",
+        "catalog.add_incidentupdate",
+        "catalog.change_incidentupdate",
+    ),
+}
+# All that any role may do, and what only owners may: plans, legal texts, and people with their roles.
+_OWNERS_ALONE = (
+    "accounts.add_user",
+    "accounts.change_plan",
+    "accounts.add_plan",
+    "accounts.add_legaldocument",
+    "accounts.change_legaldocument",
+)
+ROLES["owner"] = tuple(sorted({*_OWNERS_ALONE, *(each for role in ROLES.values() for each in role)}))
+
+
+class NoSuchPermission(Exception):
+    """The table names a permission that no model has; carries its name."""
+
+
+def permissions_of(role: str) -> set[str]:
+    """Return all permissions of a role as ``app.codename``; raises ``NoSuchPermission``."""
+    known = {f"{app}.{codename}" for app, codename in _known()}
+    named = {each for each in ROLES[role] if not each.endswith(".*")}
+    if missing := named - known:
+        raise NoSuchPermission(", ".join(sorted(missing)))
+    readable = tuple(each.removesuffix("*") + "view_" for each in ROLES[role] if each.endswith(".*"))
+    return named | {each for each in known if each.startswith(readable)}
+
+
+def write_groups(**_: Any) -> None:
+    """Make the group of each role equal to the table; may be run any number of times."""
+    ids = {
+        f"{app}.{codename}": pk
+        for app, codename, pk in Permission.objects.values_list("content_type__app_label", "codename", "pk")
+    }
+    for role in ROLES:
+        group, _created = Group.objects.get_or_create(name=role)
+        group.permissions.set([ids[each] for each in permissions_of(role)])
+
+
+def _known() -> list[tuple[str, str]]:
+    return list(Permission.objects.values_list("content_type__app_label", "codename"))
