@@ -22,6 +22,7 @@ import pytest
 
 from fastanchor.lib.money import NANOS_PER_CENT
 from tests.faults.conftest import Storm
+from tests.faults.cost import Meter
 from tests.faults.load import Told, ask, load
 from tests.faults.proxy import Faults
 from tests.live.programs import wait_until
@@ -87,18 +88,25 @@ def test_while_valkey_is_away_every_request_is_served_and_every_nano_accounted_f
 
     for outage in _OUTAGES:
         with load(product.base_urls, key, body, clients=4, pause_s=0.1) as found:
+            meter = Meter(product)
             time.sleep(5 if is_full else 0.4)
             calm_s += [one.took_s for one in found.told]
+            calm = meter.read(len(found.told))
             outage.breaks(storm)
             time.sleep(60 if is_full else 1.5)
             outage.mends(storm)
             storm.wait_until_valkey_decides()
+            away = meter.read(len(found.told))
             time.sleep(2 if is_full else 0.6)
 
         assert found.statuses().keys() == {200}, (outage.name, found.statuses())
         assert any(one.is_degraded for one in found.told), outage.name
         assert not found.told[-1].is_degraded, outage.name
+        # 2 kB a request; in a short outage what is said once weighs more.
+        assert away.log_kb < (2 if is_full else 20)
+        assert away.memory_kb < calm.memory_kb * 1.2
         _tell(outage.name, found.told)
+        sys.stdout.write(f"calm: {calm}; away: {away}\n")
         told += found.told
 
     _tell("calm", [Told(200, 0, seconds, is_degraded=False, body=b"") for seconds in calm_s])
