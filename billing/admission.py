@@ -31,7 +31,7 @@ _HEARD_S = 10
 # A period of PostgreSQL that has not opened in this time is given up when Valkey answers.
 _PATIENCE_S = 10
 # Shared by who places a hold, exclusive for who ends the period.
-_TURN_LOCK = 7_036_001
+TURN_LOCK = 7_036_001
 
 _OPEN = """
 UPDATE billing_admission AS mode SET is_open = true
@@ -118,7 +118,7 @@ def leave(period: int) -> None:
     if _ripe(period) is None:
         return
     with transaction.atomic(durable=True), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_TURN_LOCK])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURN_LOCK])
         is_open = _ripe(period)
         if is_open is None:
             return
@@ -154,13 +154,6 @@ def follow(spool: str, period: int, running: Sequence[holds.RegisteredHold]) -> 
         cursor.execute(
             "UPDATE billing_gatewayprocess SET period = %s, seen_at = now() WHERE spool = %s", [period, spool]
         )
-
-
-def may_place(period: int) -> bool:
-    """Tell whether holds may be placed here in a period, and keep it so until the transaction ends."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [_TURN_LOCK])
-    return Admission.objects.filter(pk=1, period=period, is_degraded=True, is_open=True).exists()
 
 
 # The shipper's side.

@@ -13,24 +13,35 @@ from django.db import connection, transaction
 
 from billing import admission, spending
 from billing.holds import OWN, UNBOUNDED, Ask
-from billing.models import DegradedHold, Wallet
+from billing.models import DegradedHold, Wallet, WalletState
 from billing.store import Answer
 from fastanchor.lib.money import PICOS_PER_NANO
 from fastanchor.lib.windows import Window
 
 _CONCURRENCY, _MONEY = 4, 5
 _RETRY_MS = 1_000
-_HELD = """
+# One message for all that has to be known: each statement sees what was committed before it, and so the second what the
+# lock of the first waited for, the last what the lock of the wallet waited for.
+_LOOK = """
+SELECT pg_advisory_xact_lock_shared(%(turn)s);
+SELECT FROM billing_admission WHERE id = 1 AND period = %(period)s AND is_degraded AND is_open;
+SELECT balance_nano, floor_nano, state FROM billing_wallet WHERE organization_id = %(organization)s FOR UPDATE;
 SELECT coalesce(sum(amount_nano), 0), coalesce(sum(amount_nano) FILTER (WHERE key_id = %(key)s), 0),
        coalesce(sum(amount_nano) FILTER (WHERE member = %(member)s), 0),
        count(*) FILTER (WHERE is_running AND request_id <> ALL(%(ended)s))
 FROM billing_degradedhold WHERE organization_id = %(organization)s AND request_id <> %(but)s
 """
+# In conflict with itself where it is asked for again, because the first answer did not arrive.
+_HOLD = """
+INSERT INTO billing_degradedhold (request_id, organization_id, key_id, member, amount_nano, spool, is_running)
+VALUES (%s, %s, %s, %s, %s, %s, true) ON CONFLICT (request_id) DO UPDATE SET amount_nano = EXCLUDED.amount_nano
+"""
 
 
 class _Held(NamedTuple):
-    """What is held of a wallet: in all, by a key, by a member; and how many requests run."""
+    """What may be spent of a wallet or held, and what is: in all, by a key, by a member; and how many requests run."""
 
+    spendable: int
     wallet: int
     key: int
     member: int
@@ -47,14 +58,13 @@ class _Left(NamedTuple):
 def place(period: int, spool: str, ask: Ask, ended: Sequence[str]) -> Answer | None:
     """Place one hold, or say why not; ``None`` when PostgreSQL does not decide (any more)."""
     with transaction.atomic(durable=True):
-        if not admission.may_place(period):
+        held = _locked(period, ask, ended, but=ask.request_id)
+        if held is None:
             return None
-        spendable = _locked(ask.organization_id)
-        held = _held(ask, ended, but=ask.request_id)
         # A limit of 0 shuts an organization.
         if held.running >= ask.concurrency:
             return Answer(_CONCURRENCY, (_RETRY_MS, ask.concurrency, 0, 0))
-        left = _left(ask, spendable, held)
+        left = _left(ask, held)
         answer = _decide(ask, left)
         if not answer.status:
             _write(spool, ask, answer.numbers[0])
@@ -64,13 +74,13 @@ def place(period: int, spool: str, ask: Ask, ended: Sequence[str]) -> Answer | N
 def extend(period: int, ask: Ask, tokens: int) -> tuple[int, int] | None:
     """Grow the hold of a running stream by what is affordable; returns tokens and nano-USD, -1 for an unknown hold."""
     with transaction.atomic(durable=True):
-        if not admission.may_place(period):
+        held = _locked(period, ask, (), but="")
+        if held is None:
             return None
-        spendable = _locked(ask.organization_id)
         hold = DegradedHold.objects.filter(pk=ask.request_id).first()
         if hold is None:
             return -1, 0
-        left = max(0, _left(ask, spendable, _held(ask, (), but="")).nano)
+        left = max(0, _left(ask, held).nano)
         rate = ask.output_rate_picos
         granted = min(tokens, left * PICOS_PER_NANO // rate) if rate > 0 else tokens
         added = -(-granted * rate // PICOS_PER_NANO)
@@ -85,17 +95,15 @@ def release(request_ids: Sequence[str], ended: Sequence[str]) -> None:
     DegradedHold.objects.filter(pk__in=ended).update(is_running=False)
 
 
-def _locked(organization_id: str) -> int:
-    wallet = Wallet.objects.select_for_update().filter(pk=organization_id).first()
-    return wallet.spendable_nano if wallet else 0
-
-
 def _member(ask: Ask) -> str:
     return str(next((one for one in ask.budgets[::3] if str(one).startswith("user")), ""))
 
 
-def _held(ask: Ask, ended: Collection[str], *, but: str) -> _Held:
+def _locked(period: int, ask: Ask, ended: Collection[str], *, but: str) -> _Held | None:
+    """Lock the wallet, and the period until the transaction ends; ``None`` where PostgreSQL does not decide in it."""
     named: dict[str, Any] = {
+        "turn": admission.TURN_LOCK,
+        "period": period,
         "key": ask.key_id,
         "member": _member(ask),
         "organization": ask.organization_id,
@@ -103,12 +111,20 @@ def _held(ask: Ask, ended: Collection[str], *, but: str) -> _Held:
         "but": but,
     }
     with connection.cursor() as cursor:
-        cursor.execute(_HELD, named)
-        return _Held(*map(int, cursor.fetchone() or (0, 0, 0, 0)))
+        cursor.execute(_LOOK, named)
+        cursor.nextset()
+        if cursor.fetchone() is None:
+            return None
+        cursor.nextset()
+        balance, floor, state = cursor.fetchone() or (0, 0, WalletState.ACTIVE)
+        cursor.nextset()
+        held = cursor.fetchone() or (0, 0, 0, 0)
+    wallet = Wallet(balance_nano=balance, floor_nano=floor, state=state)
+    return _Held(wallet.spendable_nano, *map(int, held))
 
 
-def _left(ask: Ask, spendable: int, held: _Held) -> _Left:
-    left = _Left(UNBOUNDED if ask.mode == OWN else spendable - held.wallet, 0)
+def _left(ask: Ask, held: _Held) -> _Left:
+    left = _Left(UNBOUNDED if ask.mode == OWN else held.spendable - held.wallet, 0)
     budgets = [ask.budgets[start : start + 3] for start in range(0, len(ask.budgets), 3)]
     if not budgets:
         return left
@@ -142,15 +158,7 @@ def _decide(ask: Ask, left: _Left) -> Answer:
 
 
 def _write(spool: str, ask: Ask, amount_nano: int) -> None:
-    hold = DegradedHold(
-        request_id=ask.request_id,
-        organization_id=ask.organization_id,
-        key_id=ask.key_id,
-        member=_member(ask),
-        amount_nano=amount_nano,
-        spool=spool,
-    )
-    # Asked a second time, because the first answer did not arrive.
-    DegradedHold.objects.bulk_create(
-        [hold], update_conflicts=True, unique_fields=["request_id"], update_fields=["amount_nano"]
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _HOLD, [ask.request_id, ask.organization_id, ask.key_id, _member(ask), amount_nano, spool]
+        )
