@@ -145,6 +145,8 @@ class Campaign:
 
     def _heal(self, customers: Sequence[Customer]) -> list[Call]:
         _insist(self.stage.is_serving, "recovery", "every process runs and every gateway is ready", _HEAL_S)
+        # A probe that PostgreSQL decides opens no wallet in Valkey.
+        _insist(self.stage.is_decided_by_valkey, "recovery", "Valkey decides again", _HEAL_S)
         probes = [probe for customer in customers for probe in self._probe(customer)]
         _insist(self.stage.is_quiet, "I11", "every spool is acknowledged to its end", _QUIET_S)
         _insist(self._is_posted, "recovery", "the worker has posted all usage", _QUIET_S)

@@ -155,6 +155,11 @@ class Stage:
             _is_ready(url) for url in self.product.base_urls
         )
 
+    def is_decided_by_valkey(self) -> bool:
+        """Tell whether PostgreSQL stands in for Valkey no more."""
+        (mode,) = self.product.rows("SELECT is_degraded FROM billing_admission")
+        return not mode["is_degraded"]
+
     def is_quiet(self) -> bool:
         """Tell whether no upstream is at work and every spool is acknowledged to its end."""
         is_idle = all(entry.outcome != "running" for entry in self.entries())
