@@ -36,6 +36,10 @@ _HOLD = """
 INSERT INTO billing_degradedhold (request_id, organization_id, key_id, member, amount_nano, spool, is_running)
 VALUES (%s, %s, %s, %s, %s, %s, true) ON CONFLICT (request_id) DO UPDATE SET amount_nano = EXCLUDED.amount_nano
 """
+_RELEASE = """
+DELETE FROM billing_degradedhold WHERE request_id = ANY(%s);
+UPDATE billing_degradedhold SET is_running = false WHERE request_id = ANY(%s)
+"""
 
 
 class _Held(NamedTuple):
@@ -91,8 +95,8 @@ def extend(period: int, ask: Ask, tokens: int) -> tuple[int, int] | None:
 
 def release(request_ids: Sequence[str], ended: Sequence[str]) -> None:
     """Drop the holds of requests that cost nothing, and note which others run no more."""
-    DegradedHold.objects.filter(pk__in=request_ids).delete()
-    DegradedHold.objects.filter(pk__in=ended).update(is_running=False)
+    with connection.cursor() as cursor:
+        cursor.execute(_RELEASE, [list(request_ids), list(ended)])
 
 
 def _member(ask: Ask) -> str:

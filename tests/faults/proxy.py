@@ -118,6 +118,11 @@ class FaultProxy:
         except OSError:
             _close(writer, is_reset=True)
             return
+        if self.faults.is_down:
+            # Since it was asked; nobody has cut this one.
+            _close(writer, is_reset=True)
+            _close(server_writer, is_reset=True)
+            return
         self._open |= {writer, server_writer}
         # Cancelled when the proxy ends, of which asyncio's own streams would complain.
         with contextlib.suppress(asyncio.CancelledError):
