@@ -110,16 +110,13 @@ class FaultProxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        if self.faults.is_down:
-            _close(writer, is_reset=True)
-            return
         try:
             server_reader, server_writer = await self._connect()
         except OSError:
             _close(writer, is_reset=True)
             return
         if self.faults.is_down:
-            # Since it was asked; nobody has cut this one.
+            # Asked here and not before: nobody cuts a connection that is about to be made.
             _close(writer, is_reset=True)
             _close(server_writer, is_reset=True)
             return
