@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser, PermissionsMixin
+from django.http import HttpRequest
 from django.urls import reverse
 
 
@@ -101,6 +103,13 @@ class Shown(NamedTuple):
     label: str
     pages: list[Line]
     is_open: bool
+
+
+def context(request: HttpRequest) -> dict[str, object]:
+    """Context processor: the menu, made where a page of the administration asks for it."""
+    return (
+        {"staff_menu": partial(shown_to, request.user, path=request.path)} if hasattr(request, "user") else {}
+    )
 
 
 def shown_to(user: AbstractBaseUser | AnonymousUser, *, path: str) -> dict[str, object]:

@@ -33,7 +33,7 @@ def photograph(browser: Browser, base_url: str, folder: Path, login: str, names:
         )
         page = context.new_page()
         log_in(page, login)
-        paths = paths or {name: path for name, path in found(page).items() if _is_wanted(name, names)}
+        paths = paths or found(page, names)
         for name, path in paths.items():
             page.goto(path, wait_until="load")
             page.screenshot(path=folder / f"{name}-{width}-{theme}.png", full_page=True)
@@ -42,10 +42,13 @@ def photograph(browser: Browser, base_url: str, folder: Path, login: str, names:
     return shot
 
 
-def found(page: Page) -> dict[str, str]:
-    """Return every page of the administration by a name: those of its tables, then those that compose apps."""
-    paths = {"index": "/admin/", **_composed()}
+def found(page: Page, names: list[str]) -> dict[str, str]:
+    """Return the pages of the administration that are wanted, by a name: composed ones, then those of its tables."""
+    composed = {"index": "/admin/", **_composed()}
+    paths = {name: path for name, path in composed.items() if _is_wanted(name, names)}
     for name, path in _lists().items():
+        if not _is_wanted(name, names):
+            continue
         page.goto(path, wait_until="load")
         paths[name] = path
         for kind, where in (("add", ".object-tools a.addlink"), ("row", "#result_list tbody tr th a")):

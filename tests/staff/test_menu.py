@@ -6,30 +6,14 @@ import re
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
-from pytest_django import Settings
 
-from accounts import people
 from accounts.models import User
 from fastanchor.staff import menu
+from tests.staff.conftest import Hire
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _without_second_factor(settings: Settings) -> None:
-    settings.STAFF_SECOND_FACTOR = False
-
-
-def member(role: str = "") -> User:
-    user = people.ensure_verified(email="mia@example.com")
-    user.is_staff = True
-    user.save(update_fields=["is_staff"])
-    if role:
-        user.groups.add(Group.objects.get(name=role))
-    return user
 
 
 def links(client: Client, user: User, path: str) -> dict[str, bool]:
@@ -52,8 +36,8 @@ def test_every_table_of_the_administration_has_its_line() -> None:
         assert f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist" in lines
 
 
-def test_a_member_is_led_to_what_the_role_may_open_and_nowhere_else(client: Client) -> None:
-    ops = member("operations")
+def test_a_member_is_led_to_what_the_role_may_open_and_nowhere_else(client: Client, hire: Hire) -> None:
+    ops = hire("operations")
 
     shown = links(client, ops, reverse("admin:index"))
 
@@ -62,16 +46,16 @@ def test_a_member_is_led_to_what_the_role_may_open_and_nowhere_else(client: Clie
     assert {path: client.get(path).status_code for path in shown} == dict.fromkeys(shown, 200)
 
 
-def test_the_present_page_is_marked_on_it_and_below_it(client: Client) -> None:
-    owner = member("owner")
+def test_the_present_page_is_marked_on_it_and_below_it(client: Client, hire: Hire) -> None:
+    owner = hire("owner")
     changelist = reverse("admin:catalog_incident_changelist")
 
     for path in (changelist, reverse("admin:catalog_incident_add")):
         assert [each for each, is_current in links(client, owner, path).items() if is_current] == [changelist]
 
 
-def test_no_page_holds_a_script_or_a_style_of_its_own(client: Client) -> None:
-    client.force_login(member("owner"))
+def test_no_page_holds_a_script_or_a_style_of_its_own(client: Client, hire: Hire) -> None:
+    client.force_login(hire("owner"))
 
     for name in (
         "admin:index",
@@ -84,8 +68,8 @@ def test_no_page_holds_a_script_or_a_style_of_its_own(client: Client) -> None:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark", ""])
-def test_the_theme_chosen_on_the_site_holds_here_too(client: Client, theme: str) -> None:
-    client.force_login(member("owner"))
+def test_the_theme_chosen_on_the_site_holds_here_too(client: Client, hire: Hire, theme: str) -> None:
+    client.force_login(hire("owner"))
     client.cookies["theme"] = theme or "neon"
 
     page = client.get(reverse("admin:index")).content.decode()
