@@ -23,6 +23,7 @@ from accounts import (
     announcements,
     keys,
     legal_admin,  # noqa: F401 - registers its tables
+    notice_admin,  # noqa: F401 - the same
 )
 from accounts.audit_admin import Audited
 from accounts.models import ApiKey, Closure, Membership, OldSecret, Organization, Plan, User

@@ -39,6 +39,7 @@ OPERATIONS = Section(
         Page("Channels now", "channels-now", "catalog.view_channel"),
         _table("Requests", "billing", "usagerecord"),
         _table("Incidents", "catalog", "incident"),
+        _table("Notices", "accounts", "notice"),
         _table("Admission", "billing", "admission"),
         _table("Gateway processes", "billing", "gatewayprocess"),
         _table("Holds in PostgreSQL", "billing", "degradedhold"),
