@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import cast
 
 from allauth.account.decorators import secure_admin_login
+from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.contrib.auth.models import Group
 from django.db.models import Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
@@ -21,6 +23,7 @@ from accounts import (
     announcements,
     keys,
     legal_admin,  # noqa: F401 - registers its tables
+    notice_admin,  # noqa: F401 - the same
 )
 from accounts.audit_admin import Audited
 from accounts.models import ApiKey, Closure, Membership, OldSecret, Organization, Plan, User
@@ -30,8 +33,9 @@ admin.site.site_header = admin.site.site_title = "FastAnchor"
 admin.site.index_title = "Administration"
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign, no-untyped-call]
 
-# allauth's own pages would show sealed secrets and let them be written.
-admin.site.unregister([Authenticator, UserSession])
+# allauth's own pages would show sealed secrets and let them be written, and addresses are their owners' to change;
+# groups are the roles of fastanchor/staff/roles.py, written anew with each deploy.
+admin.site.unregister([Authenticator, UserSession, EmailAddress, Group])
 
 
 class KeptForever:

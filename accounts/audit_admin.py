@@ -126,7 +126,7 @@ class WhatFilter(admin.SimpleListFilter):
         """Offer what entries begin with."""
         kinds = (
             "account", "apikey", "auto_top_up", "budgets", "catalog", "catalogmodel", "channel", "factor", "key",
-            "membership", "money", "organization", "plan", "price", "staff", "user", "wallet",
+            "membership", "money", "notice", "organization", "plan", "price", "staff", "user", "wallet",
         )  # fmt: skip
         return [(kind, kind) for kind in kinds]
 

@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models.functions import Upper
 from django.utils import timezone
 
-from accounts import audit_entry  # noqa: F401 - the audit log is a table of this app
+from accounts import audit_entry, notice_tables  # noqa: F401 - their tables are of this app
 from fastanchor.lib.ids import new_id
 from fastanchor.lib.windows import Window
 

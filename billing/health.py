@@ -33,6 +33,12 @@ COLUMNS = """to_char(started_at AT TIME ZONE 'UTC', 'YYYYMMDDHH24')::bigint, pro
 _BROKEN = frozenset({Outcome.UPSTREAM_DIED.value, Outcome.INTERRUPTED.value})
 
 
+def has_failed(outcome: str, status: int, error_code: str) -> bool:
+    """Tell whether we or an upstream failed the caller: before an answer, or in the middle of one."""
+    is_our_fault = outcome == Outcome.FREE.value and bool(error_code)
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or outcome in _BROKEN or is_our_fault
+
+
 class Seen(NamedTuple):
     """A usage record as far as health is concerned."""
 
@@ -50,8 +56,7 @@ class Seen(NamedTuple):
     @property
     def has_failed(self) -> bool:
         """Tell whether we or an upstream failed the caller: before an answer, or in the middle of one."""
-        is_our_fault = self.outcome == Outcome.FREE.value and bool(self.error_code)
-        return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.outcome in _BROKEN or is_our_fault
+        return has_failed(self.outcome, self.status, self.error_code)
 
     @property
     def has_served(self) -> bool:

@@ -39,6 +39,7 @@ _EPOCH_CHECK_S = 0.25
 _VALKEY_PAUSE_S = 1.0
 _TOUCH_S = 1.0
 _REPORT_S = 10.0
+_WAITING_S = 5.0
 _LONGEST_LAG_MS = 5_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A record that PostgreSQL or Python refuses for what it says, not for the state of the world.
@@ -60,6 +61,7 @@ class Shipper:
         self._admission_checked_at = float("-inf")
         self._used_at_ms: dict[str, int] = {}
         self._touched_at = float("-inf")
+        self._told_waiting_at = float("-inf")
         self._report = _Report()
 
     def run(self, stop: threading.Event) -> None:
@@ -82,6 +84,7 @@ class Shipper:
         os.close(lock)
 
     def _pause(self, stop: threading.Event, seconds: float) -> None:
+        self._tell_waiting()
         # Valkey may lose its memory while PostgreSQL is away: holds are registered in time all the same.
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not stop.wait(min(left, _EPOCH_CHECK_S)):
@@ -100,6 +103,7 @@ class Shipper:
             self._batch = Batch()
         self._acknowledge()
         self._touch()
+        self._tell_waiting()
         self._report.write()
         return count
 
@@ -255,6 +259,14 @@ class Shipper:
             return
         with contextlib.suppress(RedisError):
             tally.add(self._client, host_of(self._root), usages)
+
+    def _tell_waiting(self) -> None:
+        now = time.monotonic()
+        if self._epoch is None or now < self._told_waiting_at + _WAITING_S:
+            return
+        self._told_waiting_at = now
+        with contextlib.suppress(RedisError):
+            tally.wait(self._client, host_of(self._root), self._batch.usages)
 
     def _touch(self) -> None:
         now = time.monotonic()

@@ -13,11 +13,14 @@ from typing import NamedTuple
 
 import redis
 
+from billing import pulse
 from billing.spool import Usage
 
-SUMS, SHIPPERS = "fa:tally", "fa:tally:shippers"
+SUMS, SHIPPERS, WAITING = "fa:tally", "fa:tally:shippers", "fa:tally:waiting"
 # What is told of a shipper that has ended is taken out by the next who reads.
 FRESH_S = 120.0
+# One that is silent is to be seen as silent; after a day its host is taken for gone.
+_WAITING_KEPT_S = 24 * 3_600.0
 
 
 class Sum(NamedTuple):
@@ -37,6 +40,14 @@ class Shipping(NamedTuple):
     at: float
 
 
+class Waiting(NamedTuple):
+    """How long the oldest record that a host's shipper could not settle yet has waited, seconds, and when it said so."""
+
+    host: str
+    waiting_s: float
+    at: float
+
+
 def add(client: redis.Redis, host: str, usages: Sequence[Usage]) -> None:
     """Count records that were settled just now; raises ``RedisError``."""
     if not usages:
@@ -47,6 +58,7 @@ def add(client: redis.Redis, host: str, usages: Sequence[Usage]) -> None:
     for each, amount in _sums(usages).items():
         pipeline.hincrby(SUMS, "|".join(each), amount)
     pipeline.hset(SHIPPERS, host, json.dumps([round(max(0.0, lag_s), 3), now]))
+    pulse.write(pipeline, usages, now=now)
     pipeline.execute()
 
 
@@ -71,3 +83,19 @@ def read(client: redis.Redis) -> tuple[dict[Sum, int], list[Shipping]]:
         client.hdel(SHIPPERS, gone.host)
     sums = {Sum(*name.decode().split("|")): int(amount) for name, amount in raw.items()}
     return sums, [each for each in shippers if each.at >= time.time() - FRESH_S]
+
+
+def wait(client: redis.Redis, host: str, unsettled: Sequence[Usage]) -> None:
+    """Tell that a host's shipper lives, and what it has read and not settled; raises ``RedisError``."""
+    now = time.time()
+    oldest_s = min((usage.finished_at_ms / 1_000 for usage in unsettled), default=now)
+    client.hset(WAITING, host, json.dumps([round(max(0.0, now - oldest_s), 3), now]))
+
+
+def waiting(client: redis.Redis) -> list[Waiting]:
+    """Return the shippers that were heard of within a day, by host; raises ``RedisError``."""
+    told: dict[bytes, bytes] = client.hgetall(WAITING)  # type: ignore[assignment]
+    found = [Waiting(host.decode(), *json.loads(text)) for host, text in sorted(told.items())]
+    for gone in (each for each in found if each.at < time.time() - _WAITING_KEPT_S):
+        client.hdel(WAITING, gone.host)
+    return [each for each in found if each.at >= time.time() - _WAITING_KEPT_S]

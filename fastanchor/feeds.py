@@ -15,14 +15,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import redis.asyncio
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connections
 from redis.exceptions import RedisError
 
-from accounts.models import Organization
 from billing.announcements import live_channel
 
 logger = logging.getLogger(__name__)
@@ -52,21 +51,30 @@ class Frame:
     rows: tuple[tuple[str, str], ...]
 
 
-Renderer = Callable[[Organization], Frame]
+class Watched(Protocol):
+    """Whose page is open: an organization, or what has a page of its own; ``id`` tells one from another."""
+
+    @property
+    def id(self) -> str:
+        """What it is known by."""
+
+
+# Each hub watches one kind, and its renderer takes that.
+Renderer = Callable[[Any], Frame]
 
 
 class Feed:
-    """The newest frame of one organization, rendered at most once per ``least_gap_s`` for all its tabs."""
+    """The newest frame of what is watched, rendered at most once per ``least_gap_s`` for all its tabs."""
 
-    def __init__(self, hub: Hub, organization: Organization) -> None:
+    def __init__(self, hub: Hub, watched: Watched) -> None:
         self.changed = asyncio.Event()
         self.tabs = 0
         self._hub = hub
-        self._organization = organization
+        self._watched = watched
         self._number = 0
         self._frame = Frame((), ())
         self._news = asyncio.Condition()
-        self._task = asyncio.create_task(self._run(), name=f"live-feed-{organization.id}")
+        self._task = asyncio.create_task(self._run(), name=f"live-feed-{watched.id}")
 
     async def newer_than(self, number: int) -> tuple[int, Frame]:
         """Wait for a frame after ``number``, at most ``heartbeat_s``; then return the newest there is."""
@@ -96,7 +104,7 @@ class Feed:
     async def _renew(self) -> None:
         self.changed.clear()
         try:
-            frame = await self._hub.in_thread(lambda: self._hub.render(self._organization))
+            frame = await self._hub.in_thread(lambda: self._hub.render(self._watched))
         except (DatabaseError, RedisError):
             logger.warning("live.render_failed", exc_info=True)
             return
@@ -123,23 +131,23 @@ class Hub:
         self._listener: asyncio.Task[None] | None = None
 
     @contextlib.asynccontextmanager
-    async def watching(self, organization: Organization) -> AsyncIterator[Feed]:
-        """Count one open tab of an organization and give it the shared feed."""
-        feed = self._feeds.get(organization.id)
+    async def watching(self, watched: Watched) -> AsyncIterator[Feed]:
+        """Count one open tab and give it the shared feed."""
+        feed = self._feeds.get(watched.id)
         if feed is None:
-            feed = self._feeds[organization.id] = Feed(self, organization)
+            feed = self._feeds[watched.id] = Feed(self, watched)
         self._open()
-        tabs[organization.id] += 1
+        tabs[watched.id] += 1
         feed.tabs += 1
         try:
             yield feed
         finally:
-            tabs[organization.id] -= 1
-            if not tabs[organization.id]:
-                del tabs[organization.id]
+            tabs[watched.id] -= 1
+            if not tabs[watched.id]:
+                del tabs[watched.id]
             feed.tabs -= 1
             if not feed.tabs:
-                self._feeds.pop(organization.id).close()
+                self._feeds.pop(watched.id).close()
 
     async def in_thread(self, call: Callable[[], T]) -> T:
         """Run a function that uses the database beside the event loop."""

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
-from typing import TypeVar, cast
+from typing import Protocol, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
@@ -20,9 +20,9 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_GET
 
 from accounts.access import SignedInRequest, signed_in
-from accounts.models import Membership, Organization
+from accounts.models import Membership, Organization, User
 from fastanchor import dashboard
-from fastanchor.feeds import Frame, Hub, tabs
+from fastanchor.feeds import Frame, Hub, Watched, tabs
 
 STILL_HERE = b": still here\n\n"
 MOST_TABS = 500
@@ -36,6 +36,29 @@ class Viewer:
     session_key: str
     organization: Organization
 
+    @property
+    def watched(self) -> Organization:
+        """Whose page it is."""
+        return self.organization
+
+    def may_watch(self) -> bool:
+        """Tell whether the session still lives and its user still belongs to the organization."""
+        user = user_of(self.session_key)
+        return (
+            user is not None and Membership.objects.filter(user=user, organization=self.organization).exists()
+        )
+
+
+class Watcher(Protocol):
+    """Whoever may watch something for as long as ``may_watch`` says so; that uses the database."""
+
+    @property
+    def watched(self) -> Watched:
+        """What is watched."""
+
+    def may_watch(self) -> bool:
+        """Tell whether it still may."""
+
 
 @signed_in
 @require_GET
@@ -45,9 +68,9 @@ def stream(request: SignedInRequest) -> HttpResponseBase:
     return send(viewer, events(viewer))
 
 
-def send(viewer: Viewer, stream: AsyncIterator[bytes]) -> HttpResponseBase:
+def send(viewer: Watcher, stream: AsyncIterator[bytes]) -> HttpResponseBase:
     """Answer with a stream of events, unless too many are open."""
-    if tabs[viewer.organization.id] >= MOST_TABS_OF_ONE or tabs.total() >= MOST_TABS:
+    if tabs[viewer.watched.id] >= MOST_TABS_OF_ONE or tabs.total() >= MOST_TABS:
         return HttpResponse("Too many open dashboards.", status=503, headers={"Retry-After": "10"})
     # This thread sleeps for as long as the stream is open: it must not keep a connection to PostgreSQL.
     connections.close_all()
@@ -61,10 +84,12 @@ async def end_all() -> None:
         await hub.end()
 
 
-async def events(viewer: Viewer, hub: Hub | None = None) -> AsyncIterator[bytes]:
-    """Yield server-sent events for one tab: first all there is, then what changes."""
+async def events(
+    viewer: Watcher, hub: Hub | None = None, *, kind: type[Hub] | None = None
+) -> AsyncIterator[bytes]:
+    """Yield server-sent events for one tab, of a ``kind`` of hub: first all there is, then what changes."""
     sent = Frame((), ())
-    async with aclosing(frames(viewer, hub or hub_of(_Overviews))) as shown:
+    async with aclosing(frames(viewer, hub or hub_of(kind or _Overviews))) as shown:
         async for frame in shown:
             if isinstance(frame, bytes):
                 yield frame
@@ -73,16 +98,16 @@ async def events(viewer: Viewer, hub: Hub | None = None) -> AsyncIterator[bytes]
                 sent = frame
 
 
-async def frames(viewer: Viewer, hub: Hub) -> AsyncGenerator[Frame | bytes]:
+async def frames(viewer: Watcher, hub: Hub) -> AsyncGenerator[Frame | bytes]:
     """Yield what a tab is shown, frame by frame, for as long as its viewer may see it; bytes are sent as they are."""
     number, checked_at = 0, time.monotonic()
     yield b"retry: 2000\n\n"
-    async with hub.watching(viewer.organization) as feed:
+    async with hub.watching(viewer.watched) as feed:
         while not hub.is_ending:
             number, frame = await feed.newer_than(number)
             if time.monotonic() - checked_at >= hub.pace.recheck_s:
                 checked_at = time.monotonic()
-                if not await hub.in_thread(lambda: _may_watch(viewer)):
+                if not await hub.in_thread(viewer.may_watch):
                     yield event("end", "")
                     return
             yield frame
@@ -103,14 +128,12 @@ def event(name: str, html: str) -> bytes:
     return f"event: {name}\n{lines}\n".encode()
 
 
-def _may_watch(viewer: Viewer) -> bool:
-    """Tell whether the session still lives and its user still belongs to the organization."""
+def user_of(session_key: str) -> User | None:
+    """Return who holds a session that still lives."""
     request = HttpRequest()
-    request.session = import_module(settings.SESSION_ENGINE).SessionStore(viewer.session_key)
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
     user = auth.get_user(request)
-    if not user.is_authenticated:
-        return False
-    return Membership.objects.filter(user=user, organization=viewer.organization).exists()
+    return user if isinstance(user, User) else None
 
 
 def render(organization: Organization) -> Frame:

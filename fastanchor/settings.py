@@ -127,6 +127,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "fastanchor.navigation.context",
+                "fastanchor.staff.menu.context",
             ],
         },
     },
@@ -381,6 +382,8 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
+# As staff read them; pages for customers say for themselves how.
+DATE_FORMAT, DATETIME_FORMAT = "Y-m-d", "Y-m-d H:i"
 
 # Logs: one line an event on standard error, without secrets.
 LOGGING = logs.configuration(is_json=IS_PRODUCTION)

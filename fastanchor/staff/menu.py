@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser, PermissionsMixin
+from django.http import HttpRequest
+from django.urls import reverse
 
 
 class Page(NamedTuple):
@@ -32,6 +39,7 @@ OPERATIONS = Section(
         Page("Channels now", "channels-now", "catalog.view_channel"),
         _table("Requests", "billing", "usagerecord"),
         _table("Incidents", "catalog", "incident"),
+        _table("Notices", "accounts", "notice"),
         _table("Admission", "billing", "admission"),
         _table("Gateway processes", "billing", "gatewayprocess"),
         _table("Holds in PostgreSQL", "billing", "degradedhold"),
@@ -80,3 +88,58 @@ MONEY = Section(
     ),
 )
 SECTIONS = (OPERATIONS, CATALOG, CUSTOMERS, MONEY)
+
+
+class Line(NamedTuple):
+    """One line as its reader sees it."""
+
+    label: str
+    path: str
+    is_current: bool
+
+
+class Shown(NamedTuple):
+    """A section as its reader sees it; open where it holds the present page."""
+
+    label: str
+    pages: list[Line]
+    is_open: bool
+
+
+def context(request: HttpRequest) -> dict[str, object]:
+    """Context processor: the menu, made where a page of the administration asks for it."""
+    return (
+        {"staff_menu": partial(shown_to, request.user, path=request.path)} if hasattr(request, "user") else {}
+    )
+
+
+def shown_to(user: AbstractBaseUser | AnonymousUser, *, path: str) -> dict[str, object]:
+    """Return the context of ``admin/_menu.html``: what a member of staff may open, and where ``path`` is in it."""
+    permitted = [(section, list(_permitted(section, user))) for section in SECTIONS]
+    current = _current([own for _, pages in permitted for own, _ in pages], path)
+    home = reverse("admin:index")
+    return {
+        "home": home,
+        "is_home": path == home,
+        "sections": [_shown(section, pages, current) for section, pages in permitted if pages],
+    }
+
+
+def _permitted(section: Section, user: AbstractBaseUser | AnonymousUser) -> Iterator[tuple[str, str]]:
+    if not isinstance(user, PermissionsMixin):
+        return
+    for page in section.pages:
+        if user.has_perm(page.permission):
+            yield reverse(page.url_name), page.label
+
+
+def _current(paths: list[str], path: str) -> str:
+    """Return the page that a path is, or is below: the nearest."""
+    return max((own for own in paths if path.startswith(own)), key=len, default="")
+
+
+def _shown(section: Section, pages: list[tuple[str, str]], current: str) -> Shown:
+    lines = [Line(label, own, own == current) for own, label in pages]
+    # Where nothing is marked, operations are what most come for.
+    is_open = any(line.is_current for line in lines) or (not current and section is OPERATIONS)
+    return Shown(section.label, lines, is_open)

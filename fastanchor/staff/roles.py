@@ -67,6 +67,9 @@ ROLES: dict[str, tuple[str, ...]] = {
         "catalog.change_incident",
         "catalog.add_incidentupdate",
         "catalog.change_incidentupdate",
+        "accounts.view_notice",
+        "accounts.add_notice",
+        "accounts.change_notice",
     ),
 }
 # All that any role may do, and what only owners may: plans, legal texts, and people with their roles.

@@ -37,7 +37,7 @@ def photograph(browser: Browser, base_url: str, folder: Path, login: str) -> int
         page = context.new_page()
         _shoot(page, paths, folder, f"{width}-{theme}")
         if login:
-            _log_in(page, login)
+            log_in(page, login)
             # Public pages again: they know the reader now.
             _shoot(page, {f"own-{name}": path for name, path in own.items()}, folder, f"{width}-{theme}")
         context.close()
@@ -51,7 +51,7 @@ def _found(browser: Browser, base_url: str, login: str) -> dict[str, str]:
     context = browser.new_context(base_url=base_url)
     page = context.new_page()
     if login:
-        _log_in(page, login)
+        log_in(page, login)
     found = walk(page)
     context.close()
     return {re.sub(r"[^a-z0-9]+", "-", name).strip("-"): path for name, path in found.items()}
@@ -63,7 +63,7 @@ def _shoot(page: Page, paths: dict[str, str], folder: Path, suffix: str) -> None
         page.screenshot(path=folder / f"{name}-{suffix}.png", full_page=True)
 
 
-def _log_in(page: Page, login: str) -> None:
+def log_in(page: Page, login: str) -> None:
     email, _, password = login.partition(":")
     page.goto("/accounts/login/")
     page.fill("[name=login]", email)
