@@ -7,7 +7,10 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from catalog import windows
+from catalog import (
+    proposals,  # noqa: F401 - the price sync has tables of this app
+    windows,
+)
 from fastanchor.lib.ids import new_id
 
 # What a caller may write as a model's name; also part of URLs and log lines.

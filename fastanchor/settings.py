@@ -338,6 +338,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    "compare-prices": {"task": "catalog.tasks.compare_prices", "schedule": crontab(minute="29", hour="4")},
     # Not on the minute, when everything else runs.
     "probe-credentials": {
         "task": "fastanchor.tasks.probe_credentials",
