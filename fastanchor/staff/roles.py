@@ -44,6 +44,8 @@ ROLES: dict[str, tuple[str, ...]] = {
         "catalog.delete_modelalias",
         "catalog.add_price",
         "catalog.add_pricetier",
+        "catalog.compare_prices",
+        "catalog.decide_priceproposal",
         "catalog.add_route",
         "catalog.change_route",
         "catalog.delete_route",

@@ -6,10 +6,16 @@ from django.contrib import admin
 from django.urls import path
 
 from fastanchor import channel_pages
+from fastanchor.staff import price_adding, price_pages
 
 _view = admin.site.admin_view
 
 urlpatterns = [
     path("channels/", _view(channel_pages.channels_now), name="channels-now"),
     path("channels/<slug:channel_id>/test/", _view(channel_pages.test), name="channel-test"),
+    path("prices/", _view(price_pages.proposals), name="price-proposals"),
+    path("prices/compare/", _view(price_pages.compare_now), name="compare-prices"),
+    path("prices/decide/", _view(price_pages.decide), name="decide-prices"),
+    # Before the admin's own page of this address, which it calls.
+    path("catalog/price/add/", _view(price_adding.add_price), name="add-price"),
 ]
