@@ -12,7 +12,7 @@ from django.db.models.expressions import OrderBy
 
 from catalog import snapshot
 from catalog.models import CatalogModel, LifeCycle, Price, PriceTier
-from catalog.publish import RATES, ascending_tiers, price_of, priced
+from catalog.publish import RATES, ascending_tiers, begins_ms, price_of, priced
 from catalog.snapshot import Rates, Tier
 
 _PICOS_PER_USD = 10**12
@@ -100,9 +100,7 @@ def prices_of(models: QuerySet[CatalogModel], *, at: datetime) -> dict[str, snap
     tiers: defaultdict[tuple[str, str, datetime], list[Tier]] = defaultdict(list)
     for model, price, since, above, during, *rates in rows.values_list(*_PRICED, *RATES):
         tiers[model, price, since].append(Tier(above, Rates(*rates), during))
-    return {
-        model: priced(price, int(since.timestamp()), found) for (model, price, since), found in tiers.items()
-    }
+    return {model: priced(price, begins_ms(since), found) for (model, price, since), found in tiers.items()}
 
 
 _PRICED = ("price__model", "price", "price__valid_from", "above_tokens", "during")

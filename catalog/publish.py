@@ -7,6 +7,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
@@ -22,6 +23,8 @@ from fastanchor.lib.valkey import sync_client
 logger = logging.getLogger(__name__)
 
 TOPIC = "catalog"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _DOES_NOT_OPEN = "catalog.credential_does_not_open"
 
 
@@ -134,7 +137,12 @@ def ascending_tiers() -> Prefetch[str]:
 
 def price_of(row: models.Price) -> snapshot.Price:
     """Turn a price and its tiers into the form that is calculated with."""
-    return priced(row.pk, int(row.valid_from.timestamp()), [tier_of(tier) for tier in row.tiers.all()])
+    return priced(row.pk, begins_ms(row.valid_from), [tier_of(tier) for tier in row.tiers.all()])
+
+
+def begins_ms(moment: datetime) -> int:
+    """Return the first whole millisecond of unix time at or after a moment: requests start in whole ones."""
+    return -((_EPOCH - moment) // _MILLISECOND)
 
 
 def find_price(price_id: str) -> snapshot.Price | None:
@@ -143,17 +151,17 @@ def find_price(price_id: str) -> snapshot.Price | None:
     return price_of(row) if row else None
 
 
-def priced(price_id: str, valid_from: int, tiers: Iterable[snapshot.Tier]) -> snapshot.Price:
+def priced(price_id: str, valid_from_ms: int, tiers: Iterable[snapshot.Tier]) -> snapshot.Price:
     """Make a price of its tiers in ascending order, those of its windows among them."""
     by_window: defaultdict[str, list[snapshot.Tier]] = defaultdict(list)
     for tier in tiers:
         by_window[tier.during].append(tier)
     usual = tuple(by_window.pop("", ()))
     windows = tuple(
-        snapshot.Window(during, spans_of(during), snapshot.Price(price_id, valid_from, tuple(rows)))
+        snapshot.Window(during, spans_of(during), snapshot.Price(price_id, valid_from_ms, tuple(rows)))
         for during, rows in sorted(by_window.items())
     )
-    return snapshot.Price(price_id, valid_from, usual, windows)
+    return snapshot.Price(price_id, valid_from_ms, usual, windows)
 
 
 def tier_of(row: models.PriceTier) -> snapshot.Tier:
