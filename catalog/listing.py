@@ -11,7 +11,7 @@ from django.db.models import Case, F, QuerySet, When
 from django.db.models.expressions import OrderBy
 
 from catalog import snapshot
-from catalog.models import CatalogModel, LifeCycle, Price, PriceTier
+from catalog.models import NOT_SOLD, CatalogModel, LifeCycle, Price, PriceTier
 from catalog.publish import RATES, ascending_tiers, begins_ms, price_of, priced
 from catalog.snapshot import Rates, Tier
 
@@ -73,7 +73,7 @@ def on_sale() -> QuerySet[CatalogModel]:
     """Return the models that the site shows for sale."""
     return (
         CatalogModel.objects.filter(is_listed=True, pk__in=Price.objects.values("model"))
-        .exclude(life_cycle=LifeCycle.RETIRED)
+        .exclude(life_cycle__in=NOT_SOLD)
         .select_related("provider")
     )
 

@@ -44,7 +44,7 @@ def _announce() -> None:
 def build_snapshot() -> snapshot.Snapshot:
     """Read the whole catalog in a fixed number of queries.
 
-    Models that are retired or have no price are left out; so are channels that are disabled or without a credential
+    Models that are not sold (yet, or any more) or have no price are left out; so are channels that are disabled or without a credential
     that is in service and opens.
     """
     ours = models.Credential.objects.filter(is_enabled=True, channel__is_enabled=True, channel__own_key="")
@@ -102,8 +102,7 @@ def _snapshot(
     routes = _routes(_channels(credentials))
     rows = _rows()
     by_id = {row.pk: _model(row, routes[row.pk]) for row in rows}
-    aliases = models.ModelAlias.objects.filter(model__in=by_id).values_list("name", "model")
-    named = {name: by_id[model_id] for name, model_id in aliases}
+    named = _aliased(by_id)
     return snapshot.Snapshot(
         version=version,
         # A model's own id counts before an alias of the same name.
@@ -114,9 +113,18 @@ def _snapshot(
     )
 
 
+def _aliased(by_id: Mapping[str, snapshot.Model]) -> dict[str, snapshot.Model]:
+    """Return models by their other names; a name of one that is not sold leads to what stands in for it."""
+    aliases = dict(models.ModelAlias.objects.values_list("name", "model"))
+    leads_to = {
+        name: target if target in by_id else aliases.get(target, "") for name, target in aliases.items()
+    }
+    return {name: by_id[target] for name, target in leads_to.items() if target in by_id}
+
+
 def _rows() -> list[models.CatalogModel]:
     return list(
-        models.CatalogModel.objects.exclude(life_cycle=models.LifeCycle.RETIRED)
+        models.CatalogModel.objects.exclude(life_cycle__in=models.NOT_SOLD)
         .filter(pk__in=models.Price.objects.values("model"))
         .prefetch_related(_prices_newest_first())
         .order_by("pk")

@@ -7,7 +7,7 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
-from catalog import price_sync
+from catalog import price_sync, retirement
 
 logger = logging.getLogger(__name__)
 
@@ -19,3 +19,11 @@ def compare_prices() -> None:
     if compared.proposed or compared.overtaken:
         facts = {"proposed": len(compared.proposed), "overtaken": len(compared.overtaken)}
         logger.info("tasks.prices_compared", extra=facts)
+
+
+@shared_task
+def retire_due_models() -> None:
+    """End the models whose date has come."""
+    retired = retirement.retire_due(now=timezone.now())
+    if retired:
+        logger.info("tasks.models_retired", extra={"models": retired})

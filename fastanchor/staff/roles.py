@@ -46,6 +46,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "catalog.add_pricetier",
         "catalog.compare_prices",
         "catalog.decide_priceproposal",
+        "catalog.send_retirementnotice",
         "catalog.add_route",
         "catalog.change_route",
         "catalog.delete_route",
