@@ -5,6 +5,7 @@ Every query is bounded by days and reads sums only, whose number does not grow w
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -47,27 +48,45 @@ class OrganizationUsage:
     cost_nano: int
 
 
-def by_model(
-    *,
-    now: datetime,
-    model_ids: Sequence[str] | None = None,
-    without: Iterable[tuple[str, str]] = (),
-) -> dict[str, ModelUsage]:
-    """Return what models came to in the last 30 days and today; those without usage are left out.
-
-    ``without`` are pairs of an organization and a provider whose usage does not count.
-    """
+def by_model(*, now: datetime, model_ids: Sequence[str] | None = None) -> dict[str, ModelUsage]:
+    """Return what models came to in the last 30 days and today; those without usage are left out."""
     rows = _of_days(now)
     if model_ids is not None:
         rows = rows.filter(model_id__in=model_ids)
-    for organization_id, provider_id in without:
-        rows = rows.exclude(organization=organization_id, provider_id=provider_id)
-    sums: dict[str, Any] = {name: Sum(name) for name in _SUMMED}
     people = Count("organization", distinct=True)
     summed = (
-        rows.values("model_id").annotate(people=people, **sums).values_list("model_id", "people", *_SUMMED)
+        rows.values("model_id").annotate(people=people, **_sums()).values_list("model_id", "people", *_SUMMED)
     )
     return {name: ModelUsage(people, *map(int, rest)) for name, people, *rest in summed}
+
+
+def of_pairs(*, now: datetime, pairs: Iterable[tuple[str, str]]) -> dict[str, ModelUsage]:
+    """Return by model what certain organizations used of certain providers, given as pairs, in the same days."""
+    wanted = set(pairs)
+    rows = _of_days(now).filter(organization__in={organization for organization, _ in wanted})
+    summed = rows.values("organization", "provider_id", "model_id").annotate(**_sums())
+    found: dict[str, ModelUsage] = {}
+    for organization, provider, name, *rest in summed.values_list(
+        "organization", "provider_id", "model_id", *_SUMMED
+    ):
+        if (organization, provider) in wanted:
+            used = ModelUsage(1, *map(int, rest))
+            found[name] = _together(found.get(name, ModelUsage()), used, 1)
+    return found
+
+
+def less(whole: ModelUsage, part: ModelUsage) -> ModelUsage:
+    """Return what is left of a usage without a part of it."""
+    return _together(whole, part, -1)
+
+
+def _together(one: ModelUsage, other: ModelUsage, sign: int) -> ModelUsage:
+    pairs = zip(dataclasses.astuple(one), dataclasses.astuple(other), strict=True)
+    return ModelUsage(*(mine + sign * theirs for mine, theirs in pairs))
+
+
+def _sums() -> dict[str, Any]:
+    return {name: Sum(name) for name in _SUMMED}
 
 
 def by_organization(*, now: datetime, model_id: str, limit: int | None = None) -> list[OrganizationUsage]:

@@ -73,6 +73,12 @@ def compare_installed(*, now: datetime) -> Compared:
     return compare(package_providers, version=installed_version(), now=now)
 
 
+def listed_tiers(packages: Iterable[PackageProvider], *, now: datetime) -> dict[str, tuple[Tier, ...]]:
+    """Return what the list says now of each model that it has, by our id, the pinned ones among them."""
+    reading = _list(list(packages), now)
+    return {name: prices[0].tiers for name, prices in reading.prices.items()}
+
+
 @transaction.atomic
 def compare(packages: Iterable[PackageProvider], *, version: str, now: datetime) -> Compared:
     """Compare all our prices with a list and write down what differs, in a fixed number of queries."""
@@ -107,16 +113,34 @@ class _Reading:
     known: Mapping[str, list[KnownPrice]]
 
 
-def _read(packages: Sequence[PackageProvider], now: datetime) -> _Reading:
+@dataclass(frozen=True, slots=True)
+class _List:
+    """What the list says: prices by our id, and what cannot be sold and why."""
+
+    prices: Mapping[str, tuple[DatedTiers, ...]]
+    skipped: Mapping[str, Skipped]
+    pinned: frozenset[str]
+
+
+def _list(packages: Sequence[PackageProvider], now: datetime) -> _List:
     rules, product = read_providers(), read_product()
     offers, skipped = read_package(packages, rules, now=now)
     pinned_prices, unlisted = read_pinned(packages, rules, product, now=now)
-    present = dict(CatalogModel.objects.values_list("pk", "life_cycle"))
-    sold = [name for name, life_cycle in present.items() if life_cycle != LifeCycle.RETIRED]
-    return _Reading(
-        listed={offer.id: offer.prices for offer in offers} | pinned_prices,
+    return _List(
+        prices={offer.id: offer.prices for offer in offers} | pinned_prices,
         skipped={each.id: each for each in [*skipped, *unlisted]},
         pinned=frozenset(offer.id for offer in product),
+    )
+
+
+def _read(packages: Sequence[PackageProvider], now: datetime) -> _Reading:
+    present = dict(CatalogModel.objects.values_list("pk", "life_cycle"))
+    sold = [name for name, life_cycle in present.items() if life_cycle != LifeCycle.RETIRED]
+    list_ = _list(packages, now)
+    return _Reading(
+        listed=list_.prices,
+        skipped=list_.skipped,
+        pinned=list_.pinned,
         sold=frozenset(sold),
         # Retired models are not new when the list still has them, and neither is what we know by another name.
         taken=frozenset({*present, *ModelAlias.objects.values_list("name", flat=True)}),

@@ -28,6 +28,7 @@ class ListComparison(models.Model):
 
     class Meta:
         verbose_name = "price comparison"
+        permissions = [("see_drift", "Can see what models earn beside the public list")]
         constraints = [models.UniqueConstraint(fields=["version", "day"], name="comparison_once_a_day")]
 
     def __str__(self) -> str:

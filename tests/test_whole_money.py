@@ -19,6 +19,7 @@ PATHS = (
     *(f"catalog/{name}.py" for name in ("models", "prices", "pricing", "publish", "snapshot", "tiers")),
     *(f"catalog/price_{name}.py" for name in ("decisions", "diff", "sync")),
     "fastanchor/staff/price_*.py",
+    "fastanchor/staff/drift*.py",
     *(f"gateway/stages/{name}.py" for name in ("reserve", "relay", "settle")),
     *(
         f"gateway/{name}.py"

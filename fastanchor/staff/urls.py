@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import path
 
 from fastanchor import channel_pages
-from fastanchor.staff import price_adding, price_pages, retirement_pages
+from fastanchor.staff import drift_pages, price_adding, price_pages, retirement_pages
 
 _view = admin.site.admin_view
 
@@ -16,6 +16,8 @@ urlpatterns = [
     path("prices/", _view(price_pages.proposals), name="price-proposals"),
     path("prices/compare/", _view(price_pages.compare_now), name="compare-prices"),
     path("prices/decide/", _view(price_pages.decide), name="decide-prices"),
+    path("drift/", _view(drift_pages.report), name="drift-report"),
+    path("drift.csv", _view(drift_pages.download), name="drift-download"),
     path("retirement/", _view(retirement_pages.calendar), name="retirement-calendar"),
     path("retirement/<path:model_id>/notice/", _view(retirement_pages.notice), name="retirement-notice"),
     path(
