@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db.models import QuerySet
 
 from catalog.listing import prices_of
-from catalog.models import CatalogModel, Kind, LifeCycle, Modality, ModelAlias, Price, Trait
+from catalog.models import NOT_SOLD, CatalogModel, Kind, Modality, ModelAlias, Price, Trait
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ def all_models() -> QuerySet[CatalogModel]:
     """Return what may be named, by provider and id: of each its name and its provider's, which is all a list needs."""
     return (
         CatalogModel.objects.filter(is_listed=True)
-        .exclude(life_cycle=LifeCycle.RETIRED)
+        .exclude(life_cycle__in=NOT_SOLD)
         .select_related("provider")
         .only("name", "provider__name")
         .order_by("provider__name", "pk")

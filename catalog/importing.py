@@ -41,7 +41,7 @@ from catalog.offers import (
 from catalog.snapshot import Rates, Tier
 from catalog.tiers import BadTiers, check_tiers
 
-__all__ = ["Skipped", "Unsellable", "package_providers", "read_package"]
+__all__ = ["Skipped", "Unsellable", "package_providers", "read_package", "read_pinned"]
 
 DEFAULT_MAX_OUTPUT = 16_384
 _ID = re.compile(r"[a-z0-9][a-z0-9._:/-]{0,119}")
@@ -106,6 +106,43 @@ def read_package(
     return offers, skipped
 
 
+def read_pinned(
+    packages: Iterable[PackageProvider],
+    rules: Iterable[ProviderOffer],
+    pinned: Iterable[Offer],
+    *,
+    now: datetime,
+) -> tuple[dict[str, tuple[DatedTiers, ...]], list[Skipped]]:
+    """Return what the package says of the product page's models, by our id, and what it does not say and why.
+
+    Its own rules find the model by the provider's name for it, for ours are not always the package's.
+    """
+    by_id = {package.id: package for package in packages}
+    import_rules = {provider.slug: provider.import_rules or {} for provider in rules}
+    listed: dict[str, tuple[DatedTiers, ...]] = {}
+    skipped: list[Skipped] = []
+    for offer in pinned:
+        rule = import_rules.get(offer.provider, {})
+        package = by_id.get(rule.get("source", offer.provider))
+        model = _find(package, offer) if package else None
+        if model is None:
+            skipped.append(Skipped(offer.id, "the list does not have it"))
+            continue
+        try:
+            prices = _schedule(model, _Terms(offer.kind, rule.get("window_days", "")), now)
+        except (Unsellable, InexactPrice) as exc:
+            skipped.append(Skipped(offer.id, str(exc)))
+            continue
+        sells_search = SEARCH in offer.capabilities
+        listed[offer.id] = prices if sells_search else _all_without_search(prices)
+    return listed, skipped
+
+
+def _find(package: PackageProvider, offer: Offer) -> ModelInfo | None:
+    found: ModelInfo | None = package.find_model(offer.upstream_name) or package.find_model(offer.id)
+    return found
+
+
 def _selected(package: PackageProvider, rule: dict[str, Any]) -> Iterator[ModelInfo]:
     for model in package.models:
         name = model.id.lower()
@@ -135,7 +172,7 @@ def _offer(model: ModelInfo, provider: str, rule: dict[str, Any], now: datetime)
     has_search = all(tier.rates.search is not None for price in prices for tier in price.tiers)
     capabilities = capabilities_of(kind, family.get("capabilities", ()), has_search=has_search)
     if SEARCH not in capabilities:
-        prices = tuple(DatedTiers(price.valid_from, _without_search(price.tiers)) for price in prices)
+        prices = _all_without_search(prices)
     return Offer(
         id=_checked_id(_id_of(model, rule)),
         provider=provider,
@@ -159,6 +196,10 @@ def _max_output(kind: str, window: int, family: dict[str, Any]) -> int:
         return 0
     most: int = family.get("max_output", DEFAULT_MAX_OUTPUT)
     return min(window, most) if window else most
+
+
+def _all_without_search(prices: tuple[DatedTiers, ...]) -> tuple[DatedTiers, ...]:
+    return tuple(DatedTiers(price.valid_from, _without_search(price.tiers)) for price in prices)
 
 
 def _without_search(tiers: tuple[Tier, ...]) -> tuple[Tier, ...]:

@@ -11,8 +11,8 @@ from django.db.models import Case, F, QuerySet, When
 from django.db.models.expressions import OrderBy
 
 from catalog import snapshot
-from catalog.models import CatalogModel, LifeCycle, Price, PriceTier
-from catalog.publish import RATES, ascending_tiers, price_of, priced
+from catalog.models import NOT_SOLD, CatalogModel, LifeCycle, Price, PriceTier
+from catalog.publish import RATES, ascending_tiers, begins_ms, price_of, priced
 from catalog.snapshot import Rates, Tier
 
 _PICOS_PER_USD = 10**12
@@ -73,7 +73,7 @@ def on_sale() -> QuerySet[CatalogModel]:
     """Return the models that the site shows for sale."""
     return (
         CatalogModel.objects.filter(is_listed=True, pk__in=Price.objects.values("model"))
-        .exclude(life_cycle=LifeCycle.RETIRED)
+        .exclude(life_cycle__in=NOT_SOLD)
         .select_related("provider")
     )
 
@@ -100,9 +100,7 @@ def prices_of(models: QuerySet[CatalogModel], *, at: datetime) -> dict[str, snap
     tiers: defaultdict[tuple[str, str, datetime], list[Tier]] = defaultdict(list)
     for model, price, since, above, during, *rates in rows.values_list(*_PRICED, *RATES):
         tiers[model, price, since].append(Tier(above, Rates(*rates), during))
-    return {
-        model: priced(price, int(since.timestamp()), found) for (model, price, since), found in tiers.items()
-    }
+    return {model: priced(price, begins_ms(since), found) for (model, price, since), found in tiers.items()}
 
 
 _PRICED = ("price__model", "price", "price__valid_from", "above_tokens", "during")

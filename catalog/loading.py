@@ -36,13 +36,17 @@ class KnownPrice:
 
 @dataclass(slots=True)
 class Loaded:
-    """What a load did: ``renewed`` are models of earlier loads, ``succeeded`` later prices of models that had one."""
+    """What a load did: ``renewed`` are models of earlier loads, ``succeeded`` later prices of models that had one.
+
+    ``waiting`` names the models of which a later price was offered and not taken, for staff decides on it.
+    """
 
     models: list[CatalogModel] = field(default_factory=list)
     renewed: list[CatalogModel] = field(default_factory=list)
     first_prices: list[Price] = field(default_factory=list)
     succeeded: list[Price] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
 
 
 @transaction.atomic
@@ -52,7 +56,7 @@ def load_providers(offers: Sequence[ProviderOffer], *, for_development: bool) ->
     Those that stand as an earlier version made them get today's adapter and address, and so do their channels from
     the environment.
     """
-    _wait_for_other_loads()
+    wait_for_other_loads()
     present = Provider.objects.in_bulk()
     for offer in offers:
         if offer.slug in present:
@@ -84,20 +88,26 @@ def _renew_provider(row: Provider, offer: ProviderOffer) -> None:
 
 
 @transaction.atomic
-def load_offers(offers: Sequence[Offer], *, source: PriceSource, now: datetime) -> Loaded:
+def load_offers(
+    offers: Sequence[Offer], *, source: PriceSource, now: datetime, may_succeed: bool = True
+) -> Loaded:
     """Add the models and prices that are missing, in a fixed number of queries.
 
     A price of another source is never succeeded: staff's prices stay, and the product page's are not touched by
-    an import.
+    an import. Without ``may_succeed`` only models that have no price get one.
     """
-    _wait_for_other_loads()
+    wait_for_other_loads()
     loaded = Loaded()
     offers = _without_taken_names(offers, loaded)
-    known = _known_prices(offers)
+    known = known_prices([offer.id for offer in offers])
     loaded.models = _add_models(offers)
     loaded.renewed = _renew_models([offer for offer in offers if _is_of(source, known[offer.id])])
     _add_aliases(offers)
-    _add_prices(offers, known, source, now, loaded)
+    added = _new_prices(offers, known, source, now)
+    if not may_succeed:
+        loaded.waiting = sorted({offer.id for offer, _ in added if known[offer.id]})
+        added = [(offer, price) for offer, price in added if not known[offer.id]]
+    _add_prices(added, known, loaded)
     if loaded.models or loaded.renewed or loaded.succeeded:
         announce_catalog()
         _record(loaded)
@@ -115,7 +125,8 @@ def _record(loaded: Loaded) -> None:
     )
 
 
-def _wait_for_other_loads() -> None:
+def wait_for_other_loads() -> None:
+    """Let one transaction at a time write what the files and the package say."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
 
@@ -197,27 +208,32 @@ def _add_aliases(offers: Sequence[Offer]) -> None:
     )
 
 
+def _new_prices(
+    offers: Sequence[Offer], known: Mapping[str, list[KnownPrice]], source: PriceSource, now: datetime
+) -> list[tuple[Offer, KnownPrice]]:
+    return [
+        (offer, new)
+        for offer in offers
+        for new in successors(offer.prices, known[offer.id], source=source, now=now)
+    ]
+
+
 def _add_prices(
-    offers: Sequence[Offer],
-    known: Mapping[str, list[KnownPrice]],
-    source: PriceSource,
-    now: datetime,
-    loaded: Loaded,
+    added: Sequence[tuple[Offer, KnownPrice]], known: Mapping[str, list[KnownPrice]], loaded: Loaded
 ) -> None:
     tiers: list[PriceTier] = []
-    for offer in offers:
-        had = known[offer.id]
-        for new in successors(offer.prices, had, source=source, now=now):
-            price = Price(model_id=offer.id, valid_from=new.valid_from, source=source)
-            (loaded.succeeded if had else loaded.first_prices).append(price)
-            tiers += tier_rows(price, new.tiers)
+    for offer, new in added:
+        price = Price(model_id=offer.id, valid_from=new.valid_from, source=new.source)
+        (loaded.succeeded if known[offer.id] else loaded.first_prices).append(price)
+        tiers += tier_rows(price, new.tiers)
     Price.objects.bulk_create(loaded.first_prices + loaded.succeeded)
     PriceTier.objects.bulk_create(tiers)
 
 
-def _known_prices(offers: Sequence[Offer]) -> Mapping[str, list[KnownPrice]]:
+def known_prices(model_ids: Sequence[str]) -> Mapping[str, list[KnownPrice]]:
+    """Return all prices of models by id, oldest first; no price where there is none."""
     known: defaultdict[str, list[KnownPrice]] = defaultdict(list)
-    rows = Price.objects.filter(model__in=[offer.id for offer in offers]).order_by("valid_from")
+    rows = Price.objects.filter(model__in=model_ids).order_by("valid_from")
     for row in rows.prefetch_related("tiers"):
         tiers = sorted(
             (tier_of(tier) for tier in row.tiers.all()), key=lambda tier: (tier.during, tier.above_tokens)
@@ -245,6 +261,24 @@ def successors(
         elif have.source == source and have.tiers != want:
             added.append(KnownPrice(max(moment, have.valid_from + _REVISION), source, want))
     return added
+
+
+def differences(
+    offered: Sequence[DatedTiers], known: Sequence[KnownPrice], *, now: datetime
+) -> list[tuple[datetime | None, tuple[Tier, ...], tuple[Tier, ...]]]:
+    """Return where what is offered differs from what is known: from when (``None``: already), known, offered.
+
+    Looks at each moment at which either side changes; what is known must hold something now.
+    """
+    later = {price.valid_from for price in offered if price.valid_from} | {
+        price.valid_from for price in known
+    }
+    found: list[tuple[datetime | None, tuple[Tier, ...], tuple[Tier, ...]]] = []
+    for moment in [None, *sorted(moment for moment in later if moment > now)]:
+        have, want = _in_force(known, moment or now), _offered_at(offered, moment or now)
+        if have is not None and have.tiers != want:
+            found.append((moment, have.tiers, want))
+    return found
 
 
 def _in_force(prices: Sequence[KnownPrice], moment: datetime) -> KnownPrice | None:

@@ -7,7 +7,11 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from catalog import windows
+from catalog import (
+    notices,  # noqa: F401 - notices of retirement are tables of this app
+    proposals,  # noqa: F401 - so are those of the price sync
+    windows,
+)
 from fastanchor.lib.ids import new_id
 
 # What a caller may write as a model's name; also part of URLs and log lines.
@@ -104,9 +108,16 @@ class Modality(models.TextChoices):
 class LifeCycle(models.TextChoices):
     """Where a model stands between its release and its end."""
 
+    ANNOUNCED = "announced", "Announced"
+    """Not sold yet."""
     ACTIVE = "active", "Active"
     DEPRECATED = "deprecated", "Deprecated"
+    """Sold, until its end."""
     RETIRED = "retired", "Retired"
+    """Not sold any more; an alias of its name, if there is one, answers in its place."""
+
+
+NOT_SOLD = (LifeCycle.ANNOUNCED, LifeCycle.RETIRED)
 
 
 class PriceSource(models.TextChoices):
@@ -159,7 +170,7 @@ class CatalogModel(models.Model):
     retires_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text="When its provider ends it, as the model's page says; ends nothing itself.",
+        help_text="When its provider ends it: from then on it is retired, within a minute.",
     )
     replaced_by = models.ForeignKey(
         "self",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from catalog.models import CatalogModel, LifeCycle
+from catalog.models import NOT_SOLD, CatalogModel
 
 
 class NamedModel(NamedTuple):
@@ -23,6 +23,6 @@ def named_models() -> list[NamedModel]:
         "pk", "name", "provider_id", "provider__name", "is_listed", "life_cycle"
     )
     return [
-        NamedModel(pk, name, slug, provider, is_listed and life_cycle != LifeCycle.RETIRED)
+        NamedModel(pk, name, slug, provider, is_listed and life_cycle not in NOT_SOLD)
         for pk, name, slug, provider, is_listed, life_cycle in rows
     ]

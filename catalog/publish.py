@@ -7,6 +7,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
@@ -22,6 +23,8 @@ from fastanchor.lib.valkey import sync_client
 logger = logging.getLogger(__name__)
 
 TOPIC = "catalog"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _DOES_NOT_OPEN = "catalog.credential_does_not_open"
 
 
@@ -41,7 +44,7 @@ def _announce() -> None:
 def build_snapshot() -> snapshot.Snapshot:
     """Read the whole catalog in a fixed number of queries.
 
-    Models that are retired or have no price are left out; so are channels that are disabled or without a credential
+    Models that are not sold (yet, or any more) or have no price are left out; so are channels that are disabled or without a credential
     that is in service and opens.
     """
     ours = models.Credential.objects.filter(is_enabled=True, channel__is_enabled=True, channel__own_key="")
@@ -99,8 +102,7 @@ def _snapshot(
     routes = _routes(_channels(credentials))
     rows = _rows()
     by_id = {row.pk: _model(row, routes[row.pk]) for row in rows}
-    aliases = models.ModelAlias.objects.filter(model__in=by_id).values_list("name", "model")
-    named = {name: by_id[model_id] for name, model_id in aliases}
+    named = _aliased(by_id)
     return snapshot.Snapshot(
         version=version,
         # A model's own id counts before an alias of the same name.
@@ -111,9 +113,18 @@ def _snapshot(
     )
 
 
+def _aliased(by_id: Mapping[str, snapshot.Model]) -> dict[str, snapshot.Model]:
+    """Return models by their other names; a name of one that is not sold leads to what stands in for it."""
+    aliases = dict(models.ModelAlias.objects.values_list("name", "model"))
+    leads_to = {
+        name: target if target in by_id else aliases.get(target, "") for name, target in aliases.items()
+    }
+    return {name: by_id[target] for name, target in leads_to.items() if target in by_id}
+
+
 def _rows() -> list[models.CatalogModel]:
     return list(
-        models.CatalogModel.objects.exclude(life_cycle=models.LifeCycle.RETIRED)
+        models.CatalogModel.objects.exclude(life_cycle__in=models.NOT_SOLD)
         .filter(pk__in=models.Price.objects.values("model"))
         .prefetch_related(_prices_newest_first())
         .order_by("pk")
@@ -134,7 +145,12 @@ def ascending_tiers() -> Prefetch[str]:
 
 def price_of(row: models.Price) -> snapshot.Price:
     """Turn a price and its tiers into the form that is calculated with."""
-    return priced(row.pk, int(row.valid_from.timestamp()), [tier_of(tier) for tier in row.tiers.all()])
+    return priced(row.pk, begins_ms(row.valid_from), [tier_of(tier) for tier in row.tiers.all()])
+
+
+def begins_ms(moment: datetime) -> int:
+    """Return the first whole millisecond of unix time at or after a moment: requests start in whole ones."""
+    return -((_EPOCH - moment) // _MILLISECOND)
 
 
 def find_price(price_id: str) -> snapshot.Price | None:
@@ -143,17 +159,17 @@ def find_price(price_id: str) -> snapshot.Price | None:
     return price_of(row) if row else None
 
 
-def priced(price_id: str, valid_from: int, tiers: Iterable[snapshot.Tier]) -> snapshot.Price:
+def priced(price_id: str, valid_from_ms: int, tiers: Iterable[snapshot.Tier]) -> snapshot.Price:
     """Make a price of its tiers in ascending order, those of its windows among them."""
     by_window: defaultdict[str, list[snapshot.Tier]] = defaultdict(list)
     for tier in tiers:
         by_window[tier.during].append(tier)
     usual = tuple(by_window.pop("", ()))
     windows = tuple(
-        snapshot.Window(during, spans_of(during), snapshot.Price(price_id, valid_from, tuple(rows)))
+        snapshot.Window(during, spans_of(during), snapshot.Price(price_id, valid_from_ms, tuple(rows)))
         for during, rows in sorted(by_window.items())
     )
-    return snapshot.Price(price_id, valid_from, usual, windows)
+    return snapshot.Price(price_id, valid_from_ms, usual, windows)
 
 
 def tier_of(row: models.PriceTier) -> snapshot.Tier:

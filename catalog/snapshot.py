@@ -66,7 +66,8 @@ class Price:
     """
 
     id: str
-    valid_from: int
+    # Unix time, so exact that no request which started before pays it.
+    valid_from_ms: int
     tiers: tuple[Tier, ...]
     windows: tuple[Window, ...] = ()
 
@@ -156,8 +157,9 @@ class Model:
 
     def price_at(self, unix_seconds: float) -> Price:
         """Return the price in force at a moment; the first price also covers all time before it."""
+        at_ms = round(unix_seconds * 1_000)
         for price in self.prices:
-            if price.valid_from <= unix_seconds:
+            if price.valid_from_ms <= at_ms:
                 return price.at(unix_seconds)
         return self.prices[-1].at(unix_seconds)
 

@@ -164,7 +164,7 @@ def receipt(*, organization: Organization, request_id: str) -> dict[str, object]
     return {
         "row": _rows([record])[0],
         "receipt": found,
-        "valid_from": found.price and datetime.fromtimestamp(found.price.valid_from, UTC),
+        "valid_from": found.price and datetime.fromtimestamp(found.price.valid_from_ms / 1_000, UTC),
         "lines": [
             ReceiptLine(_NAMES[line.kind], line.count, line.rate_picos, line.picos, line.kind in _UNITS)
             for line in found.breakdown.lines

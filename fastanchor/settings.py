@@ -339,6 +339,17 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    "retire-due-models": {
+        "task": "catalog.tasks.retire_due_models",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
+    "send-retirement-mails": {
+        "task": "fastanchor.tasks.send_retirement_mails",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
+    "compare-prices": {"task": "catalog.tasks.compare_prices", "schedule": crontab(minute="29", hour="4")},
     # Not on the minute, when everything else runs.
     "probe-credentials": {
         "task": "fastanchor.tasks.probe_credentials",

@@ -7,6 +7,7 @@ import logging
 from celery import shared_task
 
 from fastanchor import channel_probes, closing, refusal_mails
+from fastanchor.staff import retirement_mails
 
 logger = logging.getLogger(__name__)
 
@@ -33,3 +34,11 @@ def tell_of_refusals() -> None:
     told = refusal_mails.send_due()
     if told:
         logger.info("tasks.refusals_told", extra={"credentials": told})
+
+
+@shared_task
+def send_retirement_mails() -> None:
+    """Tell owners of organizations that a model which they use is retired."""
+    sent = retirement_mails.send_due()
+    if sent:
+        logger.info("tasks.retirements_told", extra={"organizations": sent})

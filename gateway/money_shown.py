@@ -30,7 +30,7 @@ def shown_receipt(receipt: Receipt) -> dict[str, Any]:
         "key_id": entry.key_id,
         "price": {
             "id": entry.price_id,
-            "valid_from": None if receipt.price is None else _moment(receipt.price.valid_from * 1_000),
+            "valid_from": None if receipt.price is None else _moment(receipt.price.valid_from_ms),
             "currency": "USD",
             "above_input_tokens": found.above_tokens,
             "during": found.during,

@@ -17,6 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PATHS = (
     "billing/**/*.py",
     *(f"catalog/{name}.py" for name in ("models", "prices", "pricing", "publish", "snapshot", "tiers")),
+    *(f"catalog/price_{name}.py" for name in ("decisions", "diff", "sync")),
+    "fastanchor/staff/price_*.py",
+    "fastanchor/staff/drift*.py",
     *(f"gateway/stages/{name}.py" for name in ("reserve", "relay", "settle")),
     *(
         f"gateway/{name}.py"

@@ -214,6 +214,10 @@ class UsageSum(models.Model):
             ),
             models.CheckConstraint(condition=Q(hours__in=[1, 24]), name="usage_sum_of_hour_or_day"),
         ]
+        indexes = [
+            # For staff, who ask by model over all organizations; only a day's first request adds to it.
+            models.Index(fields=["hours", "model_id", "start"], name="usage_sum_by_model"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.hours} h of {self.organization_id} from {self.start:%Y-%m-%d %H:%M}"

@@ -51,6 +51,9 @@ CATALOG = Section(
     (
         _table("Models", "catalog", "catalogmodel"),
         _table("Prices", "catalog", "price"),
+        Page("Price proposals", "price-proposals", "catalog.view_priceproposal"),
+        Page("Drift report", "drift-report", "catalog.see_drift"),
+        Page("Retirement calendar", "retirement-calendar", "catalog.view_retirementnotice"),
         _table("Providers", "catalog", "provider"),
         _table("Channels", "catalog", "channel"),
         _table("Credentials", "catalog", "credential"),

@@ -191,7 +191,8 @@ def test_a_credential_is_taken_out_with_a_reason_only(staff: Client, channel: Ch
 
 def _price_form(model: str, *tiers: dict[str, Any], date: str = "", time: str = "") -> dict[str, Any]:
     form: dict[str, Any] = {"model": model, "valid_from_0": date, "valid_from_1": time}
-    form |= {"tiers-TOTAL_FORMS": len(tiers), "tiers-INITIAL_FORMS": 0}
+    # As the preview sends it on: see tests/staff/test_price_pages.py.
+    form |= {"tiers-TOTAL_FORMS": len(tiers), "tiers-INITIAL_FORMS": 0, "_seen": "Add the price"}
     for number, rates in enumerate(tiers):
         form |= {f"tiers-{number}-{name}": value for name, value in rates.items()}
     return form

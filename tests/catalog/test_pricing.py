@@ -200,7 +200,7 @@ def test_no_report_however_wild_costs_less_than_nothing_or_more_than_the_dearest
 
 
 def test_the_price_in_force_is_the_newest_that_has_begun() -> None:
-    newest, older = Price("price_2", 2_000, FLAT.tiers), Price("price_1", 1_000, FLAT.tiers)
+    newest, older = Price("price_2", 2_000_000, FLAT.tiers), Price("price_1", 1_000_000, FLAT.tiers)
     model = Model("m", "p", "M", 8, 4, frozenset(), ("text",), ("text",), 0, (newest, older), ())
 
     assert model.price_at(2_000) is newest

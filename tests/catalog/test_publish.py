@@ -248,3 +248,17 @@ def test_what_is_priced_apart_is_said_in_words_and_exactly() -> None:
         "$0.00450000006 per minute of audio",
     )
     assert extras_of(tier(2, 7).rates) == ()
+
+
+def test_a_price_begins_with_the_first_millisecond_after_its_moment_and_not_with_its_second(
+    build_model: BuildModel,
+) -> None:
+    model = build_model("one")
+    begins = (timezone.now() + timedelta(days=1)).replace(microsecond=700_001)
+    add_rates(model, tier(5, 6), valid_from=begins)
+
+    sold = build_snapshot().models["one"]
+
+    second = int(begins.timestamp())
+    assert sold.price_at(second + 0.7).tiers == (tier(2, 7),)
+    assert sold.price_at(second + 0.701).tiers == (tier(5, 6),)

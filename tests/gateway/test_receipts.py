@@ -15,7 +15,7 @@ from fastanchor.lib.money import exact_picos, round_picos
 from gateway.money_shown import shown_receipt
 from gateway.receipts import receipt_of
 
-PRICE = Price("price_1", 1_700_000_000, (Tier(0, Rates(2_500, 1_250, 3_125, 10_000)),))
+PRICE = Price("price_1", 1_700_000_000_000, (Tier(0, Rates(2_500, 1_250, 3_125, 10_000)),))
 
 
 def entry(usage: Usage, **changes: Any) -> Entry:

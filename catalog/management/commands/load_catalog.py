@@ -40,7 +40,8 @@ class Command(BaseCommand):
         self._tell("Product page", load_offers(read_product(), source=PriceSource.PRODUCT, now=now), options)
         if not options["product_only"]:
             offers, skipped = read_package(package_providers, providers, now=now)
-            loaded = load_offers(offers, source=PriceSource.GENAI_PRICES, now=now)
+            # What a model costs once it is sold is for staff to decide: see catalog.price_sync.
+            loaded = load_offers(offers, source=PriceSource.GENAI_PRICES, now=now, may_succeed=False)
             loaded.skipped += skipped
             self._tell("genai-prices", loaded, options)
         changed = load_environment(os.environ)
@@ -68,6 +69,9 @@ class Command(BaseCommand):
                     for price in loaded.succeeded
                 ),
             )
+        if loaded.waiting:
+            words = f"{title}: {len(loaded.waiting)} prices differ and wait for staff."
+            self._say(options, words, loaded.waiting)
         for reason, count in Counter(skip.reason for skip in loaded.skipped).most_common():
             self._say(options, f"{title}: {count} left out, {reason}.", _ids(loaded.skipped, reason))
 

@@ -40,7 +40,7 @@ def at(rates: Rates) -> tuple[Price, ...]:
 def way(format_: Format, asked: Asked, rates: Rates = BY_TOKEN) -> tuple[Passage, Attempt]:
     # What it will cost later tells nothing of today.
     later = BY_TOKEN if rates is BY_UNIT else BY_UNIT
-    prices = (Price("price_2", 9_999_999_999, (Tier(0, later),)), *at(rates))
+    prices = (Price("price_2", 9_999_999_999_000, (Tier(0, later),)), *at(rates))
     ours = model("ours", prices=prices)
     one = attempt(asked, channel=channel("openai"), model=ours, price=ours.price_at(1_000))
     return passage_for(format_, one.route, one.model), one
