@@ -21,6 +21,12 @@ FIRST = datetime(2026, 10, 29, tzinfo=UTC)
 DAYS = 6
 _OURS = [AccountCode.BANK, AccountCode.STRIPE_FEES, AccountCode.STRIPE_RESERVE, AccountCode.DISPUTE_LOSS]
 
+# Asked first, the model's own provider failed; another served.
+OTHER = (
+    AttemptMade("openai", "chan_1", 503, "upstream_error", 40),
+    AttemptMade("azure", "chan_2", 200, "", 3),
+)
+
 
 def live_through(seed: int, *, steps: int) -> list[Organization]:
     """Let ``steps`` things happen on some days over the end of a month; returns the customers."""
@@ -39,10 +45,6 @@ def live_through(seed: int, *, steps: int) -> list[Organization]:
 def _use(draw: random.Random, customer: Organization, moment: datetime) -> None:
     at_ms = int(moment.timestamp() * 1_000)
     cost = draw.randrange(10**9)
-    other = (
-        AttemptMade("openai", "chan_1", 503, "upstream_error", 40),
-        AttemptMade("azure", "chan_2", 200, "", 3),
-    )
     batch = [
         usage(
             customer,
@@ -52,7 +54,7 @@ def _use(draw: random.Random, customer: Organization, moment: datetime) -> None:
             cost_picos=cost * 1_000,
             hold_nano=cost,
             model_id=draw.choice(["gpt-4o", "gpt-5.4"]),
-            attempts_made=draw.choice([(), other]),
+            attempts_made=draw.choice([(), OTHER]),
             attempts=2,
         ),
         usage(
