@@ -100,15 +100,15 @@ async def by_day(*, first: date, last: date) -> AsyncIterator[tuple[date, Booked
     present: date | None = None
     booked: Booked = {}
     within = {"day__gte": first, "day__lte": last}
-    folded = LedgerDay.objects.filter(**within).values_list(*_COLUMNS)
-    fresh = LedgerDelta.objects.filter(**within).values_list(*_COLUMNS)
-    async for day, kind, code, nano in folded.union(fresh, all=True).order_by("day").aiterator():
-        if present is not None and day != present:
+    folded = LedgerDay.objects.filter(**within).values(*_COLUMNS)
+    fresh = LedgerDelta.objects.filter(**within).values(*_COLUMNS)
+    async for row in folded.union(fresh, all=True).order_by("day").aiterator():
+        if present is not None and row["day"] != present:
             yield present, booked
             booked = {}
-        present = day
-        leg = (JournalKind(kind), AccountCode(code))
-        booked[leg] = booked.get(leg, 0) + nano
+        present = row["day"]
+        leg = (JournalKind(row["kind"]), AccountCode(row["code"]))
+        booked[leg] = booked.get(leg, 0) + row["amount_nano"]
     if present is not None:
         yield present, booked
 
