@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from billing import usage_recount
+from billing import ledger_days, served_days, usage_recount
 
 # Stands before every query: what the ledger owes each organization, in all and on its promotional side, and what it
 # has used, in all and beyond its holds. PostgreSQL computes only what a query asks for.
@@ -187,6 +187,10 @@ CHECKS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "I14": ("The sums of usage by hour and by day are those of the records.", (usage_recount.differing(),)),
     "I15": ("No request that is settled holds money in PostgreSQL.", (_SETTLED_AND_HELD,)),
+    "I16": (
+        "The sums of the ledger and of what providers served, by day, are those of the postings and records.",
+        (ledger_days.DIFFERING, served_days.DIFFERING),
+    ),
 }
 
 

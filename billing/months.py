@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Self
 
 _CODE = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
@@ -56,6 +56,11 @@ class Month:
     def end(self) -> datetime:
         """The first moment after it."""
         return self.next.start
+
+    @property
+    def last_day(self) -> date:
+        """Its last day."""
+        return self.end.date() - timedelta(days=1)
 
     @property
     def next(self) -> Month:

@@ -11,7 +11,7 @@ from billing.models import ReconciliationItem, ReconciliationKind, Reconciliatio
 CASH_KINDS = ("cash_missing", "cash_differs", "cash_unknown", "cash_unheard", "cash_total")
 # What is found where a payment is read anew, which a comparison of cash may lead to.
 PAYMENT_KINDS = ("orphan_payment", "payment_mismatch", "second_payment")
-USAGE_KINDS = ("books", "meter_value", "meter_refused", "meter_differs")
+USAGE_KINDS = ("books", "meter_value", "meter_refused", "meter_differs", "capture_rate")
 _FOUND_BY = {
     ReconciliationKind.CASH: CASH_KINDS + PAYMENT_KINDS,
     ReconciliationKind.USAGE: USAGE_KINDS,

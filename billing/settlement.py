@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
-from billing import admission, health, holds, spending, usage_sums, wallets
+from billing import admission, health, holds, served_days, spending, usage_sums, wallets
 from billing.models import Outcome, Wallet
 from billing.spool import Checkpoint, Intent, Usage
 from fastanchor.lib.money import PICOS_PER_NANO
@@ -66,6 +66,7 @@ def settle_batch(usages: Sequence[Usage], *, released: Mapping[str, str] | None 
         usage_sums.add(usages, [row.request_id for row in rows])
         spent = _spent(usages)
         admission.settled({usage.request_id for usage in usages} | released.keys())
+        served_days.add(usages, [row.request_id for row in rows])
         health.add(row.seen for row in rows)
     return _settlements(usages, released, rows, locked, spent)
 

@@ -17,6 +17,7 @@ from billing import (
     events,
     health,
     invoices,
+    ledger_days,
     low_balance,
     off_notices,
     partitions,
@@ -39,7 +40,8 @@ REANNOUNCED = timedelta(minutes=10)
 @shared_task
 def post_usage() -> None:
     """Post unposted usage to the ledger."""
-    logger.info("tasks.usage_posted", extra={"journals": posting.post_usage()})
+    journals = posting.post_usage()
+    logger.info("tasks.usage_posted", extra={"journals": journals, "days": ledger_days.fold()})
 
 
 @shared_task

@@ -1,4 +1,4 @@
-"""Reconciliation of usage: our records, journals and wallets among each other, and with what Stripe's meter has counted.
+"""Reconciliation of usage: our books among each other, with what providers billed, and with what Stripe's meter counted.
 
 Stripe charges nobody by its meter; it is a second pair of books, kept by somebody else. Each organization that is a
 customer there has one event for each day (UTC); what comes in late for a day is told as one more.
@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 
-from billing import audit, items, runs
+from billing import audit, capture, items, runs
 from billing.models import (
     MeterPush,
     ReconciliationKind,
@@ -42,7 +42,7 @@ def reconcile_usage(*, today: date | None = None) -> ReconciliationRun:
     last = (today or timezone.now().date()) - timedelta(days=1)
     days = [last - timedelta(days=back) for back in range(DAYS)]
     run = ReconciliationRun.objects.create(kind=ReconciliationKind.USAGE, since=_start(days[-1]))
-    compared = _compare_books()
+    compared = _compare_books() + capture.compare_lately(today=last + timedelta(days=1))
     if is_configured():
         meter_id = meters.meter()
         compared += sum(_mirror(day, meter_id) for day in days)

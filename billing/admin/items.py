@@ -37,6 +37,10 @@ _MEANINGS = {
     "meter_value": "Usage of a day became less than Stripe was told, or more than it takes.",
     "meter_refused": "Stripe's meter refuses a day's usage.",
     "meter_differs": "Stripe's meter has counted another usage than we have.",
+    "capture_rate": (
+        "A provider billed another amount for a day than our customers were charged for what it served. It closes by itself"
+        " once the two agree, be it by a later bill or by usage that came in late."
+    ),
 }
 _SUBJECTS = {
     "pi_": "Payment (pi_…)",

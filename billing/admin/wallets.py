@@ -14,7 +14,18 @@ from billing.admin.base import ReadOnlyAdmin, Tool, quoted, rows_of, unquoted, u
 from billing.admin.drafting import Page, actor_of, answer
 from billing.admin.forms import AdjustmentForm, GiveForm
 from billing.drafts import Draft
-from billing.models import CreditLot, Dispute, Journal, Refund, TopUp, Wallet
+from billing.models import (
+    AutoTopUp,
+    CreditLot,
+    Dispute,
+    Journal,
+    PaymentMethod,
+    Refund,
+    Spend,
+    TopUp,
+    UsageRecord,
+    Wallet,
+)
 
 _LISTS: tuple[tuple[str, type[Model]], ...] = (
     ("Lots", CreditLot),
@@ -22,6 +33,10 @@ _LISTS: tuple[tuple[str, type[Model]], ...] = (
     ("Top-ups", TopUp),
     ("Refunds", Refund),
     ("Disputes", Dispute),
+    ("Automatic top-up", AutoTopUp),
+    ("Cards", PaymentMethod),
+    ("Spending", Spend),
+    ("Requests", UsageRecord),
 )
 
 

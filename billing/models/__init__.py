@@ -7,6 +7,7 @@ refuse everything else. What a table means, and what must always hold, stands in
 from __future__ import annotations
 
 from billing.models.automatic import AutoTopUp, LowBalanceAlert
+from billing.models.business import BillFile, BillState, LedgerDay, LedgerDelta, ProviderBill, ServedDay
 from billing.models.degraded import Admission, DegradedHold, GatewayProcess, SpoolHost
 from billing.models.exports import UNFINISHED, Export, ExportState, new_export_id
 from billing.models.health import Health
@@ -70,6 +71,8 @@ __all__ = [
     "AccountCode",
     "Admission",
     "AutoTopUp",
+    "BillFile",
+    "BillState",
     "BillingDetails",
     "BudgetAlert",
     "CreditLot",
@@ -87,17 +90,21 @@ __all__ = [
     "ItemState",
     "Journal",
     "JournalKind",
+    "LedgerDay",
+    "LedgerDelta",
     "LotKind",
     "LowBalanceAlert",
     "MeterPush",
     "Outcome",
     "PaymentMethod",
     "Posting",
+    "ProviderBill",
     "ReconciliationItem",
     "ReconciliationKind",
     "ReconciliationRun",
     "Refund",
     "RefundStatus",
+    "ServedDay",
     "Spend",
     "SpoolHost",
     "StripeCustomer",

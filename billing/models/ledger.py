@@ -136,6 +136,9 @@ class Journal(models.Model):
         ]
         indexes = [
             models.Index(fields=["organization", "-effective_at"], name="journal_by_organization"),
+            # For the lists of staff: of a day, and of a kind that is rare among a million.
+            models.Index(fields=["effective_at", "id"], name="journal_by_day"),
+            models.Index(fields=["kind", "id"], name="journal_by_kind"),
             models.Index(
                 fields=["organization"], condition=Q(kind__in=sorted(INVOICED)), name="journal_invoiced"
             ),

@@ -75,6 +75,8 @@ CUSTOMERS = Section(
 MONEY = Section(
     "Money",
     (
+        Page("Revenue and cost", "money", "billing.view_figures"),
+        Page("Provider bills", "money-bills", "billing.view_figures"),
         _table("Wallets", "billing", "wallet"),
         _table("Lots", "billing", "creditlot"),
         _table("Journals", "billing", "journal"),

@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group, Permission
 
 APPS = ("accounts", "billing", "catalog")
 
-# "app.*" stands for every permission to view in an app; everything else is named.
+# "app.*" stands for the permission to view each table of an app; everything else is named.
 ROLES: dict[str, tuple[str, ...]] = {
     "support": (
         "accounts.*",
@@ -33,6 +33,8 @@ ROLES: dict[str, tuple[str, ...]] = {
         "billing.sync_topup",
         "billing.write_off_dispute",
         "billing.close_reconciliationitem",
+        "billing.view_figures",
+        "billing.upload_bill",
     ),
     "catalog": (
         "catalog.*",
@@ -94,12 +96,17 @@ class NoSuchPermission(Exception):
 
 def permissions_of(role: str) -> set[str]:
     """Return all permissions of a role as ``app.codename``; raises ``NoSuchPermission``."""
-    known = {f"{app}.{codename}" for app, codename in _known()}
+    known = _known()
     named = {each for each in ROLES[role] if not each.endswith(".*")}
-    if missing := named - known:
+    if missing := named - {f"{app}.{codename}" for app, _, codename in known}:
         raise NoSuchPermission(", ".join(sorted(missing)))
-    readable = tuple(each.removesuffix("*") + "view_" for each in ROLES[role] if each.endswith(".*"))
-    return named | {each for each in known if each.startswith(readable)}
+    readable = {each.removesuffix(".*") for each in ROLES[role] if each.endswith(".*")}
+    # A permission of another name, such as that to see all figures, is of no table.
+    return named | {
+        f"{app}.{codename}"
+        for app, model, codename in known
+        if app in readable and codename == f"view_{model}"
+    }
 
 
 def write_groups(**_: Any) -> None:
@@ -113,5 +120,5 @@ def write_groups(**_: Any) -> None:
         group.permissions.set([ids[each] for each in permissions_of(role)])
 
 
-def _known() -> list[tuple[str, str]]:
-    return list(Permission.objects.values_list("content_type__app_label", "codename"))
+def _known() -> list[tuple[str, str, str]]:
+    return list(Permission.objects.values_list("content_type__app_label", "content_type__model", "codename"))

@@ -6,7 +6,15 @@ from django.contrib import admin
 from django.urls import path
 
 from fastanchor import channel_pages
-from fastanchor.staff import drift_pages, operations_pages, price_adding, price_pages, retirement_pages
+from fastanchor.staff import (
+    bills,
+    drift_pages,
+    money,
+    operations_pages,
+    price_adding,
+    price_pages,
+    retirement_pages,
+)
 
 _view = admin.site.admin_view
 
@@ -28,4 +36,12 @@ urlpatterns = [
     ),
     # Before the admin's own page of this address, which it calls.
     path("catalog/price/add/", _view(price_adding.add_price), name="add-price"),
+    path("money/", _view(money.months), name="money"),
+    path("money/export.csv", _view(money.export), name="money-export"),
+    path("money/months/<slug:month>/", _view(money.month), name="money-month"),
+    path("money/days/<slug:day>/", _view(money.day), name="money-day"),
+    path("money/bills/", _view(bills.bills), name="money-bills"),
+    path("money/bills/<int:file_id>/", _view(bills.bill), name="money-bill"),
+    path("money/bills/<int:file_id>/confirm/", _view(bills.confirm), name="money-bill-confirm"),
+    path("money/bills/<int:file_id>/discard/", _view(bills.discard), name="money-bill-discard"),
 ]

@@ -53,7 +53,7 @@ def test_sound_money_passes_every_check(busy: Organization, spool_root: Path) ->
     checks = audit.run(root=spool_root, wait_s=0)
 
     names = [check.name for check in checks]
-    assert names == ["I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I11", "I12", "I13", "I14", "I15"]
+    assert names == ["I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I11", "I12", "I13", "I14", "I15", "I16"]
     assert culprits(spool_root) == {}
 
 

@@ -9,7 +9,8 @@ from django.contrib.auth.models import Group
 from pytest_django import Settings
 
 from accounts import people
-from accounts.models import User
+from accounts.models import Organization, User
+from tests.billing.cast import make_organization
 
 Hire = Callable[[str], User]
 
@@ -29,3 +30,9 @@ def hire(db: None, settings: Settings) -> Hire:
         return user
 
     return hired
+
+
+@pytest.fixture
+def organization(db: None) -> Organization:
+    """Alice's organization on the Free plan."""
+    return make_organization()

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from billing import usage_recount
+from billing import served_days, usage_recount
 
 
 class Command(BaseCommand):
@@ -29,6 +29,7 @@ class Command(BaseCommand):
         first = _day(options["first"])
         last = _day(options["last"]) if options["last"] else datetime.now(UTC).date()
         culprits = usage_recount.recount(first=first, last=last, is_dry=options["dry_run"])
+        culprits += served_days.recount(first=first, last=last, is_dry=options["dry_run"])
         for culprit in culprits:
             self.stdout.write(culprit)
         done = "differ" if options["dry_run"] else "differed and are right now"
