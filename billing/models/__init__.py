@@ -7,6 +7,7 @@ refuse everything else. What a table means, and what must always hold, stands in
 from __future__ import annotations
 
 from billing.models.automatic import AutoTopUp, LowBalanceAlert
+from billing.models.credit import CreditProposal, ProposalState
 from billing.models.degraded import Admission, DegradedHold, GatewayProcess, SpoolHost
 from billing.models.exports import UNFINISHED, Export, ExportState, new_export_id
 from billing.models.health import Health
@@ -74,6 +75,7 @@ __all__ = [
     "BudgetAlert",
     "CreditLot",
     "CreditLotQuerySet",
+    "CreditProposal",
     "DeadLetter",
     "DegradedHold",
     "Dispute",
@@ -93,6 +95,7 @@ __all__ = [
     "Outcome",
     "PaymentMethod",
     "Posting",
+    "ProposalState",
     "ReconciliationItem",
     "ReconciliationKind",
     "ReconciliationRun",
