@@ -51,6 +51,7 @@ CATALOG = Section(
 CUSTOMERS = Section(
     "Customers",
     (
+        Page("Customers", "customers", "accounts.view_organization"),
         _table("Organizations", "accounts", "organization"),
         _table("People", "accounts", "user"),
         _table("API keys", "accounts", "apikey"),
@@ -66,6 +67,7 @@ MONEY = Section(
     (
         _table("Wallets", "billing", "wallet"),
         _table("Lots", "billing", "creditlot"),
+        _table("Credit to approve", "billing", "creditproposal"),
         _table("Journals", "billing", "journal"),
         _table("Top-ups", "billing", "topup"),
         _table("Refunds", "billing", "refund"),
