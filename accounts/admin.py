@@ -27,6 +27,7 @@ from accounts import (
 )
 from accounts.audit_admin import Audited
 from accounts.models import ApiKey, Closure, Membership, OldSecret, Organization, Plan, User
+from accounts.organization_note import OrganizationNote
 
 # Staff log in where everybody does: with rate limits and a verified address.
 admin.site.site_header = admin.site.site_title = "FastAnchor"
@@ -173,6 +174,25 @@ class OrganizationAdmin(KeptForever, Audited):
         """Save the organization and tell every process."""
         super().save_model(request, obj, form, change)
         announcements.organization_changed(obj.pk)
+
+
+@admin.register(OrganizationNote)
+class OrganizationNoteAdmin(KeptForever, admin.ModelAdmin):  # type: ignore[type-arg]
+    """What staff wrote about customers, to read; it is written on the customer's page."""
+
+    list_display = ("at", "organization", "author", "text")
+    list_select_related = ("organization", "author")
+    search_fields = ("organization__id__exact",)
+    ordering = ("-pk",)
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: the page of a customer has the form."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: OrganizationNote | None = None) -> bool:
+        """Refuse: what was said stays said."""
+        return False
 
 
 class OldSecretInline(admin.StackedInline):  # type: ignore[type-arg]

@@ -87,8 +87,14 @@ def forget_address_of(user: User) -> None:
     AuditEntry.objects.filter(user_id=user.pk).exclude(email="").update(email="")
 
 
+def reasoned(values: Mapping[str, object], reason: str) -> dict[str, object]:
+    """Return what is recorded of a change together with why it was made."""
+    return {**values, "reason": reason} if reason else dict(values)
+
+
 def _user_of(request: HttpRequest | None) -> User | None:
-    user = getattr(request, "user", None)
+    # Who looks at a customer's pages (``log_in_as``) is named by the own name.
+    user = getattr(request, "hijacker", None) or getattr(request, "user", None)
     return user if isinstance(user, User) else None
 
 

@@ -63,10 +63,12 @@ class Caller:
     priority: int = 0
     # Prompts and answers are kept, because the organization asked for it.
     keeps_contents: bool = False
+    # Why it counts as revoked: staff lets nobody of the organization in. So a call that is served looks once.
+    frozen: bool = False
 
 
 class InvalidKey(Exception):
-    """The token opens nothing; ``reason`` is ``malformed``, ``unknown``, ``revoked`` or ``expired``."""
+    """The token opens nothing; ``reason`` is ``malformed``, ``unknown``, ``revoked``, ``expired`` or ``frozen``."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -174,7 +176,7 @@ class Keyring:
 
     def _refusal(self, caller: Caller) -> str:
         if caller.revoked:
-            return "revoked"
+            return "frozen" if caller.frozen else "revoked"
         return "expired" if 0 < caller.expires_at <= self._wall() else ""
 
     async def _ask(self, digests: list[bytes]) -> Caller:

@@ -137,11 +137,11 @@ def change(*, key: ApiKey, by: User | None, name: str, **limits: Unpack[Limits])
         return update_limits(key=key, by=by, **limits)
 
 
-def revoke(*, key: ApiKey, by: User | None) -> ApiKey:
+def revoke(*, key: ApiKey, by: User | None, reason: str = "") -> ApiKey:
     """End a key for good; a second call changes nothing and announces it again."""
     with transaction.atomic():
         if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
-            audit.record("key.revoked", by=by, **_named(key))
+            audit.record("key.revoked", by=by, after=audit.reasoned({}, reason), **_named(key))
         announcements.key_changed(key.pk)
     key.refresh_from_db(fields=["revoked_at"])
     logger.info("accounts.key_revoked", extra={"key": key.pk, "by": _who(by)})
@@ -268,9 +268,10 @@ def _caller(key: ApiKey, *, until: datetime | None = None) -> Caller:
         allowed_models=frozenset(key.allowed_models),
         networks=ranges_of(key.allowed_ip_ranges),
         expires_at=min(ends, default=0),
-        revoked=key.revoked_at is not None,
+        revoked=key.revoked_at is not None or organization.frozen_at is not None,
         priority=organization.plan.priority,
         keeps_contents=organization.contents_days > 0,
+        frozen=key.revoked_at is None and organization.frozen_at is not None,
     )
 
 

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
-from django.db.models.functions import Upper
+from django.db.models.functions import Collate, Upper
 from django.utils import timezone
 
-from accounts import audit_entry, notice_tables  # noqa: F401 - their tables are of this app
+from accounts import audit_entry, notice_tables, organization_note  # noqa: F401 - tables of this app, too
 from fastanchor.lib.ids import new_id
 from fastanchor.lib.windows import Window
 
@@ -64,6 +64,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     class Meta:
         # Upper, because PostgreSQL answers "email__iexact" with upper(): unique in any case, and found by index.
         constraints = [models.UniqueConstraint(Upper("email"), name="user_email_unique")]
+        permissions = [("hijack_user", "Can log in as a customer, to look")]
 
     def __str__(self) -> str:
         return self.email
@@ -154,10 +155,22 @@ class Organization(Budgeted):
         default=0, help_text="Prompts and answers are kept for so many days; 0 for not at all."
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    frozen_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Since when staff lets none of its keys in."
+    )
 
     members: models.ManyToManyField[User, Membership] = models.ManyToManyField(
         User, through="Membership", related_name="organizations"
     )
+
+    class Meta(Budgeted.Meta):
+        abstract = False
+        permissions = [
+            ("freeze_organization", "Can freeze an organization and let it go on"),
+            ("mail_organization", "Can send mails to a customer again"),
+        ]
+        # By which staff find customers as they type; "C", because only in that order do the same begins lie together.
+        indexes = [models.Index(Collate(Upper("name"), "C"), name="organization_by_begin_of_name")]
 
     def __str__(self) -> str:
         return self.name
@@ -302,7 +315,12 @@ class ApiKey(Budgeted):
                 name="playground_key_once",
             ),
         ]
-        indexes = [models.Index(fields=["organization", "-created_at"], name="key_by_organization")]
+        indexes = [
+            models.Index(fields=["organization", "-created_at"], name="key_by_organization"),
+            # By what its owner sees of it, which is what people tell staff.
+            models.Index(fields=["last4"], name="key_by_last4"),
+            models.Index(fields=["prefix"], name="key_by_prefix"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…{self.last4})"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
 from accounts import announcements, audit, emails
 from accounts.models import Membership, Organization, Plan, Role, User
@@ -14,6 +16,8 @@ from accounts.models import Membership, Organization, Plan, Role, User
 logger = logging.getLogger(__name__)
 
 _NAME_LENGTH = 120
+# What an organization may have instead of its plan's.
+LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrency")
 
 
 class UnknownPlan(Exception):
@@ -89,17 +93,59 @@ def _first_set(own: int | None, of_plan: int) -> int:
     return of_plan if own is None else own
 
 
-def change_plan(*, organization: Organization, plan_code: str, by: User | None) -> Organization:
+def change_plan(
+    *, organization: Organization, plan_code: str, by: User | None, reason: str = ""
+) -> Organization:
     """Put an organization on another plan; its callers have the new limits within a second."""
     plan, before = _plan(plan_code), organization.plan_id
     with transaction.atomic():
         organization.plan = plan
         organization.save(update_fields=["plan"])
-        _record(organization, "organization.plan_changed", {"plan": before}, {"plan": plan.pk}, by)
+        if plan.pk != before:
+            after = audit.reasoned({"plan": plan.pk}, reason)
+            _record(organization, "organization.plan_changed", {"plan": before}, after, by)
         announcements.organization_changed(organization.pk)
     logger.info(
         "accounts.plan_changed",
         extra={"organization": organization.pk, "plan": plan_code, "by": by.pk if by else None},
+    )
+    return organization
+
+
+def change_limits(
+    *, organization: Organization, limits: Mapping[str, int | None], by: User, reason: str
+) -> Organization:
+    """Set an organization's own limits, ``None`` for its plan's; its callers have them within a second."""
+    before = {name: getattr(organization, name) for name in LIMITS}
+    for name in LIMITS:
+        setattr(organization, name, limits[name])
+    after = {name: getattr(organization, name) for name in LIMITS}
+    if after == before:
+        return organization
+    with transaction.atomic():
+        organization.save(update_fields=list(LIMITS))
+        _record(organization, "organization.limited", before, audit.reasoned(after, reason), by)
+        announcements.organization_changed(organization.pk)
+    logger.info("accounts.limits_changed", extra={"organization": organization.pk, "by": by.pk})
+    return organization
+
+
+def freeze(*, organization: Organization, is_frozen: bool, by: User, reason: str) -> Organization:
+    """Let none of an organization's keys in any more, or let them in again, within a second.
+
+    What its credit may be used for is said by its wallet; who calls this turns that, too.
+    """
+    before = {"frozen_at": organization.frozen_at}
+    if (organization.frozen_at is not None) == is_frozen:
+        return organization
+    organization.frozen_at = timezone.now() if is_frozen else None
+    with transaction.atomic():
+        organization.save(update_fields=["frozen_at"])
+        after = audit.reasoned({"frozen_at": organization.frozen_at}, reason)
+        _record(organization, f"organization.{'frozen' if is_frozen else 'unfrozen'}", before, after, by)
+        announcements.organization_changed(organization.pk)
+    logger.info(
+        "accounts.frozen", extra={"organization": organization.pk, "is_frozen": is_frozen, "by": by.pk}
     )
     return organization
 
@@ -149,8 +195,8 @@ def _create(*, name: str, plan_code: str, owner: User, is_personal: bool) -> Org
 def _record(
     organization: Organization,
     what: str,
-    before: dict[str, object],
-    after: dict[str, object],
+    before: Mapping[str, object],
+    after: Mapping[str, object],
     by: User | None = None,
 ) -> None:
     named = {"subject": f"organization {organization.pk}", "organization_id": organization.pk}

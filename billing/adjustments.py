@@ -1,17 +1,38 @@
-"""Adjustments: credit that staff gives to an organization, or takes back from it, with a reason."""
+"""Adjustments: credit that staff gives to an organization, or takes back from it, with a reason.
+
+One person gives an organization at most ``ALONE_NANO`` within ``ALONE_WITHIN``, in however many pieces; more needs a
+second person (``credit_proposals``).
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+
+from django.db.models import Sum
+from django.utils import timezone
 
 from accounts.models import Organization
 from billing import disputes, ledger, lots, posting, wallets
 from billing.drafts import Aside, Booked, Draft, reasoned
 from billing.models import AccountCode, Journal, JournalKind, LotKind, Wallet
+from fastanchor.lib.money import NANOS_PER_USD
+
+ALONE_NANO = 100 * NANOS_PER_USD
+ALONE_WITHIN = timedelta(hours=24)
+# Names the proposal as the source of a journal that two persons have booked.
+PROPOSED = "credit_proposal"
 
 
 class MoreThanLeft(Exception):
     """More was to be taken than the balance: ``left_nano``."""
+
+    def __init__(self, left_nano: int) -> None:
+        super().__init__(left_nano)
+        self.left_nano = left_nano
+
+
+class NeedsSecondPerson(Exception):
+    """More than one person may give: ``left_nano`` is what this one still may."""
 
     def __init__(self, left_nano: int) -> None:
         super().__init__(left_nano)
@@ -29,7 +50,7 @@ def give(
 ) -> Draft:
     """Draft credit for an organization; a debt is paid by it first. Raises ``NoReason``.
 
-    Booking raises ``lots.AmountNotPositive`` and ``ledger.KeyReused``.
+    Booking raises ``NeedsSecondPerson``, ``lots.AmountNotPositive`` and ``ledger.KeyReused``.
     """
     credit = lots.Credit(
         organization=organization,
@@ -46,6 +67,26 @@ def give(
 
 def _give(credit: lots.Credit, key: str) -> Booked:
     wallet = settled(credit.organization)
+    if not Journal.objects.filter(idempotency_key=key).exists():
+        _check_alone(credit)
+    return add(wallet, credit, key=key)
+
+
+def _check_alone(credit: lots.Credit) -> None:
+    """Raise ``NeedsSecondPerson``; the wallet is locked, so what the same person gives at the same moment is counted."""
+    own = Journal.objects.filter(
+        organization=credit.organization,
+        effective_at__gte=timezone.now() - ALONE_WITHIN,
+        kind=JournalKind.ADJUSTMENT,
+        actor=credit.actor,
+    ).exclude(source_type=PROPOSED)
+    given: int = own.aggregate(total=Sum("lot__granted_nano"))["total"] or 0
+    if given + credit.amount_nano > ALONE_NANO:
+        raise NeedsSecondPerson(max(0, ALONE_NANO - given))
+
+
+def add(wallet: Wallet, credit: lots.Credit, *, key: str) -> Booked:
+    """Add credit to the locked wallet, whoever has decided it; what froze the wallet may be paid by it."""
     journal = lots.add_to(wallet, credit, key=key)
     disputes.freeze_or_thaw(wallet)
     return Booked(journal, wallet)

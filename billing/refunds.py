@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 from django.utils import timezone
 
+from accounts import audit
 from accounts.models import Organization
 from billing import aside, invoices, ledger, lots, posting, wallets
 from billing.models import (
@@ -54,7 +55,7 @@ def refundable_cents(top_up: TopUp) -> int:
     return max(0, unused // NANOS_PER_CENT)
 
 
-def request(*, top_up: TopUp, cents: int, actor: str) -> Refund:
+def request(*, top_up: TopUp, cents: int, actor: str, reason: str = "") -> Refund:
     """Take unused credit out of the wallet and note that Stripe has to pay it back; raises ``NotRefundable`` or ``InUse``.
 
     ``sync.send_refund`` then asks Stripe.
@@ -68,6 +69,13 @@ def request(*, top_up: TopUp, cents: int, actor: str) -> Refund:
         if not 0 < cents <= left_cents:
             raise NotRefundable(left_cents)
         refund = Refund.objects.create(top_up=top_up, amount_cents=cents, actor=actor)
+        audit.record(
+            "refund.requested",
+            subject=f"refund {refund.pk}",
+            organization_id=top_up.organization_id,
+            before={"refundable_cents": left_cents},
+            after=audit.reasoned({"cents": cents, "top_up": top_up.pk}, reason),
+        )
         _set_aside(refund)
         _take(wallet, refund)
         invoices.write_missing(top_up.organization)

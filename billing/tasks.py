@@ -13,6 +13,7 @@ from billing import (
     auto_topups,
     budget_alerts,
     checkout,
+    credit_proposals,
     details_push,
     events,
     health,
@@ -48,6 +49,12 @@ def post_usage() -> None:
 def expire_lots() -> None:
     """Take expired credit out of the wallets."""
     logger.info("tasks.lots_expired", extra={"lots": posting.expire_lots()})
+
+
+@shared_task
+def expire_credit_proposals() -> None:
+    """Mark credit that nobody has approved in time."""
+    logger.info("tasks.proposals_expired", extra={"proposals": credit_proposals.expire()})
 
 
 @shared_task

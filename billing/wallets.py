@@ -99,7 +99,7 @@ def publish(wallets: Iterable[Wallet], *, settled: Sequence[str] = ()) -> None:
 def balance_of(organization: Organization) -> WalletView:
     """Return what an organization has, holds and may still spend."""
     # Holds first: money that settles in between is then counted twice for a moment, never left out.
-    held = _held(organization)
+    held = _held(organization.id)
     wallet = of(organization)
     promo_nano, promo_expires_at = _promo(wallet)
     return WalletView(
@@ -111,9 +111,14 @@ def balance_of(organization: Organization) -> WalletView:
     )
 
 
-def _held(organization: Organization) -> int | None:
+def held_in(wallet: Wallet) -> int | None:
+    """Return what running requests hold of a wallet, in nano-USD; ``None`` while Valkey is away."""
+    return _held(wallet.organization_id)
+
+
+def _held(organization_id: str) -> int | None:
     try:
-        known = holds.known_wallet(sync_client(), organization.id)
+        known = holds.known_wallet(sync_client(), organization_id)
     except RedisError as exc:
         logger.warning("wallets.holds_unknown", extra={"error": type(exc).__name__})
         return None

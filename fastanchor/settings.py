@@ -112,6 +112,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "accounts.sessions.keep_track",
     "accounts.staff.guard_admin",
+    "accounts.log_in_as.as_customer",
     "fastanchor.middleware.no_long_wait_for_stripe",
 ]
 
@@ -323,6 +324,10 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "post-usage": {"task": "billing.tasks.post_usage", "schedule": 60.0},
     "expire-lots": {"task": "billing.tasks.expire_lots", "schedule": crontab(minute="7")},
+    "expire-credit-proposals": {
+        "task": "billing.tasks.expire_credit_proposals",
+        "schedule": crontab(minute="13"),
+    },
     "prepare-partitions": {
         "task": "billing.tasks.prepare_partitions",
         "schedule": crontab(minute="23", hour="3"),

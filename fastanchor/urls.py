@@ -25,6 +25,7 @@ from fastanchor.pages import (
     tail,
     usage,
 )
+from fastanchor.staff import log_in_as
 from gateway.endpoints import ENDPOINTS
 from gateway.views import missing_prefix, unknown_path
 
@@ -74,6 +75,8 @@ urlpatterns = [
     ),
     path("accounts/", include("allauth.urls")),
     path("admin/", include("fastanchor.staff.urls")),
+    # Outside of the admin, which might ask for a password before it lets anything end.
+    path("end-log-in-as/", log_in_as.end, name="end-log-in-as"),
     path("admin/", admin.site.urls),
     path("webhooks/stripe/", webhooks.receive, name="stripe-webhook"),
     path("v1/", include("gateway.urls")),

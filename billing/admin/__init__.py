@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
-from billing.admin import degraded, disputes, items, ledger, payments, reconciliation, usage, wallets
+from billing.admin import (
+    degraded,
+    disputes,
+    items,
+    ledger,
+    payments,
+    proposals,
+    reconciliation,
+    usage,
+    wallets,
+)
 
-__all__ = ["degraded", "disputes", "items", "ledger", "payments", "reconciliation", "usage", "wallets"]
+__all__ = [
+    "degraded", "disputes", "items", "ledger", "payments", "proposals", "reconciliation", "usage", "wallets",
+]  # fmt: skip

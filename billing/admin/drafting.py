@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 
 from accounts.models import User
-from billing import adjustments, aside, drafts, items, ledger, lots, remedies, write_offs
+from billing import adjustments, aside, credit_proposals, drafts, items, ledger, lots, remedies, write_offs
 from billing.admin.base import page_of, usd
 from billing.drafts import Changed, Draft, Legs
 from billing.models import WALLET_CODES, AccountCode, Journal
@@ -29,8 +29,21 @@ else:
     # Generic in the stubs only.
     _ModelAdmin = admin.ModelAdmin
 
+
+def _more_than_alone(left_nano: int) -> str:
+    return (
+        f"One person gives an organization at most {usd(adjustments.ALONE_NANO)} within 24 hours; you may give"
+        f" {usd(left_nano)} more. Propose it instead: it is booked when a second person approves it."
+    )
+
+
 _WORDS: dict[type[Exception], Callable[[Any], str]] = {
     drafts.NoReason: lambda _: "Write a reason.",
+    adjustments.NeedsSecondPerson: lambda exc: _more_than_alone(exc.left_nano),
+    credit_proposals.OwnProposal: lambda _: "You have proposed this yourself. Somebody else has to decide.",
+    credit_proposals.NotOpen: lambda exc: (
+        f"This proposal is no longer open: {exc.proposal.get_state_display().lower()}."
+    ),
     adjustments.MoreThanLeft: lambda exc: f"The balance is only {usd(exc.left_nano)}.",
     aside.NotLeft: lambda _: "Running requests hold this credit, or Valkey is away. Try again in a minute.",
     lots.AmountNotPositive: lambda _: "Write more than nothing.",
@@ -77,7 +90,7 @@ def answer(request: HttpRequest, page: Page, draft_of: Callable[[Any], Draft]) -
         return already_closed(request, page, exc)
     except _REFUSALS as exc:
         form.add_error(None, _words_for(exc))
-        return show_form(request, page, form)
+        return show_form(request, page, form, may_propose=isinstance(exc, adjustments.NeedsSecondPerson))
 
 
 def _book(request: HttpRequest, page: Page, form: forms.Form, draft: Draft) -> HttpResponse:
@@ -110,7 +123,9 @@ def _words_for(exc: Exception) -> str:
     return next(words(exc) for kind, words in _WORDS.items() if isinstance(exc, kind))
 
 
-def show_form(request: HttpRequest, page: Page, form: forms.Form) -> HttpResponse:
+def show_form(
+    request: HttpRequest, page: Page, form: forms.Form, *, may_propose: bool = False
+) -> HttpResponse:
     """Show a form, with what is wrong in it."""
     shown = [name for name, each in form.fields.items() if not each.widget.is_hidden]
     # It wants no more of a form than any form has.
@@ -118,9 +133,8 @@ def show_form(request: HttpRequest, page: Page, form: forms.Form) -> HttpRespons
         cast("forms.ModelForm[Any]", form), [(None, {"fields": shown})], {}, model_admin=page.admin
     )
     status = 422 if form.is_bound and form.errors else 200
-    return _render(
-        request, page, {"form": form, "adminform": adminform, "media": page.admin.media + form.media}, status
-    )
+    told = {"form": form, "adminform": adminform, "media": page.admin.media + form.media}
+    return _render(request, page, {**told, "may_propose": may_propose}, status)
 
 
 def _show_legs(request: HttpRequest, page: Page, form: forms.Form, legs: Legs) -> HttpResponse:

@@ -13,10 +13,12 @@ from billing import adjustments
 from billing.admin.base import ReadOnlyAdmin, Tool, quoted, rows_of, unquoted, usd
 from billing.admin.drafting import Page, actor_of, answer
 from billing.admin.forms import AdjustmentForm, GiveForm
+from billing.admin.proposals import propose
 from billing.drafts import Draft
 from billing.models import (
     AutoTopUp,
     CreditLot,
+    CreditProposal,
     Dispute,
     Journal,
     PaymentMethod,
@@ -37,6 +39,7 @@ _LISTS: tuple[tuple[str, type[Model]], ...] = (
     ("Cards", PaymentMethod),
     ("Spending", Spend),
     ("Requests", UsageRecord),
+    ("Proposals", CreditProposal),
 )
 
 
@@ -100,6 +103,8 @@ class WalletAdmin(ReadOnlyAdmin):
     def give(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Give credit."""
         wallet = self._wallet(request, object_id)
+        if "_propose" in request.POST and (form := GiveForm(request.POST)).is_valid():
+            return propose(request, wallet.organization, form)
 
         def draft(form: GiveForm) -> Draft:
             return adjustments.give(
@@ -111,7 +116,10 @@ class WalletAdmin(ReadOnlyAdmin):
                 actor=actor_of(request),
             )
 
-        words = "Adds credit that nobody has paid for. What the organization owes is paid by it first."
+        words = (
+            "Adds credit that nobody has paid for. What the organization owes is paid by it first. One person gives"
+            f" at most {usd(adjustments.ALONE_NANO)} within 24 hours; more is proposed to a second person."
+        )
         return answer(
             request, Page(self, wallet, f"Give credit to {wallet.organization}", words, GiveForm), draft
         )

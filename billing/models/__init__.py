@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from billing.models.automatic import AutoTopUp, LowBalanceAlert
 from billing.models.business import BillFile, BillState, LedgerDay, LedgerDelta, ProviderBill, ServedDay
+from billing.models.credit import CreditProposal, ProposalState
 from billing.models.degraded import Admission, DegradedHold, GatewayProcess, SpoolHost
 from billing.models.exports import UNFINISHED, Export, ExportState, new_export_id
 from billing.models.health import Health
@@ -77,6 +78,7 @@ __all__ = [
     "BudgetAlert",
     "CreditLot",
     "CreditLotQuerySet",
+    "CreditProposal",
     "DeadLetter",
     "DegradedHold",
     "Dispute",
@@ -98,6 +100,7 @@ __all__ = [
     "Outcome",
     "PaymentMethod",
     "Posting",
+    "ProposalState",
     "ProviderBill",
     "ReconciliationItem",
     "ReconciliationKind",

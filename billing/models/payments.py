@@ -167,7 +167,10 @@ class TopUp(models.Model):
             ),
         ]
         verbose_name = "top-up"
-        permissions = [("sync_topup", "Can sync with Stripe")]
+        permissions = [
+            ("sync_topup", "Can sync with Stripe"),
+            ("refund_topup", "Can pay unused credit back to its card"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.id} of {self.amount_cents} cents"

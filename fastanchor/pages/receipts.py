@@ -46,7 +46,9 @@ def request_page(request: SignedInRequest, request_id: str) -> HttpResponse:
         context = dashboard.receipt(organization=request.organization, request_id=request_id)
     except UnknownRequest:
         raise Http404 from None
-    kept = contents_shown.shown(organization=request.organization, request_id=request_id)
+    # What was asked and answered is the customer's, and not for staff who look at their pages.
+    is_own = not hasattr(request, "hijacker")
+    kept = contents_shown.shown(organization=request.organization, request_id=request_id) if is_own else None
     return render(request, "dashboard/request.html", {**context, **_more(context), "content": kept})
 
 

@@ -62,6 +62,7 @@ CATALOG = Section(
 CUSTOMERS = Section(
     "Customers",
     (
+        Page("Customers", "customers", "accounts.view_organization"),
         _table("Organizations", "accounts", "organization"),
         _table("People", "accounts", "user"),
         _table("API keys", "accounts", "apikey"),
@@ -79,6 +80,7 @@ MONEY = Section(
         Page("Provider bills", "money-bills", "billing.view_figures"),
         _table("Wallets", "billing", "wallet"),
         _table("Lots", "billing", "creditlot"),
+        _table("Credit to approve", "billing", "creditproposal"),
         _table("Journals", "billing", "journal"),
         _table("Top-ups", "billing", "topup"),
         _table("Refunds", "billing", "refund"),

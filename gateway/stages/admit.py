@@ -11,6 +11,7 @@ from gateway.call import Request, Source
 from gateway.errors import InvalidApiKey, PermissionDenied, ServiceUnavailable, UnsupportedMediaType
 from gateway.runtime import Gateway
 
+_FROZEN = "This organization is frozen: none of its keys is let in. Write to us; the dashboard says more."
 _HOW = "Send 'Authorization: Bearer YOUR_KEY' with a key from the dashboard."
 
 
@@ -37,7 +38,9 @@ async def authenticate(gateway: Gateway, headers: Mapping[str, str], source: Sou
 async def _look_up(gateway: Gateway, token: str) -> Caller:
     try:
         return await gateway.keyring.caller(token)
-    except InvalidKey:
+    except InvalidKey as exc:
+        if exc.reason == "frozen":
+            raise PermissionDenied(_FROZEN) from None
         raise InvalidApiKey(
             f"The API key is not valid: unknown, revoked or expired. {_HOW}",
             headers=(("www-authenticate", "Bearer"),),
