@@ -15,15 +15,18 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.contrib.auth.models import Group
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 
 from accounts import (
     announcements,
+    audit,
     keys,
     legal_admin,  # noqa: F401 - registers its tables
     notice_admin,  # noqa: F401 - the same
+    sessions,
 )
 from accounts.audit_admin import Audited
 from accounts.models import ApiKey, Closure, Membership, OldSecret, Organization, Plan, User
@@ -69,6 +72,7 @@ class UserAdmin(KeptForever, Audited, DjangoUserAdmin):  # type: ignore[type-arg
     list_display = ("email", "is_active", "is_staff", "joined_at", "last_login")
     list_filter = ("is_active", "is_staff")
     search_fields = ("email",)
+    actions = ("log_out",)
     fieldsets = (
         (None, {"fields": ("email", "name", "password", "is_active")}),
         ("Permissions", {"fields": ("is_staff", "is_superuser", "groups", "user_permissions")}),
@@ -84,6 +88,15 @@ class UserAdmin(KeptForever, Audited, DjangoUserAdmin):  # type: ignore[type-arg
         if not request.user.is_superuser:
             fixed += ("is_staff", "is_superuser", "groups", "user_permissions")
         return fixed
+
+    @admin.action(description="Log the selected people out everywhere", permissions=["change"])
+    def log_out(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """End every session of the selected people."""
+        for user in queryset:
+            with transaction.atomic():
+                count = sessions.end_all(user=user)
+                audit.record("user.logged_out", subject=f"user {user.pk}", after={"sessions": count})
+        self.message_user(request, "The selected people are logged out everywhere.")
 
 
 @admin.register(Authenticator)

@@ -54,14 +54,23 @@ class SessionSeen:
 def keep_track(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """Middleware: note now and then that a session is in use, and end one that is too old."""
+    """Middleware: note now and then that a session is in use, end one that is too old, and clear up behind it."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        if request.session.session_key and request.user.is_authenticated:
-            _keep_track(request)
-        return get_response(request)
+        if not _is_inside(request):
+            return get_response(request)
+        _keep_track(request)
+        response = get_response(request)
+        if not _is_inside(request):
+            # What the playground keeps in a tab for its reader is not for who logs in there next.
+            response.headers["Clear-Site-Data"] = '"storage"'
+        return response
 
     return middleware
+
+
+def _is_inside(request: HttpRequest) -> bool:
+    return bool(request.session.session_key) and request.user.is_authenticated
 
 
 def _keep_track(request: HttpRequest) -> None:

@@ -164,5 +164,5 @@ def _section(path: str) -> tuple[Place, ...]:
 
 
 def _theme(request: HttpRequest) -> str:
-    chosen = request.COOKIES.get("theme", "")
+    chosen = request.COOKIES.get("__Host-theme") or request.COOKIES.get("theme", "")
     return chosen if chosen in {"light", "dark"} else ""

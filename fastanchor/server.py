@@ -23,6 +23,7 @@ from fastanchor import endings, live
 from fastanchor.exchange import Exchange
 from fastanchor.lib.ids import new_id
 from gateway.app import EXCHANGE
+from gateway.endpoints import ENDPOINTS
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,12 @@ _SLOWEST_READER = 1024
 _IDLE_S = 30
 # A server that ends keeps idle connections for so long: a request may be on its way.
 _FAREWELL_S = 2.0
+# What Django's middleware tells browsers, for answers that do not pass through it; none of them is a page.
+_TO_BROWSERS = (
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"strict-transport-security", b"max-age=31536000; includeSubDomains; preload"),
+    (b"x-content-type-options", b"nosniff"),
+)
 
 
 class CannotListen(Exception):
@@ -106,6 +113,8 @@ class BoundedProtocol(HttpToolsProtocol):
             raise HeadTooLarge
         super().on_headers_complete()
         self.scope["state"][EXCHANGE] = Exchange(self.cycle)
+        if self.scope["path"] in ENDPOINTS:
+            self.cycle.default_headers = [*self.cycle.default_headers, *_TO_BROWSERS]
         self._is_in_head = False
         if self._is_ending:
             self.cycle.keep_alive = False
@@ -178,11 +187,12 @@ def _unread(transport: asyncio.Transport) -> int:
 def _refusal(status: int, text: str) -> bytes:
     error = {"message": text, "type": "invalid_request_error", "param": None, "code": "invalid_request"}
     body = msgspec.json.encode({"error": error})
+    common = b"".join([name + b": " + value + b"\r\n" for name, value in _TO_BROWSERS])
     head = (
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
         f"x-request-id: {new_id('req')}\r\nconnection: close\r\n\r\n"
     )
-    return STATUS_LINE[status] + head.encode("ascii") + body
+    return STATUS_LINE[status] + common + head.encode("ascii") + body
 
 
 def listen(host: str, port: int) -> socket.socket:

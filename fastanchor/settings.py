@@ -42,12 +42,15 @@ ARCHIVE_KEYS = env_secret("FASTANCHOR_ARCHIVE_KEYS")
 ALLOWED_HOSTS = env_list("FASTANCHOR_HOSTS", "" if IS_PRODUCTION else "127.0.0.1,localhost,[::1],testserver")
 CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in ALLOWED_HOSTS if IS_PRODUCTION]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = IS_PRODUCTION
-if IS_PRODUCTION:
-    # A browser takes these from this very host only, over TLS, for all of it.
-    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
+# A browser takes cookies of this name from this very host only, over TLS, for all of it; static/js/theme.js sets another.
+_HOST = "__Host-" if IS_PRODUCTION else ""
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{_HOST}sessionid", f"{_HOST}csrftoken"
+MESSAGES_COOKIE_NAME, MESSAGE_STORAGE = f"{_HOST}messages", "fastanchor.notices.Notices"
 SECURE_HSTS_SECONDS = 31_536_000 if IS_PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = IS_PRODUCTION
 SECURE_REFERRER_POLICY = "same-origin"
+# Programs are refused there, not led on (gateway/envelope.py).
+SECURE_REDIRECT_EXEMPT = [r"^v1(/|$)"]
 # FASTANCHOR_TRUSTED_PROXIES narrows whom we believe where a request comes from, and lets there be several in a row.
 FRONT = Front(env_bool("FASTANCHOR_TRUST_PROXY"), env_ranges("FASTANCHOR_TRUSTED_PROXIES"))
 if FRONT.is_proxied:
@@ -95,10 +98,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Middleware of the pages; the hot endpoints never pass through it (fastanchor/asgi.py).
 MIDDLEWARE = [
+    "fastanchor.middleware.content_security_policy",
     "fastanchor.health.answer_health",
+    "django.middleware.security.SecurityMiddleware",
     "gateway.envelope.Envelope",
     "fastanchor.middleware.compressed_pages",
-    "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "accounts.session_store.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -107,7 +111,6 @@ MIDDLEWARE = [
     "accounts.audit.acting",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "fastanchor.middleware.content_security_policy",
     "fastanchor.middleware.refuse_nul",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.sessions.keep_track",
@@ -171,8 +174,11 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+    *(
+        {"NAME": f"django.contrib.auth.password_validation.{name}"}
+        for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+    ),
+    {"NAME": "accounts.passwords.WordsOfOurs"},
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "dashboard"
@@ -258,6 +264,7 @@ STORAGES = {
     "exports": EXPORTS_STORAGE,
 }
 WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = not IS_PRODUCTION
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 # Gateway: where spools live, how much it accepts, which upstreams it may reach.
 SPOOL_DIR = DATA_DIR / "spool"

@@ -6,6 +6,7 @@ import time
 from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
 from ninja import Field, NinjaAPI, Query, Schema
 from ninja.errors import ValidationError
 from ninja.openapi.schema import OpenAPISchema
@@ -50,6 +51,7 @@ api = _Described(
     urls_namespace="v1",
     docs_url=None,
     openapi_url="/openapi.json",
+    docs_decorator=require_safe,
 )
 
 

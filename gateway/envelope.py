@@ -5,6 +5,7 @@ That is OpenAI's, and Anthropic's for its own paths and SDKs.
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
 
@@ -78,6 +79,14 @@ def refusal_response(error: GatewayError, format_: Format, request_id: str) -> H
 
 class Envelope(MiddlewareMixin):
     """Gives the envelope to errors of Django's own making under /v1, and a request id to every answer there."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:
+        """Refuse plain HTTP: led on, a program would send its key in the clear each time, and nobody would notice."""
+        if not settings.SECURE_SSL_REDIRECT or request.is_secure() or not request.path.startswith("/v1/"):
+            return None
+        return suited_response(
+            request, PermissionDenied("Only HTTPS is served here. Begin the base URL with https://.")
+        )
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         """Enclose one answer."""

@@ -25,6 +25,15 @@ def test_health_is_told_to_whoever_asks_by_address_and_without_tls(db: None, cli
         assert client.post("/healthz").status_code == 405
 
 
+def test_the_policy_names_what_falls_back_on_nothing() -> None:
+    said = policy().split("; ")
+
+    assert {"default-src 'self'", "object-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"} <= set(
+        said
+    )
+    assert not any("unsafe" in each or each.startswith("script-src") for each in said)
+
+
 def test_pages_and_the_admin_load_from_their_own_origin_only(db: None, client: Client) -> None:
     client.force_login(User.objects.create_superuser("ada@example.com"))
     for address in ("/", "/admin/", "/admin/catalog/channel/add/"):

@@ -57,8 +57,18 @@ def test_a_json_line_is_one_object_whose_own_names_win() -> None:
     assert parsed["event"] == "posted"
     assert parsed["amount_nano"] == 7
     assert parsed["level"] == "error"
+    assert parsed["time"].endswith("+00:00")
     assert parsed["logger"] == "billing.test"
     assert "fa_live_[removed]" in parsed["trace"]
+
+
+def test_no_text_makes_a_second_line_of_its_own() -> None:
+    forged = 'x"}\n{"level": "info", "event": "accounts.logged_in"}\r\n'
+
+    line = JsonLine().format(_record(forged, user_agent=forged))
+
+    assert line.splitlines() == [line]
+    assert json.loads(line)["event"] == forged
 
 
 LOGGERS = (

@@ -58,6 +58,24 @@ async def test_an_ordinary_request_passes(port: int) -> None:
 
 
 @pytest.mark.parametrize(
+    "request_", [b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n\r\n", b"nothing of the kind\r\n\r\n"]
+)
+async def test_no_browser_takes_an_answer_to_a_program_for_a_page(port: int, request_: bytes) -> None:
+    answer = await _send(port, request_.replace(b"host: a", b"host: a\r\nconnection: close"))
+
+    head = answer.partition(b"\r\n\r\n")[0].decode().split("\r\n")
+    assert "x-content-type-options: nosniff" in head
+    assert "content-security-policy: default-src 'none'; frame-ancestors 'none'" in head
+    assert "strict-transport-security: max-age=31536000; includeSubDomains; preload" in head
+
+
+async def test_a_page_is_left_to_django_s_middleware(port: int) -> None:
+    answer = await _send(port, b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+
+    assert b"content-security-policy" not in answer
+
+
+@pytest.mark.parametrize(
     "head",
     [
         pytest.param(b"x-long: " + b"a" * 70_000 + b"\r\n", id="one long header"),

@@ -42,6 +42,15 @@ def test_production_is_the_default_and_safe() -> None:
     assert result.stdout == "True False True True True False True\n"
 
 
+def test_production_keeps_passwords_by_argon2_and_asks_for_https() -> None:
+    result = _load(
+        "print(s.PASSWORD_HASHERS[0], s.SECURE_HSTS_SECONDS, s.SECURE_HSTS_INCLUDE_SUBDOMAINS, s.SECURE_REFERRER_POLICY)"
+    )
+
+    hasher = "django.contrib.auth.hashers.Argon2PasswordHasher"
+    assert result.stdout == f"{hasher} 31536000 True same-origin\n"
+
+
 def test_a_database_address_keeps_its_case_its_escapes_and_its_parameters() -> None:
     result = _load(
         "d = s.DATABASES['default']\nprint(d['USER'], d['PASSWORD'], d['HOST'], d['NAME'], d['OPTIONS'])"

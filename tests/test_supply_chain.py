@@ -63,7 +63,7 @@ def test_production_passes_the_check_of_deployments() -> None:
 def test_cookies_of_production_belong_to_this_host_alone() -> None:
     code = (
         "from fastanchor import settings as s\n"
-        "print(s.SESSION_COOKIE_NAME, s.CSRF_COOKIE_NAME, s.SESSION_COOKIE_SECURE, s.CSRF_COOKIE_SECURE,"
+        "print(s.SESSION_COOKIE_NAME, s.CSRF_COOKIE_NAME, s.MESSAGES_COOKIE_NAME, s.SESSION_COOKIE_SECURE, s.CSRF_COOKIE_SECURE,"
         " s.SECURE_HSTS_SECONDS, s.STAFF_SECOND_FACTOR)"
     )
 
@@ -72,8 +72,9 @@ def test_cookies_of_production_belong_to_this_host_alone() -> None:
         env={"PATH": os.environ["PATH"], "FASTANCHOR_STAFF_SECOND_FACTOR": "0"} | SAFE,
     )  # fmt: skip
 
-    assert loaded.stdout == "__Host-sessionid __Host-csrftoken True True 31536000 True\n"
+    assert loaded.stdout == "__Host-sessionid __Host-csrftoken __Host-messages True True 31536000 True\n"
     assert getattr(settings, "SESSION_COOKIE_DOMAIN", None) is None
+    assert (settings.SESSION_COOKIE_SAMESITE, settings.CSRF_COOKIE_SAMESITE) == ("Lax", "Lax")
     assert (settings.SESSION_COOKIE_PATH, settings.SESSION_COOKIE_HTTPONLY) == ("/", True)
 
 

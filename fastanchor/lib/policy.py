@@ -10,4 +10,5 @@ def policy(*, form_target: str = "", has_inline_styles: bool = False) -> str:
     """
     targets = f"'self' {form_target}".rstrip()
     styles = " style-src 'self' 'unsafe-inline';" if has_inline_styles else ""
-    return f"default-src 'self';{styles} img-src 'self' data:; frame-ancestors 'none'; form-action {targets}; base-uri 'none'"
+    sources = f"default-src 'self';{styles} img-src 'self' data:; object-src 'none'"
+    return f"{sources}; frame-ancestors 'none'; form-action {targets}; base-uri 'none'"

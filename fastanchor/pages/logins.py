@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import sessions
 from accounts.access import SignedInRequest, signed_in
+from accounts.proofs import proven_lately
 
 PAGE_SIZE = 20
 
@@ -26,6 +27,7 @@ def session_list(request: SignedInRequest) -> HttpResponse:
 
 @require_POST
 @signed_in
+@proven_lately
 def end_session(request: SignedInRequest, session_id: int) -> HttpResponse:
     """End one session."""
     try:
@@ -38,6 +40,7 @@ def end_session(request: SignedInRequest, session_id: int) -> HttpResponse:
 
 @require_POST
 @signed_in
+@proven_lately
 def end_others(request: SignedInRequest) -> HttpResponse:
     """End every session but this one."""
     sessions.end_all(user=request.user, but=request.session.session_key)

@@ -7,5 +7,6 @@ themeSwitch.addEventListener("click", () => {
   const shown = root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
   root.dataset.theme = shown === "dark" ? "light" : "dark";
   document.querySelector("meta[name=color-scheme]").content = root.dataset.theme;
-  document.cookie = `theme=${root.dataset.theme}; path=/; max-age=31536000; samesite=lax`;
+  const isTls = location.protocol === "https:";
+  document.cookie = `${isTls ? "__Host-" : ""}theme=${root.dataset.theme}; path=/; max-age=31536000; samesite=lax${isTls ? "; secure" : ""}`;
 });

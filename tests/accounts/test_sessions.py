@@ -13,8 +13,9 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from accounts import people, session_store, sessions, stamps
+from accounts import people, proofs, session_store, sessions, stamps
 from accounts.adapters import AccountAdapter
+from accounts.audit_entry import AuditEntry
 from accounts.models import User
 from accounts.tasks import expire_sessions
 from fastanchor.lib.networks import Front, ranges_of
@@ -72,6 +73,57 @@ def test_another_session_is_ended_and_this_one_stays(ada: User) -> None:
     laptop.post(reverse("settings:end-session", args=[of_phone.pk]))
 
     assert (is_inside(laptop), is_inside(phone)) == (True, False)
+
+
+def test_an_old_session_shows_who_it_is_before_it_ends_others(ada: User) -> None:
+    laptop, phone = log_in(FIREFOX), log_in(PHONE)
+    session = laptop.session
+    session["begun_at"] = int(time.time()) - proofs.LASTS_S
+    session["account_authentication_methods"] = []
+    session.save()
+
+    asked = laptop.post(reverse("settings:end-others"))
+
+    assert asked["Location"].startswith(reverse("account_reauthenticate"))
+    assert is_inside(phone)
+    laptop.post(asked["Location"], {"password": PASSWORD})
+    assert (is_inside(laptop), is_inside(phone)) == (True, False)
+
+
+def test_a_logout_ends_the_session_and_clears_up_in_the_browser(ada: User) -> None:
+    laptop = log_in(FIREFOX)
+    token = laptop.cookies["sessionid"].value
+    assert "Clear-Site-Data" not in laptop.get(reverse("settings:profile"))
+
+    left = laptop.post(reverse("account_logout"))
+
+    assert left["Clear-Site-Data"] == '"storage"'
+    laptop.cookies["sessionid"] = token
+    assert not is_inside(laptop)
+
+
+def test_whoever_is_deactivated_is_out_at_once(ada: User) -> None:
+    laptop = log_in(FIREFOX)
+
+    User.objects.update(is_active=False)
+
+    assert not is_inside(laptop)
+
+
+def test_staff_log_somebody_out_everywhere(ada: User, client: Client) -> None:
+    laptop, phone = log_in(FIREFOX), log_in(PHONE)
+    client.force_login(people.ensure_verified(email="root@example.com", is_staff=True))
+
+    client.post(reverse("admin:accounts_user_changelist"), {"action": "log_out", "_selected_action": ada.pk})
+
+    assert (is_inside(laptop), is_inside(phone)) == (False, False)
+    [entry] = AuditEntry.objects.filter(what="user.logged_out")
+    assert (entry.subject, entry.after, entry.email) == (
+        f"user {ada.pk}",
+        {"sessions": 2},
+        "root@example.com",
+    )
+    assert is_inside(client)
 
 
 def test_all_others_are_ended_at_once(ada: User) -> None:
@@ -210,6 +262,7 @@ def test_what_the_database_keeps_of_a_session_opens_nothing(ada: User) -> None:
     thief = Client()
     thief.cookies["sessionid"] = kept.session_key
 
+    assert len(bytes.fromhex(token)) == 32
     assert kept.session_key == listed.session_key == session_store.key_of(token)
     assert token not in f"{kept.session_key} {kept.session_data} {listed.data}"
     assert (is_inside(thief), is_inside(laptop)) == (False, True)

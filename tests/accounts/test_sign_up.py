@@ -93,6 +93,10 @@ def test_a_user_is_never_saved_without_an_organization(
     assert not User.objects.exists()
 
 
+def test_a_new_installation_has_no_account(db: None) -> None:
+    assert not User.objects.exists()
+
+
 @pytest.fixture
 def has_password(ada: User) -> None:
     ada.set_password(PASSWORD)
@@ -118,6 +122,15 @@ def test_a_forgotten_password_is_set_anew_by_mail(client: Client, ada: User) -> 
 
     ada.refresh_from_db()
     assert ada.check_password("another staple chair")
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)"]
+)
+def test_a_login_leads_to_no_other_site(client: Client, has_password: None, elsewhere: str) -> None:
+    told = {"login": "ada@example.com", "password": PASSWORD, "next": elsewhere}
+
+    assert client.post(reverse("account_login"), told)["Location"] == reverse("dashboard")
 
 
 def test_guessing_passwords_is_slowed_down(client: Client, has_password: None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import shutil
 import subprocess
@@ -13,14 +12,11 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from fastanchor.children import spawn, stop
 from tests.clients.environments import give_up
 from tests.contract.conftest import Customer
+from tests.live.certificates import certificate
 from tests.live.product import LiveProduct
 from tests.live.programs import ROOT, Program, free_port, wait_until
 
@@ -41,6 +37,7 @@ class Behind:
     """The product behind nginx: its address there, and the process that answers."""
 
     address: str
+    plain: str
     program: Program
 
     def client(self, key: str = "") -> httpx2.Client:
@@ -49,26 +46,11 @@ class Behind:
         return httpx2.Client(base_url=self.address, headers=headers, verify=False, timeout=30)
 
 
-def certificate(folder: Path) -> None:
-    """Write a certificate of our own making, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + dt.timedelta(1))
-        .sign(key, hashes.SHA256())
-    )  # fmt: skip
-    pem = serialization.Encoding.PEM
-    (folder / "own.pem").write_bytes(made.public_bytes(pem))
-    kind, nothing = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    (folder / "own.key").write_bytes(key.private_bytes(pem, kind, nothing))
-
-
-def written(folder: Path, *, port: int, upstream: int) -> Path:
+def written(folder: Path, *, port: int, plain: int, upstream: int) -> Path:
     """Write the documented configuration with this machine's ports, and return the file that includes it."""
     text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
     changes = {
-        "listen 80;": f"listen 127.0.0.1:{free_port()};",
+        "listen 80;": f"listen 127.0.0.1:{plain};",
         "listen 443 ssl http2;": f"listen 127.0.0.1:{port} ssl http2;",
         "/etc/ssl/example.com.": f"{folder}/own.",
         "127.0.0.1:8000": f"127.0.0.1:{upstream}",
@@ -89,7 +71,8 @@ def behind(live_gateway: LiveProduct, tmp_path_factory: pytest.TempPathFactory) 
     binary = shutil.which("nginx", path=_PLACES)
     if binary is None:
         give_up("The documented nginx is not tried: nginx is not installed.")
-    folder, port, upstream = tmp_path_factory.mktemp("nginx"), free_port(), free_port()
+    folder = tmp_path_factory.mktemp("nginx")
+    port, plain, upstream = free_port(), free_port(), free_port()
     command = [
         binary,
         "-p",
@@ -97,13 +80,13 @@ def behind(live_gateway: LiveProduct, tmp_path_factory: pytest.TempPathFactory) 
         "-e",
         str(folder / "error.log"),
         "-c",
-        str(written(folder, port=port, upstream=upstream)),
+        str(written(folder, port=port, plain=plain, upstream=upstream)),
     ]
     subprocess.run([*command, "-t"], check=True, capture_output=True)
     environment = live_gateway.environment | {"PORT": str(upstream), "FASTANCHOR_TRUST_PROXY": "1"}
     program = Program(["manage.py", "web"], log=folder / "web.log", environment=environment)
     running = spawn(command)
-    it = Behind(f"https://127.0.0.1:{port}", program)
+    it = Behind(f"https://127.0.0.1:{port}", f"http://127.0.0.1:{plain}", program)
     try:
         wait_until(lambda: is_up(it), what="the product answers behind nginx")
         yield it
@@ -168,6 +151,14 @@ def test_pages_pass_with_the_scheme_that_nginx_ended(behind: Behind) -> None:
 
     assert answer.status_code == 404
     assert page.status_code == 200
+
+
+def test_without_tls_programs_are_refused_and_people_led_on(behind: Behind) -> None:
+    told = httpx2.get(f"{behind.plain}/v1/models", headers={"authorization": "Bearer fa_live_x"})
+    led = httpx2.get(f"{behind.plain}/pricing/")
+
+    assert (told.status_code, told.json()["error"]["code"]) == (403, "permission_denied")
+    assert (led.status_code, led.headers["location"]) == (308, "https://127.0.0.1/pricing/")
 
 
 def test_a_product_that_is_away_is_unavailable_in_the_envelope(behind: Behind) -> None:

@@ -150,6 +150,22 @@ def test_a_recovery_code_logs_in_once(browser: Client, ada: User) -> None:
     assert "9 left" in words(browser.get(reverse("mfa_index")).content.decode())
 
 
+def test_a_new_password_by_mail_does_not_go_past_the_second_factor(browser: Client, ada: User) -> None:
+    set_up_app(browser)
+    stranger = Client()
+    stranger.post(reverse("account_reset_password"), {"email": ada.email})
+    link = re.search(r"http://testserver(\S+)", str(mail.outbox[-1].body))
+    assert link is not None
+    form = stranger.get(link[1])["Location"]
+    stranger.post(form, {"password1": "another long one", "password2": "another long one"})
+    assert stranger.get(reverse("dashboard")).status_code == 302
+
+    step = stranger.post(reverse("account_login"), {"login": ada.email, "password": "another long one"})
+
+    assert step["Location"].startswith(reverse("mfa_authenticate"))
+    assert stranger.get(reverse("dashboard")).status_code == 302
+
+
 def test_recovery_codes_are_shown_once(browser: Client) -> None:
     _, codes = set_up_app(browser)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -13,6 +15,7 @@ from gateway.upstreams import http
 from gateway.upstreams.faults import UpstreamBroken, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
 from gateway.upstreams.http import Exchange, HttpClient
 from gateway.upstreams.origin import Origin
+from tests.live.certificates import certificate
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int], Awaitable[None]]
 Ask = Callable[..., Awaitable[Exchange]]
@@ -172,6 +175,27 @@ async def test_a_body_above_the_limit_is_refused_and_the_connection_dropped(serv
     await asyncio.sleep(0.05)
     await ask()
     assert server.connections == 2
+
+
+async def test_a_server_whose_certificate_nobody_vouches_for_is_not_spoken_to(
+    client: HttpClient, tmp_path: Path
+) -> None:
+    certificate(tmp_path)
+    own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    own.load_cert_chain(tmp_path / "own.pem", tmp_path / "own.key")
+    heard: list[bytes] = []
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.read())
+        writer.close()
+
+    impostor = await asyncio.start_server(listen, "127.0.0.1", 0, ssl=own)
+    port = impostor.sockets[0].getsockname()[1]
+
+    with pytest.raises(UpstreamUnreachable, match="SSLCertVerificationError"):
+        await client.connect(Origin.of(f"https://127.0.0.1:{port}/v1"), answer_s=5)
+    impostor.close()
+    assert not any(heard)
 
 
 async def test_nobody_listening_is_told_at_once(client: HttpClient) -> None:
