@@ -11,8 +11,8 @@ from django.db.models import Q, QuerySet
 from accounts import audit
 from accounts.models import User
 from catalog.models import NOT_SOLD, CatalogModel, LifeCycle, ModelAlias
-from catalog.notices import RetirementMail, RetirementNotice
 from catalog.publish import announce_catalog
+from catalog.retirement_tables import RetirementMail, RetirementNotice
 
 
 class NoReason(Exception):

@@ -45,7 +45,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = IS_PRODUCTION
 # A browser takes cookies of this name from this very host only, over TLS, for all of it; static/js/theme.js sets another.
 _HOST = "__Host-" if IS_PRODUCTION else ""
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{_HOST}sessionid", f"{_HOST}csrftoken"
-MESSAGES_COOKIE_NAME, MESSAGE_STORAGE = f"{_HOST}messages", "fastanchor.notices.Notices"
+MESSAGES_COOKIE_NAME, MESSAGE_STORAGE = f"{_HOST}messages", "fastanchor.message_storage.Messages"
 SECURE_HSTS_SECONDS = 31_536_000 if IS_PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = IS_PRODUCTION
 SECURE_REFERRER_POLICY = "same-origin"

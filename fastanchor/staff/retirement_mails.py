@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from accounts import organizations
 from billing import mails
-from catalog.notices import RetirementMail
+from catalog.retirement_tables import RetirementMail
 
 MOST_AT_ONCE = 100
 

@@ -19,7 +19,7 @@ from billing import model_usage
 from billing.model_usage import ModelUsage
 from catalog import retirement
 from catalog.models import CatalogModel, ModelAlias
-from catalog.notices import RetirementNotice
+from catalog.retirement_tables import RetirementNotice
 
 _PER_PAGE = 50
 _ORGANIZATIONS_SHOWN = 50

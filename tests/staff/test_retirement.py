@@ -14,8 +14,8 @@ from accounts.audit_entry import AuditEntry
 from accounts.models import User
 from catalog import retirement, tasks
 from catalog.models import CatalogModel, LifeCycle, ModelAlias, Provider
-from catalog.notices import RetirementMail
 from catalog.publish import build_snapshot
+from catalog.retirement_tables import RetirementMail
 from fastanchor.staff import retirement_mails
 from tests.billing.cast import make_organization
 from tests.catalog.builders import build_model_of

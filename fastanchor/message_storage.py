@@ -18,7 +18,7 @@ class Cookie(CookieStorage):
         self.cookie_name = settings.MESSAGES_COOKIE_NAME
 
 
-class Notices(FallbackStorage):
+class Messages(FallbackStorage):
     """A cookie while there is room in it, then the session."""
 
     storage_classes = (Cookie, SessionStorage)
