@@ -33,8 +33,8 @@ REMEDIES: dict[type[GatewayError], Remedy] = {
         "`message` names both amounts. Top up, raise the budget, or ask for fewer output tokens.",
     ),
     errors.PermissionDenied: Remedy(
-        "The key is good, but may not do this.",
-        "Use another key, or change what this one may do. Of your own key of a provider `message` says what it was refused for.",
+        "The key is good, but may not do this, or its organization is frozen.",
+        "Use another key, or change what this one may do; write to us where `message` says that it is frozen. Of your own key of a provider `message` says what it was refused for.",
     ),
     errors.ModelNotFound: Remedy(
         "There is no such model, or this key may not use it.",

@@ -69,7 +69,7 @@ def plan(request: HttpRequest, org_id: str) -> HttpResponse:
         facts=[
             ("Plan now", organization.plan.name),
             *(
-                (name.replace("_", " ").capitalize(), _now(value))
+                (name.replace("_", " ").capitalize(), _now(value, getattr(organization.plan, name)))
                 for name, value in now.items()
                 if name != "plan"
             ),
@@ -79,8 +79,8 @@ def plan(request: HttpRequest, org_id: str) -> HttpResponse:
     return answer(request, organization, deed)
 
 
-def _now(value: object) -> object:
-    return "the plan's" if value is None else value
+def _now(own: object, of_plan: int) -> object:
+    return f"the plan's {of_plan:,}" if own is None else own
 
 
 @_forms

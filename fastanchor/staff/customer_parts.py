@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from accounts import key_states, notes
 from accounts.audit_entry import AuditEntry
-from accounts.models import ApiKey, Organization
+from accounts.models import ApiKey, Organization, User
 from billing import holds
 from billing.admin.base import page_of, rows_of, usd
 from billing.models import (
@@ -56,7 +56,7 @@ class Part:
     """How a table is made, and what its reader has to be permitted."""
 
     permission: str
-    make: Callable[[Organization, datetime], Table]
+    make: Callable[[Organization, User, datetime], Table]
 
 
 def moment(at: datetime | None) -> str:
@@ -72,7 +72,7 @@ def _list(app_model: str, words: str) -> str:
     return f"{reverse(f'admin:{app_model}_changelist')}?q={words}"
 
 
-def members(organization: Organization, at: datetime) -> Table:
+def members(organization: Organization, reader: User, at: datetime) -> Table:
     """Return who belongs to it."""
     rows = organization.memberships.select_related("user").order_by("created_at", "pk")[:MOST_MEMBERS]
     return Table(
@@ -96,10 +96,11 @@ def members(organization: Organization, at: datetime) -> Table:
     )
 
 
-def api_keys(organization: Organization, at: datetime) -> Table:
+def api_keys(organization: Organization, reader: User, at: datetime) -> Table:
     """Return its newest keys, as far as anybody may see of them."""
     found = ApiKey.objects.filter(organization=organization).select_related("old_secret")
     rows = found.order_by("-created_at", "-pk")[:MOST_KEYS]
+    may_revoke = reader.has_perm("accounts.change_apikey")
     return Table(
         "keys",
         "API keys",
@@ -113,7 +114,7 @@ def api_keys(organization: Organization, at: datetime) -> Table:
                 key_states.state_of(key, at).label,
                 moment(key.created_at),
                 moment(key.last_used_at),
-                "" if key.revoked_at else _revoking(key),
+                _revoking(key) if may_revoke and key.revoked_at is None else "",
             )
             for key in rows
         ],
@@ -126,7 +127,7 @@ def _revoking(key: ApiKey) -> SafeString:
     return format_html('<a href="{}" aria-label="Revoke {}">Revoke</a>', address, key.name)
 
 
-def lots(organization: Organization, at: datetime) -> Table:
+def lots(organization: Organization, reader: User, at: datetime) -> Table:
     """Return the credit that is left, in the order in which it is used."""
     rows = CreditLot.objects.consumable(organization.pk)[:MORE]
     return Table(
@@ -148,7 +149,7 @@ def lots(organization: Organization, at: datetime) -> Table:
     )
 
 
-def open_holds(organization: Organization, at: datetime) -> Table:
+def open_holds(organization: Organization, reader: User, at: datetime) -> Table:
     """Return what running requests hold, as Valkey knows it."""
     try:
         held = holds.known_holds(sync_client(), organization.pk)
@@ -162,7 +163,7 @@ def open_holds(organization: Organization, at: datetime) -> Table:
     return Table("holds", "Open holds", ("Request", "Held"), rows, empty=empty, words=words)
 
 
-def journals(organization: Organization, at: datetime) -> Table:
+def journals(organization: Organization, reader: User, at: datetime) -> Table:
     """Return what moved its money last."""
     found = Journal.objects.filter(organization=organization)
     # For each of the ten by itself: a sum over a join would read all that ever moved.
@@ -189,7 +190,7 @@ def journals(organization: Organization, at: datetime) -> Table:
     )
 
 
-def requests(organization: Organization, at: datetime) -> Table:
+def requests(organization: Organization, reader: User, at: datetime) -> Table:
     """Return its last requests."""
     found = UsageRecord.objects.filter(organization=organization)
     rows = found.order_by("-started_at", "request_id").only(
@@ -215,7 +216,7 @@ def requests(organization: Organization, at: datetime) -> Table:
     )
 
 
-def audit_trail(organization: Organization, at: datetime) -> Table:
+def audit_trail(organization: Organization, reader: User, at: datetime) -> Table:
     """Return what was changed about it last."""
     rows = AuditEntry.objects.filter(organization_id=organization.pk).order_by("-pk")[:MORE]
     return Table(
@@ -239,7 +240,7 @@ def audit_trail(organization: Organization, at: datetime) -> Table:
     )
 
 
-def written_notes(organization: Organization, at: datetime) -> Table:
+def written_notes(organization: Organization, reader: User, at: datetime) -> Table:
     """Return what staff has noted, newest first."""
     rows = notes.newest(organization, limit=MORE)
     return Table(
@@ -252,9 +253,10 @@ def written_notes(organization: Organization, at: datetime) -> Table:
     )
 
 
-def top_ups(organization: Organization, at: datetime) -> Table:
+def top_ups(organization: Organization, reader: User, at: datetime) -> Table:
     """Return what it bought last."""
     rows = TopUp.objects.filter(organization=organization).order_by("-created_at", "-pk")[:FEW]
+    may_refund = reader.has_perm("billing.refund_topup")
     return Table(
         "top-ups",
         "Top-ups",
@@ -265,7 +267,7 @@ def top_ups(organization: Organization, at: datetime) -> Table:
                 moment(each.created_at),
                 _cents(each.amount_cents),
                 each.get_status_display(),
-                _refunding(each) if each.journal_id else "",
+                _refunding(each) if may_refund and each.journal_id else "",
             )
             for each in rows
         ],
@@ -279,7 +281,7 @@ def _refunding(top_up: TopUp) -> SafeString:
     return format_html('<a href="{}" aria-label="Refund {}">Refund</a>', address, top_up.pk)
 
 
-def refunds(organization: Organization, at: datetime) -> Table:
+def refunds(organization: Organization, reader: User, at: datetime) -> Table:
     """Return what went back to its cards last."""
     rows = Refund.objects.filter(top_up__organization=organization).order_by("-created_at", "-pk")[:FEW]
     return Table(
@@ -300,7 +302,7 @@ def refunds(organization: Organization, at: datetime) -> Table:
     )
 
 
-def disputes(organization: Organization, at: datetime) -> Table:
+def disputes(organization: Organization, reader: User, at: datetime) -> Table:
     """Return which payments its banks questioned last."""
     rows = Dispute.objects.filter(top_up__organization=organization).order_by("-opened_at", "pk")[:FEW]
     return Table(
@@ -321,7 +323,7 @@ def disputes(organization: Organization, at: datetime) -> Table:
     )
 
 
-def proposals(organization: Organization, at: datetime) -> Table:
+def proposals(organization: Organization, reader: User, at: datetime) -> Table:
     """Return credit that waits for a second person."""
     found = CreditProposal.objects.filter(
         organization=organization, state=ProposalState.OPEN, valid_until__gt=at
@@ -345,7 +347,7 @@ def proposals(organization: Organization, at: datetime) -> Table:
     )
 
 
-def open_incidents(organization: Organization, at: datetime) -> Table:
+def open_incidents(organization: Organization, reader: User, at: datetime) -> Table:
     """Return what the status page tells everybody now."""
     return Table(
         "incidents",

@@ -74,7 +74,7 @@ def find(org_id: str) -> Organization:
 
 
 def _context(request: HttpRequest, organization: Organization) -> dict[str, Any]:
-    user, at = request.user, timezone.now()
+    user, at = cast("User", request.user), timezone.now()
     wallet = getattr(organization, "wallet", None)
     may_read_money = user.has_perm("billing.view_wallet")
     may_read_usage = user.has_perm("billing.view_usagerecord")
@@ -87,7 +87,7 @@ def _context(request: HttpRequest, organization: Organization) -> dict[str, Any]
         "wallet": _wallet(wallet) if may_read_money and wallet is not None else [],
         "wallet_page": page_of(wallet) if may_read_money and wallet is not None else "",
         "used": used(organization, at) if may_read_usage else None,
-        "tables": [part.make(organization, at) for part in PARTS if user.has_perm(part.permission)],
+        "tables": [part.make(organization, user, at) for part in PARTS if user.has_perm(part.permission)],
         "actions": offered(request, organization),
         "may_note": user.has_perm("accounts.add_organizationnote"),
         "most_text": notes.MOST_TEXT,

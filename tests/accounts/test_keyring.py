@@ -249,6 +249,19 @@ async def test_a_hanging_store_makes_an_unknown_key_unavailable_and_never_invali
     assert await ring.caller(ADA) == caller("ada")
 
 
+async def test_a_frozen_organization_is_refused_from_the_moment_it_is_forgotten_and_not_as_revoked(
+    ring: Keyring, store: Store
+) -> None:
+    await ring.caller(ADA)
+    store.add(ADA, replace(caller("ada"), revoked=True, frozen=True))
+
+    await ring.hear(f"organization:{caller('ada').organization_id}")
+
+    assert ring.peek(ADA) is None
+    with pytest.raises(InvalidKey, match="frozen"):
+        await ring.caller(ADA)
+
+
 async def test_a_revoked_key_is_refused_from_the_moment_it_is_forgotten(ring: Keyring, store: Store) -> None:
     await ring.caller(ADA)
     await ring.caller(BEN)

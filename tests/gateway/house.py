@@ -173,6 +173,7 @@ class House:
         self.provider = "other"
         self.adapter = "openai"
         self.networks: tuple[Network, ...] = ()
+        self.is_frozen = False
         # How much the caller's plan counts, and what is special of a channel, by its id.
         self.priority = 0
         self.special: dict[str, dict[str, Any]] = {}
@@ -217,6 +218,8 @@ class House:
             tokens_per_minute=1_000_000_000,
             concurrency=1_000,
             networks=self.networks,
+            revoked=self.is_frozen,
+            frozen=self.is_frozen,
             budgets=self.budgets,
             priority=self.priority,
             allowed_models=self.allowed_models,

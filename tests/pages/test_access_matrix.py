@@ -76,6 +76,8 @@ class Adas:
         fitting = {name: given.get(name, self.common.get(name, "1")) for name in route.parameters}
         if route.name.startswith("admin:accounts_organization"):
             fitting |= {"object_id": self.organization.pk}
+        if "org_id" in route.parameters:
+            fitting |= {"org_id": self.organization.pk}
         return route.template.format(**fitting)
 
     def rows(self) -> list[Any]:

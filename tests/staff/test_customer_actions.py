@@ -201,3 +201,13 @@ def test_each_action_belongs_to_some_roles(alice: Organization, role: str, refus
     got = {each: browser.get(address(names.get(each, each), alice)).status_code for each in every}
 
     assert got == {each: 403 if each in refused else 302 if each == "credit" else 200 for each in every}
+
+
+def test_who_only_reads_has_no_buttons(alice: Organization, secret: tuple[ApiKey, str]) -> None:
+    _, browser = desk("operations")
+
+    page = text(browser.get(reverse("customer", args=[alice.pk])))
+
+    assert "Laptop" in page
+    assert "customer-actions" not in page
+    assert "Revoke" not in page
