@@ -353,8 +353,7 @@ class IncidentAdmin(Audited):
         "resolved_at",
     )
     readonly_fields = ("state", "resolved_at")
-    autocomplete_fields = ("affected_models",)
-    filter_horizontal = ("affected_providers",)
+    # Plain lists: trouble is told from any device, and those with a search of their own need JavaScript.
     inlines = (IncidentUpdateInline,)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:

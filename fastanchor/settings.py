@@ -405,8 +405,6 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
-# As staff read them; pages for customers say for themselves how.
-DATE_FORMAT, DATETIME_FORMAT = "Y-m-d", "Y-m-d H:i"
 
 # Logs: one line an event on standard error, without secrets.
 LOGGING = logs.configuration(is_json=IS_PRODUCTION)

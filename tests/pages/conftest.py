@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.test import Client
 from pytest_django import Settings
 
-from accounts import keys, organizations, people
+from accounts import keys, notices, organizations, people
 from accounts.models import ApiKey, Organization, User
 from fastanchor.pages import status_board
 from tests.fakestripe.running import KEY, RunningStripe
@@ -27,6 +27,13 @@ def _fresh_status(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the status page gather anew for every reader."""
     status_board.forget()
     monkeypatch.setattr(status_board, "KEPT_S", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def _no_notices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no page look for notices again while there are none: each asks the database equally often at all times."""
+    monkeypatch.setattr(notices, "QUIET_S", 3_600.0)
+    notices.forget()
 
 
 @pytest.fixture

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 from openai import OpenAI
 from playwright.sync_api import Browser, Page
 
-from tests.clients.environments import CannotInstall, give_up, node_folder_of
 from tests.fakestripe.buying import PAYS
 from tests.live.product import LiveProduct
 from tests.live.stripe import LiveStripe
-from tests.pages.audit import AUDIT, NODE
+from tests.pages.audit import axe_source, judged
 from tests.pages.live.journeys import create_key, pay_with, sign_up
 from tests.pages.walking import walk
 
@@ -23,18 +22,11 @@ pytestmark = pytest.mark.timeout(600)
 PHONES = (390, 320)
 Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, Theme] = ("light", "dark")
-# Accessibility by the Web Content Accessibility Guidelines 2.2, levels A and AA, and axe's good practice.
-_RUN_AXE = """() => axe.run(document, {resultTypes: ["violations"]}).then(({violations}) => violations.map(
-    ({id, nodes}) => `${id}: ${nodes.map((node) => node.target.join(" ")).slice(0, 5).join(" | ")}`))"""
 
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    try:
-        folder = node_folder_of(AUDIT, NODE)
-    except CannotInstall as exc:
-        give_up(f"Pages are not looked at by axe: {exc}.")
-    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+    return axe_source()
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +96,3 @@ def faults_of(page: Page, path: str, axe: str) -> list[str]:
         wide = page.evaluate("document.documentElement.scrollWidth")
         faults += [f"{path} is {wide} wide on {width}"] if wide > width else []
     return faults
-
-
-def judged(page: Page, axe: str) -> list[Any]:
-    """Return axe's violations on the page as it is shown now."""
-    page.evaluate(axe)
-    found: list[Any] = page.evaluate(_RUN_AXE)
-    return found
