@@ -125,7 +125,7 @@ class WhatFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Offer what entries begin with."""
         kinds = (
-            "account", "apikey", "auto_top_up", "budgets", "catalog", "catalogmodel", "channel", "factor", "key",
+            "account", "apikey", "auto_top_up", "bill", "budgets", "catalog", "catalogmodel", "channel", "factor", "key",
             "membership", "money", "organization", "plan", "price", "staff", "user", "wallet",
         )  # fmt: skip
         return [(kind, kind) for kind in kinds]
