@@ -125,8 +125,8 @@ class WhatFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Offer what entries begin with."""
         kinds = (
-            "account", "apikey", "auto_top_up", "budgets", "catalog", "catalogmodel", "channel", "credit_proposal",
-            "factor", "key", "login_as", "mail", "membership", "money", "notice", "organization", "plan", "price",
+            "account", "apikey", "auto_top_up", "bill", "budgets", "catalog", "catalogmodel", "channel",
+            "credit_proposal", "factor", "key", "login_as", "mail", "membership", "money", "notice", "organization", "plan", "price",
             "refund", "staff", "user", "wallet",
         )  # fmt: skip
         return [(kind, kind) for kind in kinds]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from billing import ledger_days, provider_costs
 from billing.ledger_days import Booked, Step
-from billing.models import AccountCode, JournalKind
+from billing.models import AccountCode, JournalKind, ServedDay
 from billing.provider_costs import Cost
 
 _CASH = frozenset({AccountCode.STRIPE_CLEARING, AccountCode.MANUAL_CLEARING})
@@ -192,6 +192,12 @@ async def days(
         yield Period(day, booked, costs.get(day, Cost()), running)
     for start in waiting:
         yield Period(start, {}, costs[start], running)
+
+
+def first_day() -> date | None:
+    """Return the first day on which anything was booked or served."""
+    served = ServedDay.objects.order_by("day").values_list("day", flat=True).first()
+    return min((day for day in (ledger_days.first_day(), served) if day is not None), default=None)
 
 
 def in_all(periods: Collection[Period]) -> Period:

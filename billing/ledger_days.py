@@ -17,7 +17,7 @@ from billing.models import AccountCode, JournalKind, LedgerDay, LedgerDelta
 
 Booked = dict[tuple[JournalKind, AccountCode], int]
 
-# One run folds no more: a worker has other things to do, and the next minute comes.
+# One transaction folds no more.
 MOST_FOLDED = 50_000
 _COLUMNS = ("day", "kind", "code", "amount_nano")
 # A row that another run is folding is left to it.

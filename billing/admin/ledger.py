@@ -34,6 +34,7 @@ class PostingInline(ReadOnly, _TabularInline):
     """The legs of a journal."""
 
     model = Posting
+    template = "admin/billing/postings.html"
     fields = ("account", "amount", "running", "after")
     readonly_fields = fields
     extra = 0
@@ -92,6 +93,10 @@ class JournalAdmin(ReadOnlyAdmin):
     search_help_text = "A whole id of a journal or an organization (org_…), or a key."
     ordering = ("-id",)
     inlines = (PostingInline,)
+
+    class Media:
+        css = {"all": ("css/staff_money.css",)}
+
     fields = (
         "id", "kind", "organization", "effective_at", "created_at", "reason", "by", "idempotency_key", "about",
         "reverses", "settles",
