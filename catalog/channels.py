@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from django.conf import settings
 from django.db import transaction
@@ -122,6 +122,32 @@ def follow_catalog() -> int:
     return sum(
         add_routes(channel=channel) for channel in Channel.objects.filter(follows_catalog=True).order_by("pk")
     )
+
+
+class NoReason(Exception):
+    """A change of weights needs one."""
+
+
+@transaction.atomic
+def set_weights(*, weights: Mapping[str, int], reason: str) -> list[str]:
+    """Give channels other shares of the calls; returns which of them changed. Raises ``NoReason``."""
+    reason = reason.strip()[:200]
+    rows = Channel.objects.select_for_update().filter(pk__in=weights, own_key="").order_by("pk")
+    changed = [row for row in rows if row.weight != weights[row.pk]]
+    if changed and not reason:
+        raise NoReason
+    for row in changed:
+        before, row.weight = row.weight, weights[row.pk]
+        row.save(update_fields=["weight"])
+        audit.record(
+            "channel.weighed",
+            subject=f"channel {row.pk}",
+            before={"weight": before},
+            after={"weight": row.weight, "reason": reason},
+        )
+    if changed:
+        announce_catalog()
+    return [row.pk for row in changed]
 
 
 def disable_channel(*, channel: Channel, reason: str) -> None:

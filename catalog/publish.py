@@ -58,6 +58,11 @@ def snapshot_through(credential: models.Credential) -> snapshot.Snapshot:
     return _snapshot(one.filter(channel__own_key=""), own)
 
 
+def channel_through(credential: models.Credential) -> snapshot.Channel:
+    """Return a channel with one of its credentials; raises ``CannotUnseal``."""
+    return _channel(credential.channel, credential)
+
+
 def own_keys(
     credentials: QuerySet[models.Credential], *, may_be_out: bool = False
 ) -> dict[str, dict[str, snapshot.OwnKey]]:

@@ -368,6 +368,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 67.0,
         "options": {"expires": 60},
     },
+    "sample-channels": {
+        "task": "fastanchor.tasks.sample_channels",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
     "tell-of-refusals": {
         "task": "fastanchor.tasks.tell_of_refusals",
         "schedule": 73.0,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 from celery import shared_task
 
-from fastanchor import channel_probes, closing, refusal_mails
-from fastanchor.staff import retirement_mails
+from catalog.models import Channel
+from fastanchor import channel_course, channel_probes, channel_tests, closing, refusal_mails, retirement_mails
 
 logger = logging.getLogger(__name__)
 
@@ -42,3 +43,18 @@ def send_retirement_mails() -> None:
     sent = retirement_mails.send_due()
     if sent:
         logger.info("tasks.retirements_told", extra={"organizations": sent})
+
+
+@shared_task
+def test_channel(channel_id: str) -> None:
+    """Test one channel for the table of channels."""
+    channel = Channel.objects.filter(pk=channel_id, own_key="").first()
+    if channel is not None:
+        with contextlib.suppress(channel_probes.NothingToAsk):
+            channel_tests.ask(channel)
+
+
+@shared_task
+def sample_channels() -> None:
+    """Write down how the channels do now."""
+    channel_course.sample()

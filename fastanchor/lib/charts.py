@@ -15,6 +15,7 @@ HEIGHT = 100
 LEAST_HEIGHT = 2
 _WIDTH = 1_000
 _STEP, _CELL = 12, 9
+_SPARK_WIDTH, _SPARK_HEIGHT = 96, 20
 _SIZES = {"warn": 80, "bad": 60, "none": 30}
 
 
@@ -102,3 +103,17 @@ def span_bar(parts: Sequence[Bar], *, name: str) -> SafeString:
             "", '<rect class="span-part-{}" x="{}" width="{}" height="10"><title>{}</title></rect>', drawn
         ),
     )
+
+
+def sparkline(values: Sequence[int], *, name: str) -> SafeString:
+    """Return an SVG of a line without axes; the highest value is at the top, ``name`` is what is read aloud."""
+    highest = max(values, default=0) or 1
+    points = " ".join(
+        f"{number * _SPARK_WIDTH // max(1, len(values) - 1)},{_SPARK_HEIGHT - 1 - value * (_SPARK_HEIGHT - 2) // highest}"
+        for number, value in enumerate(values)
+    )
+    return format_html(
+        '<svg class="sparkline" width="{}" height="{}" viewBox="0 0 {} {}" role="img" aria-label="{}">'
+        '<polyline points="{}" fill="none" stroke="currentColor" stroke-width="1.5"/></svg>',
+        _SPARK_WIDTH, _SPARK_HEIGHT, _SPARK_WIDTH, _SPARK_HEIGHT, name, points,
+    )  # fmt: skip

@@ -70,6 +70,12 @@ class Exchange:
             self._connection = await self._client.replace(connection)
             await self._ask(self._connection, message)
 
+    async def get(self, target: str, *, headers: Iterable[tuple[str, str]]) -> None:
+        """GET, and wait for status and headers; never on the way of a request."""
+        connection = self._connection
+        assert connection is not None
+        await self._ask(connection, _message(connection.origin, target, headers, b"", "GET"))
+
     async def _ask(self, connection: _Connection, message: bytes) -> None:
         connection.start(self, message)
         self._client.occupy(connection)
@@ -390,10 +396,12 @@ class HttpClient:
             connection.abort()
 
 
-def _message(origin: Origin, target: str, headers: Iterable[tuple[str, str]], body: bytes) -> bytes:
+def _message(
+    origin: Origin, target: str, headers: Iterable[tuple[str, str]], body: bytes, method: str = "POST"
+) -> bytes:
     # Identity only: a decoder could turn a small answer into hundreds of megabytes.
     lines = [
-        f"POST {origin.path}{target} HTTP/1.1",
+        f"{method} {origin.path}{target} HTTP/1.1",
         f"host: {origin.authority}",
         "accept-encoding: identity",
         f"content-length: {len(body)}",

@@ -16,7 +16,7 @@ from catalog import retirement, tasks
 from catalog.models import CatalogModel, LifeCycle, ModelAlias, Provider
 from catalog.publish import build_snapshot
 from catalog.retirement_tables import RetirementMail
-from fastanchor.staff import retirement_mails
+from fastanchor import retirement_mails
 from tests.billing.cast import make_organization
 from tests.catalog.builders import build_model_of
 from tests.staff.cast import desk, used
