@@ -45,8 +45,10 @@ class JournalAdmin(ReadOnlyAdmin):
     list_display = ("id", "kind", "organization", "effective_at", "reason", "actor")
     list_filter = ("kind",)
     list_select_related = ("organization",)
-    search_fields = ("id__exact", "idempotency_key__exact", "organization__id__exact")
+    search_fields = ("id__exact", "idempotency_key__exact")
+    of_organization = "organization"
     ordering = ("-id",)
+    sortable_by = ()
     inlines = (PostingInline,)
     fields = (
         "id", "kind", "organization", "effective_at", "created_at", "reason", "by", "idempotency_key", "source_type",
