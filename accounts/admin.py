@@ -1,4 +1,4 @@
-"""What staff see and change of users, organizations, plans and keys.
+"""What staff see and change of organizations, plans and keys; people have a module of their own.
 
 Nothing is deleted here: users are deactivated, keys revoked; both stay as the owners of past usage.
 """
@@ -8,125 +8,37 @@ from __future__ import annotations
 from typing import cast
 
 from allauth.account.decorators import secure_admin_login
-from allauth.account.models import EmailAddress
-from allauth.mfa.models import Authenticator
-from allauth.usersessions.models import UserSession
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.forms import AdminUserCreationForm
-from django.contrib.auth.models import Group
-from django.db import transaction
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 
 from accounts import (
     announcements,
-    audit,
     keys,
     legal_admin,  # noqa: F401 - registers its tables
     notice_admin,  # noqa: F401 - the same
-    sessions,
 )
 from accounts.audit_admin import Audited
 from accounts.models import ApiKey, Closure, Membership, OldSecret, Organization, Plan, User
 from accounts.organization_note import OrganizationNote
+from accounts.staff_lists import QuickList
+from accounts.user_admin import KeptForever
 
 # Staff log in where everybody does: with rate limits and a verified address.
 admin.site.site_header = admin.site.site_title = "FastAnchor"
 admin.site.index_title = "Administration"
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign, no-untyped-call]
 
-# allauth's own pages would show sealed secrets and let them be written, and addresses are their owners' to change;
-# groups are the roles of fastanchor/staff/roles.py, written anew with each deploy.
-admin.site.unregister([Authenticator, UserSession, EmailAddress, Group])
-
-
-class KeptForever:
-    """Takes the delete button away."""
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Refuse: rows of past usage and money name these."""
-        return False
-
-
-class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]
-    """Asks for an e-mail address instead of a user name."""
-
-    class Meta:
-        model = User
-        fields = ("email",)
-
-    def clean_email(self) -> str:
-        """Store addresses as the sign-up does."""
-        return str(self.cleaned_data["email"]).lower()
-
-
-@admin.register(User)
-class UserAdmin(KeptForever, Audited, DjangoUserAdmin):  # type: ignore[type-arg] # generic for the type checker only
-    """People; only superusers hand out permissions."""
-
-    add_form = NewUserForm
-    personal = ("email", "name")
-    ordering = ("-joined_at", "-pk")
-    list_display = ("email", "is_active", "is_staff", "joined_at", "last_login")
-    list_filter = ("is_active", "is_staff")
-    search_fields = ("email",)
-    actions = ("log_out",)
-    fieldsets = (
-        (None, {"fields": ("email", "name", "password", "is_active")}),
-        ("Permissions", {"fields": ("is_staff", "is_superuser", "groups", "user_permissions")}),
-        ("Dates", {"fields": ("joined_at", "last_login")}),
-    )
-    add_fieldsets = ((None, {"fields": ("email", "usable_password", "password1", "password2")}),)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
-        """Fix the address of an existing user, which allauth keeps too, and permissions for plain staff."""
-        fixed: tuple[str, ...] = ("joined_at", "last_login")
-        if obj is not None:
-            fixed += ("email",)
-        if not request.user.is_superuser:
-            fixed += ("is_staff", "is_superuser", "groups", "user_permissions")
-        return fixed
-
-    @admin.action(description="Log the selected people out everywhere", permissions=["change"])
-    def log_out(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """End every session of the selected people."""
-        for user in queryset:
-            with transaction.atomic():
-                count = sessions.end_all(user=user)
-                audit.record("user.logged_out", subject=f"user {user.pk}", after={"sessions": count})
-        self.message_user(request, "The selected people are logged out everywhere.")
-
-
-@admin.register(Authenticator)
-class AuthenticatorAdmin(Audited):
-    """Second factors, to be taken away from people who have lost theirs; their secrets are not shown."""
-
-    list_display = ("user", "type", "created_at", "last_used_at")
-    list_filter = ("type",)
-    list_select_related = ("user",)
-    search_fields = ("user__email",)
-    ordering = ("-created_at", "-pk")
-    exclude = ("data",)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Refuse: only their owners can make them."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Authenticator | None = None) -> bool:
-        """Refuse edits; the list asks for the view permission only."""
-        return False
-
 
 @admin.register(Closure)
-class ClosureAdmin(KeptForever, admin.ModelAdmin):  # type: ignore[type-arg]
+class ClosureAdmin(KeptForever, QuickList):
     """Deletions of accounts, and what keeps one from being carried out."""
 
     list_display = ("user", "state", "asked_at", "due_at", "ended_at", "obstacle")
     list_filter = ("state",)
     list_select_related = ("user",)
-    search_fields = ("user__email",)
+    of_user = "user"
     ordering = ("-asked_at", "-pk")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -164,15 +76,18 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Organization)
-class OrganizationAdmin(KeptForever, Audited):
+class OrganizationAdmin(KeptForever, Audited, QuickList):
     """Customers, their plan and what they have instead of the plan's limits."""
 
     personal = ("name",)
     list_display = ("name", "id", "plan", "is_personal", "created_at")
     list_filter = ("plan", "is_personal")
     list_select_related = ("plan",)
-    search_fields = ("id", "name", "members__email")
-    ordering = ("-created_at", "-pk")
+    search_fields = ("id__exact",)
+    search_help_text = "An id (org_…), or the begin of a name or of a member's e-mail address."
+    of_organization = "pk"
+    # Ids begin with the time, so their order is that of the organizations.
+    ordering = ("-pk",)
     # What is kept of its words, and for how long, an organization alone decides.
     readonly_fields = ("id", "responses_days", "contents_days", "created_at")
     inlines = (MembershipInline,)
@@ -190,14 +105,14 @@ class OrganizationAdmin(KeptForever, Audited):
 
 
 @admin.register(OrganizationNote)
-class OrganizationNoteAdmin(KeptForever, admin.ModelAdmin):  # type: ignore[type-arg]
+class OrganizationNoteAdmin(KeptForever, QuickList):
     """What staff wrote about customers, to read; it is written on the customer's page."""
 
     list_display = ("at", "organization", "author", "text")
     list_select_related = ("organization", "author")
-    search_fields = ("organization__id__exact",)
+    of_organization = "organization"
     ordering = ("-pk",)
-    show_full_result_count = False
+    sortable_by = ()
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Refuse: the page of a customer has the form."""
@@ -218,7 +133,7 @@ class OldSecretInline(admin.StackedInline):  # type: ignore[type-arg]
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(KeptForever, admin.ModelAdmin):  # type: ignore[type-arg]
+class ApiKeyAdmin(KeptForever, Audited, QuickList):
     """Keys, to look at and to revoke; their owners make them, where the secret can be shown."""
 
     list_display = (
@@ -234,8 +149,14 @@ class ApiKeyAdmin(KeptForever, admin.ModelAdmin):  # type: ignore[type-arg]
     list_filter = ("kind",)
     list_select_related = ("organization",)
     inlines = (OldSecretInline,)
-    search_fields = ("id", "name", "last4", "organization__id", "organization__name")
-    ordering = ("-created_at", "-pk")
+    search_fields = ("id__exact", "last4__exact")
+    search_help_text = (
+        "A key (key_…, or its last four letters), or whose it is: org_…, a name, an e-mail address."
+    )
+    of_organization = "organization"
+    # Ids begin with the time, so their order is that of the keys.
+    ordering = ("-pk",)
+    sortable_by = ()
     exclude = ("digest",)
     actions = ("revoke",)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
@@ -22,12 +23,14 @@ from accounts.models import User
 from fastanchor.lib.redaction import GONE, redact
 
 _MOST_TEXT = 200
+_MOST_REASON = 300
 _MOST_BYTES = 4_000
 # Whatever fields of these names hold is nobody's business but their owner's.
 _SECRET = frozenset({"data", "digest", "token"})
 _SECRET_PARTS = ("credential", "password", "secret")
 
 _request: ContextVar[HttpRequest | None] = ContextVar("audit_request", default=None)
+_reason: ContextVar[str] = ContextVar("audit_reason", default="")
 
 
 def acting(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -43,7 +46,17 @@ def acting(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[Htt
     return middleware
 
 
-def record(
+@contextmanager
+def because(reason: str) -> Iterator[None]:
+    """Let all that is recorded meanwhile tell this reason; an empty one leaves what is told around it."""
+    token = _reason.set(reason or _reason.get())
+    try:
+        yield
+    finally:
+        _reason.reset(token)
+
+
+def record(  # noqa: PLR0913 - each is a column
     what: str,
     *,
     subject: str = "",
@@ -51,8 +64,12 @@ def record(
     before: Mapping[str, object] | None = None,
     after: Mapping[str, object] | None = None,
     by: User | None = None,
+    reason: str = "",
 ) -> AuditEntry:
-    """Write one entry; without ``by``, the user of the present request did it, else this process."""
+    """Write one entry; without ``by``, the user of the present request did it, else this process.
+
+    Without ``reason``, it is the one that ``because`` has set around the call.
+    """
     request = _request.get()
     actor = by or _user_of(request)
     return AuditEntry.objects.create(
@@ -63,6 +80,7 @@ def record(
         email=actor.email if actor else "",
         process="" if actor else _process(),
         address=(visitors.address_of(request) or None) if request else None,
+        reason=redact(reason or _reason.get())[:_MOST_REASON],
         before=_bounded(before or {}),
         after=_bounded(after or {}),
     )
@@ -85,11 +103,6 @@ def record_change(
 def forget_address_of(user: User) -> None:
     """Take the e-mail address of a person who is leaving out of the log; the number stays."""
     AuditEntry.objects.filter(user_id=user.pk).exclude(email="").update(email="")
-
-
-def reasoned(values: Mapping[str, object], reason: str) -> dict[str, object]:
-    """Return what is recorded of a change together with why it was made."""
-    return {**values, "reason": reason} if reason else dict(values)
 
 
 def _user_of(request: HttpRequest | None) -> User | None:

@@ -4,39 +4,86 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, ClassVar, NamedTuple
 
-from django.contrib import admin
-from django.core.paginator import Paginator
-from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.contrib.admin.utils import flatten_fieldsets
+from django.contrib.auth.models import Group
+from django.db.models import BinaryField, Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts import audit
+from accounts import audit, reasons
 from accounts.audit_entry import AuditEntry
 from accounts.models import Organization
+from accounts.reasons import ReasonedActions
+from accounts.staff_lists import Paged
 from fastanchor.lib.redaction import GONE
 
-# Counting more rows than anyone pages through would read the whole table.
-MOST_COUNTED = 10_000
 
-if TYPE_CHECKING:
-    # These are generic for the type checker only.
-    _AuditEntryAdmin = admin.ModelAdmin[AuditEntry]
-    _ModelAdmin = admin.ModelAdmin[Any]
-    _Paginator = Paginator[Any]
-else:
-    _AuditEntryAdmin = _ModelAdmin = admin.ModelAdmin
-    _Paginator = Paginator
+class Audited(Paged):
+    """Writes what a page of the admin adds, changes or deletes into the audit log, in the same transaction.
 
-
-class Audited(_ModelAdmin):
-    """Writes what a page of the admin adds, changes or deletes into the audit log, in the same transaction."""
+    Each of its forms, and each of its actions, asks why; what is recorded meanwhile, by whatever function, tells it.
+    """
 
     # Fields that tell of a person; the log outlives the account, so it says only that they changed.
     personal: tuple[str, ...] = ()
+    action_form: ClassVar[Any] = ReasonedActions
+    delete_confirmation_template = "admin/reasons/delete.html"
+    delete_selected_confirmation_template = "admin/reasons/delete_selected.html"
+
+    def get_form(
+        self,
+        request: HttpRequest,
+        obj: Any = None,
+        change: Any = False,  # noqa: FBT002 - the signature is Django's
+        **kwargs: Any,
+    ) -> Any:
+        """Return the form, and beside the row's own fields one for the reason."""
+        if "fields" not in kwargs:
+            kwargs["fields"] = flatten_fieldsets(self.get_fieldsets(request, obj))
+        if kwargs["fields"] is None:
+            # Only the names of the row's fields are asked for.
+            return super().get_form(request, obj, change=change, **kwargs)
+        kwargs["fields"] = [name for name in kwargs["fields"] if name != reasons.FIELD]
+        return reasons.reasoned(super().get_form(request, obj, change=change, **kwargs))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Put the reason last, for whoever may change something."""
+        own = super().get_fieldsets(request, obj)
+        may = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        return [*own, (None, {"fields": (reasons.FIELD,)})] if may else own
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Show or save a row."""
+        with audit.because(reasons.given(request)):
+            return super().changeform_view(request, *args, **kwargs)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        """Ask whether to delete a row, and why."""
+        is_done = request.method == "POST" and self.has_delete_permission(request)
+        if is_done and not reasons.given(request):
+            return self._ask_for_reason(request)
+        with audit.because(reasons.given(request)):
+            return super().delete_view(request, object_id, extra_context)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Show the list, or do what was chosen of its actions."""
+        chosen = request.POST.get("action", "")
+        # What is deleted is confirmed on a page that asks for the reason.
+        is_done = chosen and (chosen != "delete_selected" or request.POST.get("post"))
+        if is_done and not reasons.given(request) and self.has_view_or_change_permission(request):
+            return self._ask_for_reason(request)
+        with audit.because(reasons.given(request)):
+            return super().changelist_view(
+                request, {"reason": reasons.given(request), **(extra_context or {})}
+            )
+
+    def _ask_for_reason(self, request: HttpRequest) -> HttpResponse:
+        self.message_user(request, reasons.MISSING, messages.ERROR)
+        return HttpResponseRedirect(request.get_full_path())
 
     def construct_change_message(
         self,
@@ -46,21 +93,25 @@ class Audited(_ModelAdmin):
         add: Any = False,  # noqa: FBT002 - the signature is Django's
     ) -> Any:
         """Record what was typed; the page has just been saved."""
+        if reasons.FIELD in form.changed_data:
+            form.changed_data.remove(reasons.FIELD)
         rows = [row for formset in formsets or () for row in _rows_of(formset)]
         if add or form.changed_data or rows:
             self._record(form, rows, is_new=bool(add))
         return super().construct_change_message(request, form, formsets, add)
 
-    def _record(self, form: Any, rows: list[dict[str, object]], *, is_new: bool) -> None:
-        # The form for a password has a user instead of an instance.
-        row = form.instance if hasattr(form, "instance") else form.user
-        fields = list(form.fields) if is_new else form.changed_data
+    def _record(self, form: Any, rows: list[_Row], *, is_new: bool) -> None:
+        own = [name for name in form.fields if name != reasons.FIELD]
+        fields = own if is_new else form.changed_data
+        before = [row.before for row in rows if row.before]
+        after = [row.after for row in rows]
         audit.record(
             f"{self.opts.model_name}.{'added' if is_new else 'changed'}",
-            subject=_named(row),
-            organization_id=_organization_of(row),
-            before={} if is_new else self._shown(form.initial, fields),
-            after=self._shown(form.cleaned_data, fields) | ({"rows": rows} if rows else {}),
+            subject=_named(form.instance),
+            organization_id=_organization_of(form.instance),
+            before=({} if is_new else self._shown(form.initial, fields))
+            | ({"rows": before} if before else {}),
+            after=self._shown(form.cleaned_data, fields) | ({"rows": after} if after else {}),
         )
 
     def _shown(self, values: Mapping[str, object], fields: Iterable[str]) -> dict[str, object]:
@@ -70,24 +121,48 @@ class Audited(_ModelAdmin):
         """Record what is about to be deleted."""
         for row in queryset:
             audit.record(
-                f"{self.opts.model_name}.deleted", subject=_named(row), organization_id=_organization_of(row)
+                f"{self.opts.model_name}.deleted",
+                subject=_named(row),
+                organization_id=_organization_of(row),
+                before=self._shown(_values_of(row), _values_of(row)),
             )
         return super().log_deletions(request, queryset)
 
 
-def _rows_of(formset: Any) -> Iterator[dict[str, object]]:
+class _Row(NamedTuple):
+    """A row of an inline, before and after the page was saved."""
+
+    before: dict[str, object]
+    after: dict[str, object]
+
+
+def _rows_of(formset: Any) -> Iterator[_Row]:
+    forms = {form.instance.pk: form for form in formset.initial_forms}
     for row in formset.new_objects:
-        yield {"added": _named(row)} | {
+        entered: dict[str, Any] = next(
+            (form.cleaned_data for form in formset.extra_forms if form.instance is row), {}
+        )
+        told = {
             name: _key_of(value)
-            for form in formset.extra_forms
-            if form.instance is row
-            for name, value in form.cleaned_data.items()
+            for name, value in entered.items()
             if value not in (None, "") and name not in {"id", "DELETE", formset.fk.name}
         }
+        yield _Row({}, {"added": _named(row)} | told)
     for row, fields in formset.changed_objects:
-        yield {"changed": _named(row)} | {name: _key_of(getattr(row, name, None)) for name in fields}
+        was = {name: _key_of(forms[row.pk].initial.get(name)) for name in fields}
+        is_now = {name: _key_of(getattr(row, name, None)) for name in fields}
+        yield _Row({"changed": _named(row)} | was, {"changed": _named(row)} | is_now)
     for row in formset.deleted_objects:
-        yield {"deleted": _named(row)}
+        # The key is taken from a row that was deleted.
+        key = next((pk for pk, form in forms.items() if form.instance is row), row.pk)
+        name = f"{type(row).__name__.lower()} {key}"
+        yield _Row({"deleted": name} | _values_of(row), {"deleted": name})
+
+
+def _values_of(row: Model) -> dict[str, object]:
+    """Return what a row holds, but for what is nobody's to read."""
+    fields = [field for field in row._meta.concrete_fields if not isinstance(field, BinaryField)]  # noqa: SLF001
+    return {field.name: field.value_from_object(row) for field in fields}
 
 
 def _named(row: Model) -> str:
@@ -99,21 +174,13 @@ def _organization_of(row: Model) -> str:
 
 
 def _key_of(value: object) -> object:
+    if isinstance(value, Group):
+        return value.name
     if isinstance(value, Model):
         return value.pk
     if isinstance(value, list | QuerySet):
         return [_key_of(each) for each in value[:50]]
     return value
-
-
-class BoundedPaginator(_Paginator):
-    """Counts no further than ``MOST_COUNTED`` rows."""
-
-    @cached_property
-    def count(self) -> int:
-        """Return the number of rows that can be paged through."""
-        rows = cast("QuerySet[Any]", self.object_list)
-        return rows.order_by()[:MOST_COUNTED].count()
 
 
 class WhatFilter(admin.SimpleListFilter):
@@ -138,22 +205,19 @@ class WhatFilter(admin.SimpleListFilter):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(_AuditEntryAdmin):
+class AuditEntryAdmin(Paged):
     """What was changed, by whom, from where; to read only."""
 
-    list_display = ("at", "who", "address", "what", "subject", "organization_id", "changed")
+    list_display = ("at", "who", "address", "what", "subject", "organization_id", "changed", "reason")
     list_display_links = ("at",)
     list_filter = (WhatFilter,)
     ordering = ("-pk",)
     # Found whole, for each of them has an index: see get_search_results.
     search_fields = ("subject", "organization_id", "email", "what")
     search_help_text = "A whole e-mail address, object (key key_…), organization (org_…) or what was done."
-    list_per_page = 50
-    show_full_result_count = False
-    paginator = BoundedPaginator
     sortable_by = ()
     fields = (
-        "at", "who", "user_id", "address", "organization_id", "what", "subject", "was", "became",
+        "at", "who", "user_id", "address", "organization_id", "what", "subject", "reason", "was", "became",
     )  # fmt: skip
     readonly_fields = fields
 
@@ -184,8 +248,13 @@ class AuditEntryAdmin(_AuditEntryAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        found = Q(subject=term) | Q(organization_id=term) | Q(email=term.lower()) | Q(what=term)
-        return queryset.filter(found), False
+        # One condition, so that its index also has the order; what is not written so is an object, or what was done.
+        if "@" in term:
+            return queryset.filter(email=term.lower()), False
+        if term.startswith("org_"):
+            return queryset.filter(organization_id=term), False
+        is_object = queryset.filter(subject=term).order_by().exists()
+        return queryset.filter(**{"subject" if is_object else "what": term}), False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Refuse: changes write it."""

@@ -21,6 +21,8 @@ class AuditEntry(models.Model):
     process = models.CharField(max_length=80, blank=True)
     address = models.GenericIPAddressField(null=True)
     organization_id = models.CharField(max_length=40, blank=True)
+    # Why, in the words of the member of staff who did it.
+    reason = models.CharField(max_length=300, blank=True, default="", db_default="")
     what = models.CharField(max_length=60)
     subject = models.CharField("object", max_length=200, blank=True)
     before = models.JSONField(default=dict)
@@ -34,7 +36,12 @@ class AuditEntry(models.Model):
             models.Index(fields=["subject", "-id"], name="audit_by_subject"),
             models.Index(fields=["user_id", "-id"], name="audit_by_user"),
             models.Index(fields=["email", "-id"], name="audit_by_email"),
-            models.Index(fields=["what", "-id"], name="audit_by_what"),
+            # By the begin of it, too, in any collation.
+            models.Index(
+                fields=["what", "-id"],
+                opclasses=["varchar_pattern_ops", "int8_ops"],
+                name="audit_by_what_begins",
+            ),
         ]
 
     def __str__(self) -> str:

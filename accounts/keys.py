@@ -141,7 +141,7 @@ def revoke(*, key: ApiKey, by: User | None, reason: str = "") -> ApiKey:
     """End a key for good; a second call changes nothing and announces it again."""
     with transaction.atomic():
         if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
-            audit.record("key.revoked", by=by, after=audit.reasoned({}, reason), **_named(key))
+            audit.record("key.revoked", by=by, reason=reason, **_named(key))
         announcements.key_changed(key.pk)
     key.refresh_from_db(fields=["revoked_at"])
     logger.info("accounts.key_revoked", extra={"key": key.pk, "by": _who(by)})

@@ -71,7 +71,8 @@ def begin(*, request: HttpRequest, user: User, organization_id: str, reason: str
         "login_as.begun",
         subject=f"user {user.pk}",
         organization_id=organization_id,
-        after=audit.reasoned({"minutes": LASTS_S // 60}, reason),
+        after={"minutes": LASTS_S // 60},
+        reason=reason,
     )
 
 

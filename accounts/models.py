@@ -64,7 +64,12 @@ class User(AbstractBaseUser, PermissionsMixin):
     class Meta:
         # Upper, because PostgreSQL answers "email__iexact" with upper(): unique in any case, and found by index.
         constraints = [models.UniqueConstraint(Upper("email"), name="user_email_unique")]
-        permissions = [("hijack_user", "Can log in as a customer, to look")]
+        # By which staff find people as they type; "C", because only in that order do the same begins lie together.
+        indexes = [models.Index(Collate(Upper("email"), "C"), name="user_by_begin_of_email")]
+        permissions = [
+            ("assign_roles", "Can make people staff and give them roles"),
+            ("hijack_user", "Can log in as a customer, to look"),
+        ]
 
     def __str__(self) -> str:
         return self.email

@@ -98,12 +98,11 @@ def change_plan(
 ) -> Organization:
     """Put an organization on another plan; its callers have the new limits within a second."""
     plan, before = _plan(plan_code), organization.plan_id
-    with transaction.atomic():
+    with transaction.atomic(), audit.because(reason):
         organization.plan = plan
         organization.save(update_fields=["plan"])
         if plan.pk != before:
-            after = audit.reasoned({"plan": plan.pk}, reason)
-            _record(organization, "organization.plan_changed", {"plan": before}, after, by)
+            _record(organization, "organization.plan_changed", {"plan": before}, {"plan": plan.pk}, by)
         announcements.organization_changed(organization.pk)
     logger.info(
         "accounts.plan_changed",
@@ -122,9 +121,9 @@ def change_limits(
     after = {name: getattr(organization, name) for name in LIMITS}
     if after == before:
         return organization
-    with transaction.atomic():
+    with transaction.atomic(), audit.because(reason):
         organization.save(update_fields=list(LIMITS))
-        _record(organization, "organization.limited", before, audit.reasoned(after, reason), by)
+        _record(organization, "organization.limited", before, after, by)
         announcements.organization_changed(organization.pk)
     logger.info("accounts.limits_changed", extra={"organization": organization.pk, "by": by.pk})
     return organization
@@ -139,9 +138,9 @@ def freeze(*, organization: Organization, is_frozen: bool, by: User, reason: str
     if (organization.frozen_at is not None) == is_frozen:
         return organization
     organization.frozen_at = timezone.now() if is_frozen else None
-    with transaction.atomic():
+    with transaction.atomic(), audit.because(reason):
         organization.save(update_fields=["frozen_at"])
-        after = audit.reasoned({"frozen_at": organization.frozen_at}, reason)
+        after = {"frozen_at": organization.frozen_at}
         _record(organization, f"organization.{'frozen' if is_frozen else 'unfrozen'}", before, after, by)
         announcements.organization_changed(organization.pk)
     logger.info(

@@ -60,7 +60,8 @@ def propose(
         )
         if is_new:
             after = {"amount_nano": amount_nano, "valid_until": proposal.valid_until}
-            _record(proposal, "proposed", audit.reasoned(after, why), by)
+            with audit.because(why):
+                _record(proposal, "proposed", after, by)
     return proposal
 
 
@@ -133,8 +134,9 @@ def _decide(proposal: CreditProposal, state: ProposalState, by: User | None, dec
     proposal.state, proposal.decided_by, proposal.decision = state, by, decision
     proposal.decided_at = timezone.now()
     proposal.save(update_fields=["state", "decided_by", "decision", "decided_at", "journal"])
-    after = audit.reasoned({"state": str(state), "journal": proposal.journal_id}, decision)
-    _record(proposal, str(state), after, by, before)
+    with audit.because(decision):
+        after = {"state": str(state), "journal": proposal.journal_id}
+        _record(proposal, str(state), after, by, before)
     return proposal
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts import audit
 from billing.drafts import reasoned
 from billing.models import ItemState, Journal, ReconciliationItem
 
@@ -73,9 +75,17 @@ def lock_open(item: ReconciliationItem) -> ReconciliationItem:
 
 def explain(item: ReconciliationItem, *, by: str, reason: str) -> None:
     """Close an item for which nothing has to move; raises ``AlreadyClosed`` and ``NoReason``."""
-    if not close(item, by=by, note=reasoned(reason)):
-        item.refresh_from_db()
-        raise AlreadyClosed(item)
+    with transaction.atomic():
+        if not close(item, by=by, note=reasoned(reason)):
+            item.refresh_from_db()
+            raise AlreadyClosed(item)
+        audit.record(
+            "reconciliationitem.explained",
+            subject=f"reconciliationitem {item.pk}",
+            before={"state": ItemState.OPEN},
+            after={"state": ItemState.EXPLAINED},
+            reason=reason,
+        )
 
 
 def settle(*, kind: str, subject: str) -> None:

@@ -76,6 +76,7 @@ def _record(journal: Journal, amounts: Mapping[AccountCode, int]) -> None:
         f"money.{journal.kind!s}",
         subject=f"journal {journal.pk}",
         organization_id=journal.organization_id or "",
+        reason=journal.reason,
         after={
             "legs": legs,
             "reason": journal.reason,

@@ -74,7 +74,8 @@ def request(*, top_up: TopUp, cents: int, actor: str, reason: str = "") -> Refun
             subject=f"refund {refund.pk}",
             organization_id=top_up.organization_id,
             before={"refundable_cents": left_cents},
-            after=audit.reasoned({"cents": cents, "top_up": top_up.pk}, reason),
+            after={"cents": cents, "top_up": top_up.pk},
+            reason=reason,
         )
         _set_aside(refund)
         _take(wallet, refund)

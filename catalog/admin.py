@@ -289,14 +289,14 @@ class ChannelAdmin(AnnouncingAdmin):
         if form.instance.follows_catalog and not change:
             add_routes(channel=form.instance)
 
-    @admin.action(description="Enable selected channels")
+    @admin.action(description="Enable selected channels", permissions=["change"])
     def enable(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
         """Put channels back into service."""
         for channel in queryset:
             enable_channel(channel=channel)
         self.message_user(request, f"{len(queryset)} channels enabled.")
 
-    @admin.action(description="Disable selected channels (give a reason)")
+    @admin.action(description="Disable selected channels (give a reason)", permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
         """Take channels out of service."""
         reason = request.POST.get("reason", "").strip()

@@ -58,14 +58,14 @@ class CredentialAdmin(Audited):
         super().delete_queryset(request, queryset)
         announce_catalog()
 
-    @admin.action(description="Put selected credentials back into service")
+    @admin.action(description="Put selected credentials back into service", permissions=["change"])
     def enable(self, request: HttpRequest, queryset: QuerySet[Credential]) -> None:
         """Put credentials back into service."""
         for credential in queryset:
             enable_credential(credential=credential)
         self.message_user(request, f"{len(queryset)} credentials back in service.")
 
-    @admin.action(description="Take selected credentials out (give a reason)")
+    @admin.action(description="Take selected credentials out (give a reason)", permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Credential]) -> None:
         """Take credentials out of service until staff put them back."""
         reason = request.POST.get("reason", "").strip()

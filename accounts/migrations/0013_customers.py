@@ -1,4 +1,4 @@
-"""What staff needs to find customers and to look after them: notes, a frozen state, indexes by what people tell of themselves."""
+"""What staff needs to find customers and to look after them: notes, a frozen state, indexes of keys by what people tell of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import django.db.models.deletion
 import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
-from django.db.models.functions import Collate, Upper
 
 GUARD = """
 CREATE FUNCTION accounts_guard_note() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -82,8 +81,4 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(condition=models.Q(('text', ''), _negated=True), name='note_says_something'),
         ),
         migrations.RunSQL(GUARD, NO_GUARD),
-        migrations.AddIndex(
-            model_name='organization',
-            index=models.Index(Collate(Upper('name'), 'C'), name='organization_by_begin_of_name'),
-        ),
     ]

@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-from django.contrib import admin
 from django.contrib.admin.utils import quote, unquote
-from django.core.paginator import Paginator
-from django.db.models import Model, QuerySet
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from accounts.models import User
+from accounts.staff_lists import QuickList
 from fastanchor.lib.money import cents_to_nanos, exact_usd, short_usd
-
-# Counting more rows than anyone pages through would read the whole table.
-MOST_COUNTED = 10_000
-
-
-if TYPE_CHECKING:
-    _ModelAdmin = admin.ModelAdmin[Any]
-    _Paginator = Paginator[Any]
-else:
-    # Generic in the stubs only.
-    _ModelAdmin, _Paginator = admin.ModelAdmin, Paginator
-
-
-class BoundedPaginator(_Paginator):
-    """Counts no further than ``MOST_COUNTED`` rows."""
-
-    @cached_property
-    def count(self) -> int:
-        """Return the number of rows that can be paged through."""
-        rows = cast("QuerySet[Any]", self.object_list)
-        return rows.order_by()[:MOST_COUNTED].count()
 
 
 class Tool(NamedTuple):
@@ -60,12 +37,9 @@ class ReadOnly:
         return False
 
 
-class ReadOnlyAdmin(ReadOnly, _ModelAdmin):
+class ReadOnlyAdmin(ReadOnly, QuickList):
     """Lists that read a page's worth of rows, and pages that may have buttons."""
 
-    paginator = BoundedPaginator
-    show_full_result_count = False
-    list_per_page = 50
     change_form_template = "admin/billing/row.html"
 
     def tools(self, request: HttpRequest, row: Any) -> list[Tool]:

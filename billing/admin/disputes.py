@@ -26,9 +26,8 @@ class DisputeAdmin(ReadOnlyAdmin):
     )  # fmt: skip
     list_filter = ("status", "reason", ("write_off", admin.EmptyFieldListFilter), "opened_at")
     list_select_related = ("top_up__organization",)
-    search_fields = (
-        "stripe_id__exact", "top_up__id__exact", "top_up__stripe_intent__exact", "top_up__organization__id__exact",
-    )  # fmt: skip
+    search_fields = ("stripe_id__exact", "top_up__id__exact", "top_up__stripe_intent__exact")
+    of_organization = "top_up__organization"
     ordering = ("-opened_at", "-pk")
     fields = (
         "stripe_id", "organization", "balance", "top_up", "amount", "withdrawn", "status", "reason", "opened_at",

@@ -14,6 +14,7 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 
+from accounts import audit
 from accounts.models import User
 from billing import adjustments, aside, credit_proposals, drafts, items, ledger, lots, remedies, write_offs
 from billing.admin.base import page_of, usd
@@ -95,7 +96,8 @@ def answer(request: HttpRequest, page: Page, draft_of: Callable[[Any], Draft]) -
 
 def _book(request: HttpRequest, page: Page, form: forms.Form, draft: Draft) -> HttpResponse:
     try:
-        journal = drafts.book(draft, shown=_read(request.POST.get("shown", "")))
+        with audit.because(form.cleaned_data["reason"]):
+            journal = drafts.book(draft, shown=_read(request.POST.get("shown", "")))
     except Changed as exc:
         messages.warning(request, "Something has moved meanwhile: this is what would be booked now.")
         return _show_legs(request, page, form, exc.legs)

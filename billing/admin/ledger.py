@@ -89,9 +89,11 @@ class JournalAdmin(ReadOnlyAdmin):
     list_display = ("id", "kind", "organization", "effective_at", "reason", "actor")
     list_filter = (DayFilter, "kind", AccountFilter, FigureFilter)
     list_select_related = ("organization",)
-    search_fields = ("id__exact", "idempotency_key__exact", "organization__id__exact")
-    search_help_text = "A whole id of a journal or an organization (org_…), or a key."
+    search_fields = ("id__exact", "idempotency_key__exact")
+    search_help_text = "A whole id of a journal, a key, or an organization by id, name or a member's address."
+    of_organization = "organization"
     ordering = ("-id",)
+    sortable_by = ()
     inlines = (PostingInline,)
 
     class Media:

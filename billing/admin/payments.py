@@ -6,6 +6,8 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from accounts import audit
+from accounts.audit_admin import Audited
 from accounts.models import Organization
 from billing import checkout
 from billing.admin.base import ReadOnlyAdmin, cents, who
@@ -18,18 +20,17 @@ MOST_SYNCED = 20
 
 
 @admin.register(TopUp)
-class TopUpAdmin(ReadOnlyAdmin):
+class TopUpAdmin(Audited, ReadOnlyAdmin):
     """Credit that was bought, or is about to be."""
 
     list_display = ("id", "organization", "amount", "source", "status", "stripe_intent", "created_at")
     list_filter = ("status", "source", "created_at")
     list_select_related = ("organization",)
-    search_fields = (
-        "id__exact", "stripe_intent__exact", "stripe_session__exact", "organization__id__exact",
-        "organization__name", "organization__members__email__exact",
-    )  # fmt: skip
+    search_fields = ("id__exact", "stripe_intent__exact", "stripe_session__exact")
+    of_organization = "organization"
     # Ids begin with the time, so their order is that of the top-ups.
     ordering = ("-pk",)
+    sortable_by = ("amount", "created_at")
     actions = ("sync_now",)
     fields = (
         "id", "organization", "amount", "currency", "source", "status", "by", "stripe_session", "stripe_intent", "card",
@@ -57,12 +58,20 @@ class TopUpAdmin(ReadOnlyAdmin):
             self._sync(request, top_up)
 
     def _sync(self, request: HttpRequest, top_up: TopUp) -> None:
-        before = top_up.get_status_display()
+        before, was = top_up.get_status_display(), top_up.status
         try:
-            after = checkout.follow(top_up).get_status_display()
+            followed = checkout.follow(top_up)
         except (StripeFault, NotOurs) as exc:
             self.message_user(request, f"Top-up {top_up.pk}: {type(exc).__name__}: {exc}", messages.ERROR)
             return
+        audit.record(
+            "topup.synced",
+            subject=f"topup {top_up.pk}",
+            organization_id=top_up.organization_id,
+            before={"status": was},
+            after={"status": followed.status},
+        )
+        after = followed.get_status_display()
         told = f"was {before}, is {after}" if after != before else f"is {after}, as before"
         self.message_user(request, f"Top-up {top_up.pk} {told}.")
 
@@ -82,9 +91,8 @@ class PaymentMethodAdmin(ReadOnlyAdmin):
         "stripe_id__exact",
         "customer__stripe_id__exact",
         "last4__exact",
-        "organization__id__exact",
-        "organization__name",
     )
+    of_organization = "organization"
     ordering = ("-pk",)
 
     @admin.display(description="Card")
@@ -110,8 +118,8 @@ class RefundAdmin(ReadOnlyAdmin):
         "stripe_id__exact",
         "top_up__id__exact",
         "top_up__stripe_intent__exact",
-        "top_up__organization__id__exact",
     )
+    of_organization = "top_up__organization"
     ordering = ("-pk",)
     fields = (
         "id",
@@ -157,7 +165,7 @@ class AutoTopUpAdmin(ReadOnlyAdmin):
     )
     list_filter = ("is_on", "failures")
     list_select_related = ("organization",)
-    search_fields = ("organization__id__exact", "organization__name")
+    of_organization = "organization"
     ordering = ("-organization_id",)
 
     @admin.display(description="Below", ordering="threshold_cents")

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from accounts.models import ApiKey, Membership
+from accounts.staff_lists import MOST_NAMED, users_called
 from billing import choices_told, usage
 from billing.admin.base import ReadOnlyAdmin
 from billing.models import BudgetAlert, DeadLetter, Spend, UsageRecord
@@ -28,12 +34,20 @@ class UsageRecordAdmin(ReadOnlyAdmin):
         "outcome",
         "started_at",
     )
-    list_filter = ("outcome", "is_estimated", "is_stream")
+    list_filter = ("outcome", "is_estimated")
     list_select_related = ("organization",)
-    search_fields = ("request_id__exact", "organization__id__exact")
+    search_fields = ("request_id__exact",)
+    search_help_text = "A request (req_…) or an organization (org_…, its name, a member's e-mail address)."
+    of_organization = "organization"
     ordering = ("-request_id",)
+    sortable_by = ()
     readonly_fields = ("choice",)
     exclude = ("considered",)
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """Read one organization's in the order of their index."""
+        is_of_one = request.GET.get("q", "").startswith("org_")
+        return ("-started_at", "request_id") if is_of_one else ("-request_id",)
 
     @admin.display(description="Channels to choose from")
     def choice(self, record: UsageRecord) -> SafeString:
@@ -65,14 +79,37 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
 
 
+class OfSubjects(ReadOnlyAdmin):
+    """Lists of what stands for keys, members and organizations; their indexes begin with the organization."""
+
+    of_organization = "organization"
+    search_help_text = (
+        "A key (key_…), a member (user_…) or an organization (org_…, its name, a member's address)."
+    )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Look for a subject where it belongs."""
+        term = search_term.strip()
+        if term.startswith("key_"):
+            owners = list(ApiKey.objects.filter(pk=term).values_list("organization_id", flat=True))
+        elif term.startswith("user_"):
+            members = Membership.objects.filter(user__in=users_called(term))
+            owners = list(members.values_list("organization_id", flat=True)[:MOST_NAMED])
+        else:
+            return super().get_search_results(request, queryset, search_term)
+        return queryset.filter(organization__in=owners, subject=term), False
+
+
 @admin.register(Spend)
-class SpendAdmin(ReadOnlyAdmin):
+class SpendAdmin(OfSubjects):
     """What keys, members and organizations have spent by day and month; newest first in each."""
 
     list_display = ("subject", "organization", "period", "cost")
     list_select_related = ("organization",)
-    search_fields = ("subject__exact", "organization__id__exact")
     ordering = ("-id",)
+    sortable_by = ()
 
     @admin.display(description="Spent (USD)")
     def cost(self, spend: Spend) -> str:
@@ -81,13 +118,13 @@ class SpendAdmin(ReadOnlyAdmin):
 
 
 @admin.register(BudgetAlert)
-class BudgetAlertAdmin(ReadOnlyAdmin):
+class BudgetAlertAdmin(OfSubjects):
     """Mails about budgets."""
 
     list_display = ("subject", "organization", "window", "period", "percent", "budget", "told_at")
     list_select_related = ("organization",)
-    search_fields = ("subject__exact", "organization__id__exact")
     ordering = ("-id",)
+    sortable_by = ()
 
     @admin.display(description="Budget (USD)")
     def budget(self, alert: BudgetAlert) -> str:

@@ -58,8 +58,9 @@ class WalletAdmin(ReadOnlyAdmin):
     )
     list_filter = ("state",)
     list_select_related = ("organization",)
-    search_fields = ("organization__id", "organization__name", "organization__members__email")
+    of_organization = "organization"
     ordering = ("-organization_id",)
+    sortable_by = ("balance", "unposted")
     fields = ("organization", "balance", "unposted", "floor", "state", "version", "updated_at")
 
     @admin.display(description="Balance (USD)", ordering="balance_nano")
@@ -154,8 +155,9 @@ class CreditLotAdmin(ReadOnlyAdmin):
     list_display = ("id", "organization", "kind", "granted", "remaining", "expires_at")
     list_filter = ("kind",)
     list_select_related = ("organization",)
-    search_fields = ("organization__id", "organization__name")
+    of_organization = "organization"
     ordering = ("-id",)
+    sortable_by = ("expires_at",)
     fields = ("id", "organization", "kind", "granted", "remaining", "expires_at", "priority", "journal")
 
     @admin.display(description="Granted (USD)")

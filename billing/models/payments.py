@@ -254,7 +254,8 @@ class StripeEvent(models.Model):
         indexes = [
             models.Index(
                 fields=["received_at"], condition=Q(processed_at=None), name="stripe_event_unprocessed"
-            )
+            ),
+            models.Index(fields=["-received_at", "-stripe_id"], name="stripe_event_newest"),
         ]
 
     def __str__(self) -> str:

@@ -172,6 +172,11 @@ class UsageRecord(models.Model):
                 condition=~Q(outcome="completed") | Q(status__gte=400),
                 name="usage_troubled",
             ),
+            # For staff's list, over all organizations.
+            models.Index(
+                fields=["outcome", "request_id"], condition=~Q(outcome="completed"), name="usage_by_outcome"
+            ),
+            models.Index(fields=["request_id"], condition=Q(is_estimated=True), name="usage_estimated"),
         ]
 
     def __str__(self) -> str:

@@ -110,6 +110,7 @@ class CreditLot(models.Model):
                 condition=Q(remaining_nano__gt=0, expires_at__isnull=False),
                 name="lot_expiring",
             ),
+            models.Index(fields=["organization", "-id"], name="lot_by_organization"),
         ]
 
     def __str__(self) -> str:

@@ -47,7 +47,8 @@ def send(*, organization: Organization, which: str, reason: str, request: HttpRe
         "mail.sent_again",
         subject=f"organization {organization.pk}",
         organization_id=organization.pk,
-        after=audit.reasoned({"mail": which}, reason),
+        after={"mail": which},
+        reason=reason,
     )
     return words
 

@@ -232,7 +232,7 @@ def audit_trail(organization: Organization, reader: User, at: datetime) -> Table
                 ),
                 each.what,
                 each.email or each.process,
-                str(each.after.get("reason", "")),
+                each.reason,
             )
             for each in rows
         ],

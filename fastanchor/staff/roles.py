@@ -94,6 +94,7 @@ ROLES: dict[str, tuple[str, ...]] = {
 # All that any role may do, and what only owners may: plans, legal texts, and people with their roles.
 _OWNERS_ALONE = (
     "accounts.add_user",
+    "accounts.assign_roles",
     "accounts.change_plan",
     "accounts.add_plan",
     "accounts.add_legaldocument",

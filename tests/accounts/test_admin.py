@@ -49,7 +49,10 @@ def test_staff_revoke_keys_but_neither_see_digests_nor_make_edit_or_delete_keys(
     assert staff.get(reverse("admin:accounts_apikey_add")).status_code == 403
     assert staff.post(reverse("admin:accounts_apikey_change", args=[key.pk]), {}).status_code == 403
     assert staff.get(reverse("admin:accounts_apikey_delete", args=[key.pk])).status_code == 403
-    staff.post(reverse("admin:accounts_apikey_changelist"), {"action": "revoke", "_selected_action": key.pk})
+    staff.post(
+        reverse("admin:accounts_apikey_changelist"),
+        {"action": "revoke", "_selected_action": key.pk, "reason": "Leaked"},
+    )
 
     assert ApiKey.objects.get().revoked_at is not None
 
@@ -60,7 +63,7 @@ def test_changed_limits_of_a_plan_or_an_organization_are_announced(
 ) -> None:
     plan = reverse("admin:accounts_plan_change", args=["free"])
     fields = staff.get(plan).context["adminform"].form.initial
-    response = staff.post(plan, {**fields, "requests_per_minute": 9, "is_custom": ""})
+    response = staff.post(plan, {**fields, "requests_per_minute": 9, "is_custom": "", "reason": "Busy"})
     assert (response.status_code, announced()) == (302, 1)
     assert Plan.objects.get(code="free").requests_per_minute == 9
 
@@ -72,6 +75,7 @@ def test_changed_limits_of_a_plan_or_an_organization_are_announced(
             "concurrency": "7",
             "memberships-TOTAL_FORMS": 0,
             "memberships-INITIAL_FORMS": 0,
+            "reason": "Asked for it",
         },
     )
 
@@ -88,7 +92,8 @@ def test_plain_staff_cannot_make_themselves_superusers(client: Client, db: None)
     client.force_login(user)
 
     client.post(
-        reverse("admin:accounts_user_change", args=[user.pk]), {"is_active": "on", "is_superuser": "on"}
+        reverse("admin:accounts_user_change", args=[user.pk]),
+        {"is_active": "on", "is_superuser": "on", "reason": "Why not"},
     )
 
     user.refresh_from_db()
@@ -104,6 +109,7 @@ def test_a_user_made_by_staff_logs_in_by_address(staff: Client) -> None:
             "usable_password": "true",
             "password1": "correct horse battery",
             "password2": "correct horse battery",
+            "reason": "Has no browser",
         },
     )
 
@@ -118,7 +124,7 @@ def test_the_code_of_a_plan_stays(staff: Client) -> None:
         "/admin/accounts/plan/free/change/",
         {
             "code": "gratis", "name": "Free", "requests_per_minute": 6, "tokens_per_minute": 1, "concurrency": 1,
-            "priority": 0, "signup_credit_nano": 0,
+            "priority": 0, "signup_credit_nano": 0, "reason": "Too many",
         },
     )  # fmt: skip
 

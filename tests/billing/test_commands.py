@@ -13,10 +13,9 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
-from accounts import organizations
+from accounts import organizations, staff_lists
 from accounts.models import Organization, User
 from billing import dead_letters, grants, holds, opening, tasks, wallets
-from billing.admin import base
 from billing.models import CreditLot, DeadLetter, Journal, UsageRecord, Wallet
 from billing.settlement import settle_batch
 from tests.billing.cast import usage
@@ -200,7 +199,7 @@ def test_the_list_of_usage_counts_no_further_than_anyone_pages(
     organization: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settle_batch([usage(organization) for _ in range(5)])
-    monkeypatch.setattr(base, "MOST_COUNTED", 3)
+    monkeypatch.setattr(staff_lists, "MOST_COUNTED", 3)
 
-    assert base.BoundedPaginator(UsageRecord.objects.order_by("pk"), 2).count == 3
+    assert staff_lists.BoundedPaginator(UsageRecord.objects.order_by("pk"), 2).count == 3
     assert site._registry[UsageRecord].show_full_result_count is False

@@ -52,6 +52,7 @@ def _channel_form(channel: Channel, **changes: Any) -> dict[str, Any]:
         "follows_catalog": "on",
         "routes-TOTAL_FORMS": 0,
         "routes-INITIAL_FORMS": 0,
+        "reason": "Ticket 4711",
     }
     return form | changes
 
@@ -140,7 +141,7 @@ def test_channels_are_disabled_with_a_reason_and_enabled_again(staff: Client, ch
     channel.refresh_from_db()
     assert (channel.is_enabled, channel.disabled_reason) == (False, "key leaked")
 
-    staff.post("/admin/catalog/channel/", {"action": "enable", **chosen})
+    staff.post("/admin/catalog/channel/", {"action": "enable", "reason": "A new key", **chosen})
     channel.refresh_from_db()
     assert (channel.is_enabled, channel.disabled_reason) == (True, "")
 
@@ -155,7 +156,8 @@ def test_a_refused_credential_shows_why_and_is_put_back(staff: Client, channel: 
     )
 
     page = staff.get("/admin/catalog/credential/").content.decode()
-    staff.post("/admin/catalog/credential/", {"action": "enable", "_selected_action": credential.pk})
+    chosen = {"action": "enable", "_selected_action": credential.pk, "reason": "They paid the bill"}
+    staff.post("/admin/catalog/credential/", chosen)
 
     credential.refresh_from_db()
     assert "The provider refused it: status 401." in page
@@ -164,7 +166,7 @@ def test_a_refused_credential_shows_why_and_is_put_back(staff: Client, channel: 
 
 
 def test_a_second_credential_is_added_and_never_shown(staff: Client, channel: Channel) -> None:
-    form = {"channel": channel.pk, "name": "spare"}
+    form = {"channel": channel.pk, "name": "spare", "reason": "The first is slow"}
 
     without = staff.post("/admin/catalog/credential/add/", form)
     staff.post("/admin/catalog/credential/add/", form | {"secret": "sk-spare-0123456789"})
@@ -193,6 +195,7 @@ def _price_form(model: str, *tiers: dict[str, Any], date: str = "", time: str = 
     form: dict[str, Any] = {"model": model, "valid_from_0": date, "valid_from_1": time}
     # As the preview sends it on: see tests/staff/test_price_pages.py.
     form |= {"tiers-TOTAL_FORMS": len(tiers), "tiers-INITIAL_FORMS": 0, "_seen": "Add the price"}
+    form["reason"] = "They are cheaper now"
     for number, rates in enumerate(tiers):
         form |= {f"tiers-{number}-{name}": value for name, value in rates.items()}
     return form
@@ -300,6 +303,7 @@ def test_a_model_is_retired_by_hand_and_keeps_its_id(
         "created_at_0": "2026-01-02",
         "created_at_1": "03:04",
         "life_cycle": "retired",
+        "reason": "Its provider has retired it",
     }
     for inline in ("prices", "aliases", "routes"):
         form |= {f"{inline}-TOTAL_FORMS": 0, f"{inline}-INITIAL_FORMS": 0}

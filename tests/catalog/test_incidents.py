@@ -73,7 +73,7 @@ def test_staff_opens_and_resolves_an_incident(acme: Provider, build_model: Build
         "title": "Acme is slow", "impact": "degraded", "started_at_0": "2026-11-30", "started_at_1": "10:00:00",
         "affected_providers": ["acme"], "affected_models": ["one"],
         "updates-TOTAL_FORMS": 1, "updates-INITIAL_FORMS": 0, "updates-0-state": "identified",
-        "updates-0-at_0": "2026-11-30", "updates-0-at_1": "10:05:00", "updates-0-body": "They know.",
+        "updates-0-at_0": "2026-11-30", "updates-0-at_1": "10:05:00", "updates-0-body": "They know.", "reason": "Many mails",
     }  # fmt: skip
 
     staff.post("/admin/catalog/incident/add/", form)

@@ -20,7 +20,7 @@ from tests.pages.test_security_pages import code_of, set_up_app
 PASSWORD = "a long password of ada"
 PLAN = {
     "code": "payg", "name": "Pay-as-you-go", "requests_per_minute": 7, "tokens_per_minute": 9, "concurrency": 5,
-    "priority": 10, "signup_credit_nano": 0,
+    "priority": 10, "signup_credit_nano": 0, "reason": "They grow",
 }  # fmt: skip
 
 

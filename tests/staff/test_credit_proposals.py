@@ -136,7 +136,7 @@ def test_a_second_person_books_it_and_the_first_may_still_give_alone(
     assert (proposal.state, proposal.journal_id, proposal.decided_by) == ("approved", journal.pk, ben)
     assert (journal.reason, journal.actor) == ("Outage", f"user:{ben.pk}")
     entry = told("credit_proposal.approved")
-    assert (entry.user_id, entry.before["state"], entry.after["reason"]) == (ben.pk, "open", "Checked")
+    assert (entry.user_id, entry.before["state"], entry.reason) == (ben.pk, "open", "Checked")
     assert told("credit_proposal.proposed").user_id == ada.pk
 
 

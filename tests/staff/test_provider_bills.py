@@ -122,7 +122,7 @@ def test_a_day_that_is_billed_waits_until_the_difference_was_seen_and_is_then_re
         provider_bills.discard(later)
     entry = AuditEntry.objects.get(what="bill.replaced")
     assert entry.before == {"2026-11-30": "5.000000000"}
-    assert (entry.after["usd"], entry.after["reason"]) == ("7.000000000", "Invoice")
+    assert (entry.after["usd"], entry.reason) == ("7.000000000", "Invoice")
 
 
 def test_a_discarded_file_is_forgotten_and_may_come_again() -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import Group
+from django.core.management import call_command
 from django.urls import reverse
 
+from accounts import staff_roles
+from accounts.audit_entry import AuditEntry
+from accounts.models import User
 from fastanchor.staff import menu, roles
 
 pytestmark = pytest.mark.django_db
@@ -48,3 +52,23 @@ def test_every_page_of_the_menu_exists_and_some_role_may_open_it() -> None:
         for page in section.pages:
             assert reverse(page.url_name)
             assert page.permission in permitted, page
+
+
+def test_a_member_of_staff_is_made_by_a_command_and_unmade_again() -> None:
+    call_command("staff", "sue@example.com", "--role", "support", "--role", "finance", "--reason", "Hired")
+    sue = User.objects.get(email="sue@example.com")
+    assert (sue.is_staff, sue.is_superuser, staff_roles.of(sue)) == (True, False, ["finance", "support"])
+
+    call_command("staff", "sue@example.com", "--none", "--reason", "Left")
+
+    sue.refresh_from_db()
+    assert (sue.is_staff, staff_roles.of(sue)) == (False, [])
+    entries = AuditEntry.objects.filter(what="user.roles_given").order_by("pk")
+    assert [(each.reason, each.after["roles"]) for each in entries] == [
+        ("Hired", ["finance", "support"]),
+        ("Left", []),
+    ]
+
+
+def test_the_names_of_roles_are_those_of_the_table() -> None:
+    assert set(staff_roles.NAMES) == set(roles.ROLES)

@@ -20,7 +20,11 @@ LIST = "/admin/billing/topup/"
 
 
 def sync_now(client: Client, *top_ups: TopUp) -> str:
-    chosen = {"action": "sync_now", "_selected_action": [top_up.pk for top_up in top_ups]}
+    chosen = {
+        "action": "sync_now",
+        "_selected_action": [top_up.pk for top_up in top_ups],
+        "reason": "Paid and not credited",
+    }
     return client.post(LIST, chosen, follow=True).content.decode()
 
 
