@@ -187,6 +187,6 @@ def _record(what: str, file: BillFile, before: dict[str, str] | None = None) -> 
             "lines": file.lines,
             "days": f"{file.first_day} to {file.last_day}",
             "usd": exact_usd(file.amount_nano),
-            "reason": file.reason,
         },
+        reason=file.reason,
     )

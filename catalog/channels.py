@@ -143,7 +143,8 @@ def set_weights(*, weights: Mapping[str, int], reason: str) -> list[str]:
             "channel.weighed",
             subject=f"channel {row.pk}",
             before={"weight": before},
-            after={"weight": row.weight, "reason": reason},
+            after={"weight": row.weight},
+            reason=reason,
         )
     if changed:
         announce_catalog()

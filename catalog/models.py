@@ -8,8 +8,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from catalog import (
-    notices,  # noqa: F401 - notices of retirement are tables of this app
-    proposals,  # noqa: F401 - so are those of the price sync
+    proposals,  # noqa: F401 - tables of this app, too
+    retirement_tables,  # noqa: F401 - so are these
     windows,
 )
 from fastanchor.lib.ids import new_id

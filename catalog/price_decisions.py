@@ -104,7 +104,7 @@ def _accept(row: PriceProposal, reason: str, by: User, effective_at: datetime | 
 def _decide(row: PriceProposal, state: ProposalState, reason: str, by: User) -> None:
     row.state, row.reason, row.decided_by, row.decided_at = state, reason, by, timezone.now()
     row.save(update_fields=["state", "reason", "decided_by", "decided_at", "price", "effective_at"])
-    after: dict[str, Any] = {"list": _short(row.listed), "effective_at": row.effective_at, "reason": reason}
+    after: dict[str, Any] = {"list": _short(row.listed), "effective_at": row.effective_at}
     if row.price is not None:
         after["price"] = row.price.pk
     audit.record(
@@ -113,6 +113,7 @@ def _decide(row: PriceProposal, state: ProposalState, reason: str, by: User) -> 
         before={"ours": _short(row.ours)},
         after=after,
         by=by,
+        reason=reason,
     )
 
 

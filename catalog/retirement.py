@@ -90,7 +90,8 @@ def stand_in(*, model: CatalogModel, successor: CatalogModel, reason: str, by: U
         "catalogmodel.stood_in",
         subject=f"model {model.pk}",
         before={"alias_of": former},
-        after={"alias_of": successor.pk, "reason": reason[:200]},
+        after={"alias_of": successor.pk},
+        reason=reason,
         by=by,
     )
     announce_catalog()
