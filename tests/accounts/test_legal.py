@@ -105,7 +105,13 @@ def test_staff_revises_in_the_admin_and_nothing_is_lost(
     assert form.initial["text"] == before.text
     inline = {f"versions-{name}_FORMS": "0" for name in ("TOTAL", "INITIAL")}
 
-    entered = {"title": "Terms", "text": "New\r\nrules", "valid_from": "2026-11-30", **inline}
+    entered = {
+        "title": "Terms",
+        "text": "New\r\nrules",
+        "valid_from": "2026-11-30",
+        "reason": "New law",
+        **inline,
+    }
     assert client.post(address, entered).status_code == 302
     assert client.post(address, entered).status_code == 302
 
