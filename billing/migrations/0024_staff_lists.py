@@ -60,10 +60,6 @@ class Migration(migrations.Migration):
     dependencies = [("billing", "0023_credit_proposals")]
     operations = [
         AddIndexConcurrently(
-            model_name="journal",
-            index=models.Index(fields=["kind", "-id"], name="journal_by_kind"),
-        ),
-        AddIndexConcurrently(
             model_name="creditlot",
             index=models.Index(fields=["organization", "-id"], name="lot_by_organization"),
         ),

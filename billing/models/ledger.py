@@ -145,7 +145,6 @@ class Journal(models.Model):
             models.Index(
                 fields=["source_id", "created_at"], condition=Q(kind="signup"), name="journal_signups_nearby"
             ),
-            models.Index(fields=["kind", "-id"], name="journal_by_kind"),
         ]
 
     def __str__(self) -> str:
