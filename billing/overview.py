@@ -53,9 +53,10 @@ def _money(organization: Organization) -> dict[str, object]:
     now = timezone.now()
     # Until tomorrow: the clock of the host that booked the last line may be ahead of ours.
     newest = transactions.lines(organization=organization, start=now - RECENT, end=now + timedelta(days=1))
+    wallet = wallets.balance_of(organization)
     return {
-        "wallet": wallets.balance_of(organization),
-        "state": wallets.of(organization).state,
+        "wallet": wallet,
+        "state": wallet.state,
         "waiting": checkout.waiting(organization)[:MOST_WAITING],
         "lines": newest[:NEWEST],
     }

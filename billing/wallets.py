@@ -28,6 +28,7 @@ class WalletView:
     available_nano: int
     promo_nano: int
     promo_expires_at: datetime | None
+    state: str
 
 
 def of(organization: Organization) -> Wallet:
@@ -108,6 +109,7 @@ def balance_of(organization: Organization) -> WalletView:
         available_nano=wallet.spendable_nano - (held or 0),
         promo_nano=promo_nano,
         promo_expires_at=promo_expires_at,
+        state=wallet.state,
     )
 
 

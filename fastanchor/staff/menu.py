@@ -64,6 +64,7 @@ CUSTOMERS = Section(
     (
         Page("Customers", "customers", "accounts.view_organization"),
         _table("Organizations", "accounts", "organization"),
+        _table("Notes", "accounts", "organizationnote"),
         _table("People", "accounts", "user"),
         _table("API keys", "accounts", "apikey"),
         _table("Second factors", "mfa", "authenticator"),

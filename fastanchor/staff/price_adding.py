@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
+from accounts import reasons
 from catalog.forms import PriceForm, TierForm, TierFormSet
 from catalog.listing import prices_in_force
 from catalog.models import Price, PriceTier
@@ -30,7 +31,7 @@ def add_price(request: HttpRequest) -> HttpResponse:
     page = admin.site.get_model_admin(Price)
     if request.method == "POST" and _SEEN not in request.POST and page.has_add_permission(request):
         form, tiers = PriceForm(request.POST), _tiers(request)
-        if form.is_valid() and tiers is not None:
+        if form.is_valid() and tiers is not None and reasons.given(request):
             return _preview(request, form, tiers)
     return page.add_view(request)
 

@@ -311,7 +311,7 @@ def test_the_balance_shows_what_is_held_and_what_expires(
 
     view = wallets.balance_of(organization)
 
-    assert view == wallets.WalletView(10_000_350, 120, 10_000_230, 350, soon)
+    assert view == wallets.WalletView(10_000_350, 120, 10_000_230, 350, soon, "active")
 
 
 def test_without_valkey_the_balance_is_shown_and_holds_are_unknown(

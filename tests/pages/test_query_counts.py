@@ -12,8 +12,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts import keys
+from accounts import keys, notices
 from accounts.models import ApiKey, Organization
+from accounts.notice_tables import Notice
 from bench.pages import MOST_QUERIES
 from billing import partitions, posting
 from billing.settlement import settle_batch
@@ -83,6 +84,8 @@ def test_no_page_asks_often_or_more_often_when_there_is_more(
 ) -> None:
     oldest = datetime.now(UTC) - timedelta(minutes=4 * MANY)
     partitions.prepare(today=oldest.date(), months_ahead=3)
+    Notice.objects.create(title="Slow on Sunday", text="For an hour.", starts_at=oldest)
+    notices.forget()
     made = [keys.create(organization=organization, name=f"Key {number}")[0] for number in range(3)]
     history(organization, made, FEW)
     queries_of(browser)

@@ -175,7 +175,7 @@ def test_what_is_decided_stays_decided(organization: Organization, ada: User, be
             credit_proposals.decline(proposal=proposal, by=ben, why="r")
 
     assert balance(organization) == 0
-    assert told("credit_proposal.declined").after["reason"] == "Too much"
+    assert told("credit_proposal.declined").reason == "Too much"
 
 
 def test_only_its_proposer_withdraws_it(organization: Organization, ada: User, ben: User) -> None:

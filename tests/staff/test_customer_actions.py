@@ -81,7 +81,7 @@ def test_plan_and_limits_are_shown_then_changed_announced_and_told(
     assert (after.requests_per_minute, after.tokens_per_minute, after.concurrency) == (7, None, 0)
     assert announced == [alice.pk, alice.pk]
     plan, limits = told("organization.plan_changed"), told("organization.limited")
-    assert (plan.before["plan"], plan.after["plan"], plan.after["reason"]) == ("free", "payg", "Grows")
+    assert (plan.before["plan"], plan.after["plan"], plan.reason) == ("free", "payg", "Grows")
     assert limits.after["requests_per_minute"] == 7
     assert {plan.user_id, limits.user_id} == {support.pk}
 
@@ -118,8 +118,8 @@ def test_a_frozen_customer_is_let_in_nowhere_and_goes_on_afterwards(
     assert (caller(secret).revoked, wallets.of(alice).state) == (False, WalletState.ACTIVE)
     assert announced == [alice.pk, alice.pk]
     entry = told("organization.frozen")
-    assert (entry.user_id, entry.after["reason"]) == (support.pk, "Stolen card")
-    assert told("organization.unfrozen").after["reason"] == "Was theirs"
+    assert (entry.user_id, entry.reason) == (support.pk, "Stolen card")
+    assert told("organization.unfrozen").reason == "Was theirs"
 
 
 def test_a_revoked_key_of_a_frozen_customer_is_still_told_to_be_revoked(
@@ -155,7 +155,7 @@ def test_a_key_is_revoked_with_its_reason(alice: Organization, secret: tuple[Api
 
     assert caller(secret).revoked
     entry = told("key.revoked")
-    assert (entry.user_id, entry.after["reason"]) == (support.pk, "Found on GitHub")
+    assert (entry.user_id, entry.reason) == (support.pk, "Found on GitHub")
 
 
 def test_a_key_of_another_customer_is_not_found(alice: Organization, secret: tuple[ApiKey, str]) -> None:

@@ -87,7 +87,7 @@ def test_support_finds_a_customer_notes_freezes_and_looks(
     assert (frozen, seen, told_to, refused) == (True, True, True, True)
     assert url.endswith(reverse("customer", args=[alice.pk]))
     assert OrganizationNote.objects.get().text == "Called about taxes"
-    assert told("organization.frozen").after["reason"] == "Stolen card"
+    assert told("organization.frozen").reason == "Stolen card"
     assert alice.api_keys.count() == 1
 
 

@@ -70,7 +70,7 @@ def test_staff_sees_what_the_customer_sees_under_a_banner_and_is_oneself_afterwa
     assert outside.wsgi_request.user == support
     assert "looks at this as" not in text(browser.get(reverse("dashboard")))
     entry = told("login_as.begun")
-    assert (entry.user_id, entry.subject, entry.after["reason"]) == (
+    assert (entry.user_id, entry.subject, entry.reason) == (
         support.pk, f"user {alice.pk}", "Ticket 7",
     )  # fmt: skip
     assert (told("login_as.ended").user_id, told("login_as.ended").after["how"]) == (support.pk, "ended")

@@ -172,7 +172,7 @@ def test_finance_settles_an_open_item_by_a_journal_without_script(
         page.goto("/admin/billing/reconciliationitem/?is=open")
         page.get_by_role("link", name="cash_missing", exact=True).first.click()
         page.get_by_role("link", name="Close with a journal").click()
-        page.get_by_label("Account").select_option("bank")
+        page.get_by_label("Account:").select_option("bank")
         page.get_by_label("Reason").fill("Interest")
         page.get_by_role("button", name="Show what will be booked").click()
         expect(page.get_by_role("row", name="Bank (bank) -$7.000000000")).to_be_visible()

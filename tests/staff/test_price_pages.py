@@ -162,7 +162,7 @@ def test_the_button_compares_with_the_installed_list_in_few_queries(
 
 def _typed(model: str, **changes: Any) -> dict[str, Any]:
     rates = {"above_tokens": 0, "input": "4", "cached_input": "4", "cache_write": "4", "output": "14"}
-    form = {"model": model, "valid_from_0": "", "valid_from_1": ""}
+    form = {"model": model, "valid_from_0": "", "valid_from_1": "", "reason": "Dearer"}
     form |= {"tiers-TOTAL_FORMS": "1", "tiers-INITIAL_FORMS": "0"}
     return form | {f"tiers-0-{name}": value for name, value in rates.items()} | changes
 

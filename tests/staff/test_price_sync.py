@@ -128,7 +128,7 @@ def test_an_accepted_proposal_is_the_lists_price_from_now_on_and_is_audited(cata
     row = PriceProposal.objects.get(price=price)
     assert (row.state, row.decided_by, row.reason) == ("accepted", ada, "Cheaper since June.")
     entry = AuditEntry.objects.get(what="price_proposal.accepted")
-    assert (entry.user_id, entry.after["reason"]) == (ada.pk, "Cheaper since June.")
+    assert (entry.user_id, entry.reason) == (ada.pk, "Cheaper since June.")
     assert "output 15000000" in entry.before["ours"][0]
     assert "output 10000000" in entry.after["list"][0]
     _compare(now=timezone.now() + timedelta(minutes=1))

@@ -73,7 +73,7 @@ def test_what_stands_in_answers_only_once_the_model_is_retired(old: CatalogModel
     old.refresh_from_db()
     assert old.replaced_by_id == "new"
     entry = AuditEntry.objects.get(what="catalogmodel.stood_in")
-    assert (entry.email, entry.after["reason"]) == ("catalog@example.org", "Acme ends it.")
+    assert (entry.email, entry.reason) == ("catalog@example.org", "Acme ends it.")
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,7 @@ def test_catalog_adds_a_price(at_desk: Callable[[str], Page], desk: Desk) -> Non
         page.locator(f"[name=tiers-0-{name}]").fill(rate)
     page.locator("#id_reason").fill("Their list of today")
     page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("button", name="Add the price").click()
 
     expect(page.get_by_text("was added successfully")).to_be_visible()
     assert Price.objects.count() == known + 1
