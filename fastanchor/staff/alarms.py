@@ -45,6 +45,7 @@ def _all(moment: Moment) -> Iterator[_Line]:
     yield from _traffic(moment)
     yield from _channels(moment)
     yield from _settling(moment)
+    yield from _waiting(moment)
 
 
 def _stores(moment: Moment) -> Iterator[_Line]:
@@ -102,3 +103,14 @@ def _settling(moment: Moment) -> Iterator[_Line]:
             yield "bad", f"The gateway process {process.spool} does not reach Valkey.", *where
     if moment.told is not None and moment.told.queued > _MOST_QUEUED:
         yield "warn", f"{count(moment.told.queued)} background tasks wait for a worker.", *where
+
+
+def _waiting(moment: Moment) -> Iterator[_Line]:
+    if letters := moment.dead_letters:
+        words = "One record" if letters == 1 else f"{count(letters)} records"
+        where = ("admin:billing_deadletter_changelist", "billing.view_deadletter")
+        yield "bad", f"{words} could not be settled.", *where
+    if items := moment.open_items:
+        words = "One difference of money waits" if items == 1 else f"{count(items)} differences of money wait"
+        where = ("admin:billing_reconciliationitem_changelist", "billing.view_reconciliationitem")
+        yield "warn", f"{words} for somebody.", *where

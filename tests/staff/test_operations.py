@@ -80,6 +80,7 @@ def test_what_waits_for_somebody_leads_to_where_it_is_worked_on(client: Client, 
 
     assert f'href="{reverse("admin:catalog_incident_change", args=[incident.pk])}">Slow answers</a>' in page
     assert f'href="{reverse("admin:billing_deadletter_changelist")}">1</a>' in page
+    assert "One record could not be settled." in page
 
 
 def test_a_role_sees_the_panels_of_its_permissions_only(client: Client, hire: Hire) -> None:
