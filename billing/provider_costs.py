@@ -6,6 +6,7 @@ out by ``served_days``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -27,6 +28,25 @@ SELECT date_trunc(%(step)s, day::timestamp)::date, sum(charged)::bigint, sum(coa
 FROM ({BY_PROVIDER}) AS costs GROUP BY 1
 """  # noqa: S608 - the part stands above
 
+# Days of which a bill names the model, under its name at the provider.
+_OF_MODELS = """
+SELECT named.id, sum(bill.amount_nano)::bigint, sum(coalesce(served.cost_nano, 0))::bigint
+FROM unnest(%(names)s::text[], %(ids)s::text[]) AS named (name, id)
+JOIN billing_providerbill AS bill ON bill.model = named.name AND bill.is_current
+    AND bill.day BETWEEN %(first)s AND %(last)s
+LEFT JOIN billing_servedday AS served ON served.day = bill.day AND served.provider_id = bill.provider_id
+    AND served.model_id = named.id
+GROUP BY 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """What providers billed for a model, and what was charged for the same days, in nano-USD."""
+
+    nano: int
+    charged_nano: int
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -46,3 +66,11 @@ def by_step(*, first: date, last: date, step: StrEnum) -> dict[date, Cost]:
     with connection.cursor() as cursor:
         cursor.execute(_BY_STEP, {"first": first, "last": last, "step": step.value})
         return {start: Cost(listed, nano, bills) for start, listed, nano, bills in cursor.fetchall()}
+
+
+def of_models(names: Mapping[str, str], *, first: date, last: date) -> dict[str, Billed]:
+    """Return, by our id, what bills that tell models apart say; ``names`` are those that providers use, by our ids."""
+    ids, called = list(names), list(names.values())
+    with connection.cursor() as cursor:
+        cursor.execute(_OF_MODELS, {"names": called, "ids": ids, "first": first, "last": last})
+        return {model_id: Billed(billed, charged) for model_id, billed, charged in cursor.fetchall()}

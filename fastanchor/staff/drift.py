@@ -7,11 +7,12 @@ hundredth above or below the list. What the customer pays the provider itself (o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
-from billing import model_usage
+from billing import model_usage, provider_costs
 from billing.model_usage import ModelUsage
+from billing.provider_costs import Billed
 from catalog import price_diff, price_sync
 from catalog.importing import package_providers
 from catalog.listing import prices_in_force
@@ -24,6 +25,7 @@ from fastanchor.staff.price_effects import has_more_than_usual, usual_cost_nano
 
 # Within a hundredth, what was rounded and what failed for our account may explain it.
 _PART = 100
+_SPAN = timedelta(days=30)
 
 EQUAL, UNLISTED = "equal", "not on the list"
 ABOVE, BELOW, MIXED = "above the list", "below the list", "above and below the list"
@@ -31,7 +33,10 @@ ABOVE, BELOW, MIXED = "above the list", "below the list", "above and below the l
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One model; money in nano-USD. ``list_nano`` is what its tokens cost at the list's usual rates."""
+    """One model; money in nano-USD. ``list_nano`` is what its tokens cost at the list's usual rates.
+
+    ``billed`` is what providers' bills say of it, where they tell models apart.
+    """
 
     model_id: str
     provider_id: str
@@ -41,6 +46,7 @@ class Drift:
     usage: ModelUsage
     list_nano: int | None
     is_rough: bool
+    billed: Billed | None = None
 
     @property
     def margin_nano(self) -> int | None:
@@ -73,19 +79,23 @@ class Drift:
 
 def report(*, now: datetime) -> list[Drift]:
     """Return all models that are sold, alarms first, then those with most revenue; a fixed number of queries."""
-    models = dict(
-        CatalogModel.objects.exclude(life_cycle__in=NOT_SOLD).values_list("pk", "provider_id").order_by("pk")
-    )
+    rows = CatalogModel.objects.exclude(life_cycle__in=NOT_SOLD).order_by("pk")
+    models: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for name, provider, upstream_name in rows.values_list("pk", "provider_id", "upstream_name"):
+        models[name], names[name] = provider, upstream_name or name
     prices = prices_in_force(models, at=now)
     ours = {name: sorted_tiers([tier_of(row) for row in price.tiers.all()]) for name, price in prices.items()}
     listed = price_sync.listed_tiers(package_providers, now=now)
     used = _paid_usage(now)
+    billed = provider_costs.of_models(names, first=(now - _SPAN).date(), last=now.date())
     pinned = {offer.id for offer in read_product()}
     found = [
         _drift(name, provider, ours[name], listed.get(name), used.get(name, ModelUsage()), name in pinned)
         for name, provider in models.items()
         if name in ours
     ]
+    found = [replace(each, billed=billed.get(each.model_id)) for each in found]
     return sorted(found, key=lambda each: (not each.alarm, -each.usage.cost_nano, each.model_id))
 
 

@@ -20,7 +20,7 @@ _PER_PAGE = 50
 _COLUMNS = (
     "model", "provider", "pinned", "verdict", "alarm", "differs", "organizations", "requests", "input_tokens",
     "cached_tokens", "cache_write_tokens", "output_tokens", "revenue_nano_usd", "list_nano_usd", "margin_nano_usd",
-    "margin_percent", "usual_rates_only",
+    "margin_percent", "usual_rates_only", "billed_nano_usd", "charged_for_the_billed_days_nano_usd",
 )  # fmt: skip
 
 
@@ -61,4 +61,5 @@ def _cells(line: drift.Drift) -> list[object]:
         harmless(line.model_id), harmless(line.provider_id), line.is_pinned, line.verdict, line.alarm, differs,
         used.organizations, used.requests, used.input_tokens, used.cached_tokens, used.cache_write_tokens,
         used.output_tokens, used.cost_nano, line.list_nano, line.margin_nano, line.margin_percent, line.is_rough,
+        *((line.billed.nano, line.billed.charged_nano) if line.billed else ("", "")),
     ]  # fmt: skip

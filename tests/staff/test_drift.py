@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
+from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from billing.models import BillFile, ProviderBill, ServedDay
+from billing.provider_costs import Billed
 from catalog.channels import add_channel
 from catalog.models import CatalogModel, Channel, Provider
 from fastanchor.staff import drift
@@ -28,6 +32,11 @@ def catalog() -> None:
 
 def _report() -> dict[str, drift.Drift]:
     return {line.model_id: line for line in drift.report(now=timezone.now())}
+
+
+def _rows(browser: Client | None = None) -> list[dict[str, str]]:
+    sent = (browser or desk("finance")).get(reverse("drift-download")).content.decode()
+    return list(csv.DictReader(io.StringIO(sent)))
 
 
 def test_the_product_pages_prices_drift_as_the_owner_knows_and_all_others_hold(catalog: None) -> None:
@@ -87,12 +96,37 @@ def test_finance_reads_the_report_and_downloads_it_in_few_queries(
 
     with django_assert_max_num_queries(20):
         page = finance.get(reverse("drift-report")).content.decode()
-    rows = list(csv.DictReader(io.StringIO(finance.get(reverse("drift-download")).content.decode())))
+    rows = _rows(finance)
 
     assert "Broken: earned more" in page
     (row,) = [row for row in rows if row["model"] == "command-r7b"]
     assert (row["revenue_nano_usd"], row["margin_nano_usd"]) == ("7000000000", "6812500000")
     assert len(rows) == CatalogModel.objects.count()
+
+
+def test_what_providers_billed_stands_beside_what_was_charged_for_the_same_days(catalog: None) -> None:
+    today = timezone.now().date()
+    yesterday, before = today - timedelta(days=1), today - timedelta(days=2)
+    bill = BillFile.objects.create(
+        provider_id="cohere", name="c.csv", sha256="0" * 64, lines=2, first_day=before, last_day=yesterday,
+        amount_nano=700, reason="Invoice", uploaded_by="user:1",
+    )  # fmt: skip
+    called = CatalogModel.objects.get(pk="command-r").upstream_name or "command-r"
+    for day, nano, is_current in ((yesterday, 600, True), (before, 100, False)):
+        ProviderBill.objects.create(
+            file=bill, provider_id="cohere", day=day, model=called, amount_nano=nano, is_current=is_current
+        )
+    for day, provider in ((yesterday, "cohere"), (before, "cohere"), (yesterday, "openai")):
+        ServedDay.objects.create(
+            day=day, provider_id=provider, model_id="command-r", requests=1, cost_nano=590
+        )
+
+    found = _report()
+
+    assert found["command-r"].billed == Billed(nano=600, charged_nano=590)
+    assert found["command-r7b"].billed is None
+    (row,) = [row for row in _rows() if row["model"] == "command-r"]
+    assert (row["billed_nano_usd"], row["charged_for_the_billed_days_nano_usd"]) == ("600", "590")
 
 
 @pytest.mark.parametrize("role", ["support", "operations"])
