@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from accounts import organizations, people
 from accounts.models import ApiKey, Membership, Organization, User
-from billing import partitions, topups, usage_recount
+from billing import partitions, served_days, topups, usage_recount
 from billing.models import Account, AccountCode
 
 DAYS = 90
@@ -54,6 +54,7 @@ def fill(*, records: int, email: str = "bench@example.com") -> Filled:
         cursor.execute(_JOURNALS, named)
         cursor.execute(_POSTINGS, named | _accounts(organization))
         cursor.execute(_WALLET, named)
+    served_days.recount(first=(at - timedelta(days=DAYS + 1)).date(), last=at.date())
     return Filled(owner, organization, keys[0], f"req_{organization.pk[-8:]}{records:08d}")
 
 

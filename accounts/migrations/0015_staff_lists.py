@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db import migrations, models
 from django.db.models.functions import Collate, Upper
+
+from fastanchor.lib.quiet_indexes import AddIndexQuietly, RemoveIndexQuietly
 
 
 class Migration(migrations.Migration):
@@ -13,19 +14,19 @@ class Migration(migrations.Migration):
     atomic = False
     dependencies = [("accounts", "0014_reasons")]
     operations = [
-        AddIndexConcurrently(
+        AddIndexQuietly(
             model_name="user",
             index=models.Index(Collate(Upper("email"), "C"), name="user_by_begin_of_email"),
         ),
-        AddIndexConcurrently(
+        AddIndexQuietly(
             model_name="organization",
             index=models.Index(Collate(Upper("name"), "C"), name="organization_by_begin_of_name"),
         ),
-        AddIndexConcurrently(
+        AddIndexQuietly(
             model_name="auditentry",
             index=models.Index(
                 fields=["what", "-id"], opclasses=["varchar_pattern_ops", "int8_ops"], name="audit_by_what_begins"
             ),
         ),
-        RemoveIndexConcurrently(model_name="auditentry", name="audit_by_what"),
+        RemoveIndexQuietly(model_name="auditentry", name="audit_by_what"),
     ]

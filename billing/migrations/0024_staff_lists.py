@@ -5,11 +5,12 @@ PostgreSQL cannot make an index of a partitioned table that way: each partition 
 
 from __future__ import annotations
 
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
 from psycopg import sql
+
+from fastanchor.lib.quiet_indexes import AddIndexQuietly
 
 TABLE = "billing_usagerecord"
 OF_RECORDS = {
@@ -22,10 +23,10 @@ def add(apps: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
     """Make both indexes, or what is missing of them after a run that was broken off."""
     for name, what in OF_RECORDS.items():
         with editor.connection.cursor() as cursor:
-            _add(cursor, name, sql.SQL(what))
+            _add(cursor, name, sql.SQL(what), is_atomic=editor.connection.in_atomic_block)
 
 
-def _add(cursor, name, what):
+def _add(cursor, name, what, *, is_atomic):
     table, index = sql.Identifier(TABLE), sql.Identifier(name)
     cursor.execute(sql.SQL("CREATE INDEX IF NOT EXISTS {} ON ONLY {} {}").format(index, table, what))
     cursor.execute("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass", [TABLE])
@@ -40,8 +41,9 @@ def _add(cursor, name, what):
         part = sql.Identifier(f"{partition.removeprefix(TABLE)}_{name}"[1:])
         # One that was broken off is not valid, and would be taken for done.
         cursor.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(part))
+        how = sql.SQL("" if is_atomic else "CONCURRENTLY")
         cursor.execute(
-            sql.SQL("CREATE INDEX CONCURRENTLY {} ON {} {}").format(part, sql.Identifier(partition), what)
+            sql.SQL("CREATE INDEX {} {} ON {} {}").format(how, part, sql.Identifier(partition), what)
         )
         cursor.execute(sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(index, part))
 
@@ -59,11 +61,11 @@ class Migration(migrations.Migration):
     atomic = False
     dependencies = [("billing", "0023_credit_proposals")]
     operations = [
-        AddIndexConcurrently(
+        AddIndexQuietly(
             model_name="creditlot",
             index=models.Index(fields=["organization", "-id"], name="lot_by_organization"),
         ),
-        AddIndexConcurrently(
+        AddIndexQuietly(
             model_name="stripeevent",
             index=models.Index(fields=["-received_at", "-stripe_id"], name="stripe_event_newest"),
         ),

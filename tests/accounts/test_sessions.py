@@ -114,7 +114,10 @@ def test_staff_log_somebody_out_everywhere(ada: User, client: Client) -> None:
     laptop, phone = log_in(FIREFOX), log_in(PHONE)
     client.force_login(people.ensure_verified(email="root@example.com", is_staff=True))
 
-    client.post(reverse("admin:accounts_user_changelist"), {"action": "log_out", "_selected_action": ada.pk})
+    client.post(
+        reverse("admin:accounts_user_changelist"),
+        {"action": "log_out", "_selected_action": ada.pk, "reason": "Lost a laptop"},
+    )
 
     assert (is_inside(laptop), is_inside(phone)) == (False, False)
     [entry] = AuditEntry.objects.filter(what="user.logged_out")

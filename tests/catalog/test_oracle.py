@@ -16,7 +16,7 @@ from hypothesis import given, settings, strategies as st
 from catalog.importing import package_providers, read_package
 from catalog.offers import Offer, read_providers
 from catalog.pricing import Usage, cost_picos, dearest, units_picos
-from catalog.publish import priced
+from catalog.publish import begins_ms, priced
 from catalog.snapshot import Model, Price
 
 # A Monday.
@@ -88,7 +88,7 @@ def _our_id(info: ModelInfo, rule: dict[str, Any]) -> str:
 
 def _model(offer: Offer) -> Model:
     prices = [
-        priced("price_x", int(dated.valid_from.timestamp()) if dated.valid_from else 0, dated.tiers)
+        priced("price_x", begins_ms(dated.valid_from) if dated.valid_from else 0, dated.tiers)
         for dated in reversed(offer.prices)
     ]
     return Model(

@@ -251,7 +251,7 @@ def test_weights_are_changed_in_the_table_with_a_reason_and_audited(staff: Clien
     channel.refresh_from_db()
     assert (before, channel.weight) == (1, 7)
     entry = AuditEntry.objects.get(what="channel.weighed")
-    assert (entry.before, entry.after) == ({"weight": 1}, {"weight": 7, "reason": "Cheaper."})
+    assert (entry.before, entry.after, entry.reason) == ({"weight": 1}, {"weight": 7}, "Cheaper.")
 
 
 @pytest.mark.parametrize("name", ["test-channels", "weigh-channels"])
