@@ -1,8 +1,8 @@
 """Follows, for one gateway process, which store decides holds: Valkey, or PostgreSQL while Valkey is away; without the ORM.
 
 It watches Valkey (``fastanchor.lib.breaker``) and tells PostgreSQL of its process (``billing.admission``, through an
-injected ``Store``): seldom in calm weather, ten times a second while anything is away. What is done at a turn is up to
-the ``Holder``, which is ``billing.stand_in``.
+injected ``Store``): seldom in calm weather, twice a second while Valkey is away, ten times a second around a turn. What
+is done at a turn is up to the ``Holder``, which is ``billing.stand_in``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 BEAT_S = 10.0
 RETRY_S = 0.5
 BRISK_S = 0.1
+# While PostgreSQL decides and Valkey stays away: whatever changes wakes the beat, or a hold that is no longer placed.
+STEADY_S = 0.5
 # After so long another thread tries.
 LONGEST_BEAT_S = 10.0
 PROBE_S = 1.0
@@ -163,8 +165,15 @@ class Periods:
             except Exception as exc:  # noqa: BLE001 - whatever keeps us from PostgreSQL, the next beat may reach it
                 logger.warning("holds.beat_failed", extra={"error": type(exc).__name__})
                 pace_s = RETRY_S
-            is_usual = self.mode is not None and not self.mode.is_degraded and not self._breaker.is_open
-            await _pause(self._wakes[1], pace_s if is_usual else BRISK_S)
+            await _pause(self._wakes[1], self._until_next_beat_s(pace_s))
+
+    def _until_next_beat_s(self, usual_s: float) -> float:
+        mode = self.mode
+        if mode is None or mode.is_degraded != self._breaker.is_open:
+            return BRISK_S
+        if not mode.is_degraded:
+            return usual_s
+        return STEADY_S if mode.is_open and self._followed >= mode.period else BRISK_S
 
     async def _beat(self) -> None:
         began = time.monotonic()
