@@ -29,6 +29,18 @@ _MOST_BYTES = 4_000
 _SECRET = frozenset({"data", "digest", "token"})
 _SECRET_PARTS = ("credential", "password", "secret")
 
+
+class NoReason(ValueError):
+    """What staff changes, books or closes by hand needs a reason."""
+
+
+def reasoned(reason: str) -> str:
+    """Return a reason without blanks around it; raises ``NoReason``."""
+    if not reason.strip():
+        raise NoReason
+    return reason.strip()
+
+
 _request: ContextVar[HttpRequest | None] = ContextVar("audit_request", default=None)
 _reason: ContextVar[str] = ContextVar("audit_reason", default="")
 

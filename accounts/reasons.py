@@ -19,18 +19,17 @@ else:
     _ModelForm = forms.ModelForm
 
 
-def _field(**more: Any) -> forms.CharField:
+def field(**more: Any) -> forms.CharField:
+    """Return the field that asks for a reason; ``more`` is what a form has otherwise."""
     widget = forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"})
-    return forms.CharField(max_length=LONGEST, label="Reason", widget=widget, **more)
+    usual = {"max_length": LONGEST, "label": "Reason", "help_text": "Stands in the audit log for good."}
+    return forms.CharField(widget=widget, **{**usual, **more})
 
 
 class ReasonedForm(_ModelForm):
     """Beside what a row holds, why it is changed."""
 
-    reason = _field(
-        help_text="Stands in the audit log for good.",
-        error_messages={"required": MISSING},
-    )
+    reason = field(error_messages={"required": MISSING})
 
     @property
     def given_reason(self) -> str:
@@ -41,7 +40,7 @@ class ReasonedForm(_ModelForm):
 class ReasonedActions(ActionForm):
     """The bar of a list's actions with room for the reason."""
 
-    reason = _field(required=False)
+    reason = field(required=False, help_text="")
 
 
 def reasoned(form: type[Any]) -> type[Any]:

@@ -88,7 +88,7 @@ def organizations_called(term: str) -> list[str]:
     """Return ids of the organizations of an id, or whose name or a member's address begins with a term."""
     if term.startswith("org_"):
         return [term]
-    named = _beginning(Organization.objects.all(), "name", term).values_list("pk", flat=True)[:MOST_NAMED]
+    named = beginning(Organization.objects.all(), "name", term).values_list("pk", flat=True)[:MOST_NAMED]
     memberships = Membership.objects.filter(user__in=users_called(term))
     of_members = memberships.values_list("organization_id", flat=True)[:MOST_NAMED]
     return sorted({*named, *of_members})
@@ -99,11 +99,11 @@ def users_called(term: str) -> list[int]:
     number = term.removeprefix("user_")
     if number.isdecimal() and len(number) < 19:
         return [int(number)]
-    return list(_beginning(User.objects.all(), "email", term).values_list("pk", flat=True)[:MOST_NAMED])
+    return list(beginning(User.objects.all(), "email", term).values_list("pk", flat=True)[:MOST_NAMED])
 
 
-def _beginning(rows: QuerySet[Any], field: str, term: str) -> QuerySet[Any]:
-    """Keep rows whose field begins with a term in any case, as the indexes are written."""
+def beginning(rows: QuerySet[Any], field: str, term: str) -> QuerySet[Any]:
+    """Keep rows whose field begins with a term in any case; found by the indexes of ``Collate(Upper(field), "C")``."""
     found: QuerySet[Any] = rows.alias(shouted=Collate(Upper(field), "C")).filter(
         shouted__startswith=Upper(Value(term))
     )

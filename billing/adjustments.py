@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from django.db.models import Sum
 from django.utils import timezone
 
+from accounts import audit
 from accounts.models import Organization
 from billing import disputes, ledger, lots, posting, wallets
-from billing.drafts import Aside, Booked, Draft, reasoned
+from billing.drafts import Aside, Booked, Draft
 from billing.models import AccountCode, Journal, JournalKind, LotKind, Wallet
 from fastanchor.lib.money import NANOS_PER_USD
 
@@ -58,7 +59,7 @@ def give(
         journal_kind=JournalKind.ADJUSTMENT,
         amount_nano=amount_nano,
         paid_by=AccountCode.PROMO_EXPENSE,
-        reason=reasoned(reason),
+        reason=audit.reasoned(reason),
         actor=actor,
         expires_at=expires_at,
     )
@@ -98,7 +99,7 @@ def take(*, organization: Organization, amount_nano: int, reason: str, key: str,
     Booking raises ``lots.AmountNotPositive``, ``MoreThanLeft``, ``aside.NotLeft`` while running requests hold the
     credit, and ``ledger.KeyReused``.
     """
-    why = reasoned(reason)
+    why = audit.reasoned(reason)
 
     def book() -> Booked:
         wallet = settled(organization)

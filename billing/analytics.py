@@ -162,16 +162,17 @@ class Stretch:
     @property
     def days(self) -> tuple[datetime, datetime]:
         """The whole days in it: from where to where; two times the end when it holds none."""
-        first, last = _ceiling(self.start), _floor(self.end)
+        first, last = _ceiling(self.start), day_of(self.end)
         return (first, last) if first < last else (self.end, self.end)
 
 
-def _floor(moment: datetime) -> datetime:
+def day_of(moment: datetime) -> datetime:
+    """Return when the day of a moment began (UTC)."""
     return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _ceiling(moment: datetime) -> datetime:
-    floor = _floor(moment)
+    floor = day_of(moment)
     return floor if floor == moment else floor + ONE_DAY
 
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import Organization, User
 from billing import adjustments, lots
-from billing.drafts import Booked, Draft, reasoned
+from billing.drafts import Booked, Draft
 from billing.models import AccountCode, CreditProposal, JournalKind, LotKind, ProposalState
 
 
@@ -44,7 +44,7 @@ def propose(
     expires_at: datetime | None = None,
 ) -> CreditProposal:
     """Propose credit; a ``form_key`` seen before returns the first proposal. Raises ``NoReason`` and ``AmountNotPositive``."""
-    why = reasoned(reason)
+    why = audit.reasoned(reason)
     if amount_nano <= 0:
         raise lots.AmountNotPositive(amount_nano)
     with transaction.atomic():
@@ -67,7 +67,7 @@ def propose(
 
 def approve(*, proposal: CreditProposal, by: User, why: str) -> Draft:
     """Draft what a second person books. Raises ``NoReason``; booking raises ``OwnProposal`` and ``NotOpen``."""
-    decision = reasoned(why)
+    decision = audit.reasoned(why)
     return Draft(lambda: _approve(proposal, by, decision))
 
 
@@ -94,14 +94,14 @@ def _approve(proposal: CreditProposal, by: User, decision: str) -> Booked:
 
 def decline(*, proposal: CreditProposal, by: User, why: str) -> CreditProposal:
     """Refuse what another has proposed; raises ``NoReason``, ``OwnProposal`` and ``NotOpen``."""
-    decision = reasoned(why)
+    decision = audit.reasoned(why)
     with transaction.atomic():
         return _decide(_open(proposal, but=by), ProposalState.DECLINED, by, decision)
 
 
 def withdraw(*, proposal: CreditProposal, by: User, why: str) -> CreditProposal:
     """Take one's own proposal back; raises ``NoReason``, ``NotOwnProposal`` and ``NotOpen``."""
-    decision = reasoned(why)
+    decision = audit.reasoned(why)
     if proposal.proposed_by_id != by.pk:
         raise NotOwnProposal
     with transaction.atomic():

@@ -13,10 +13,6 @@ from billing.models import AccountCode, Journal, Wallet, WalletState
 Legs = Mapping[AccountCode, int]
 
 
-class NoReason(ValueError):
-    """Nothing is booked or closed by hand without a reason."""
-
-
 class Changed(Exception):
     """Something has moved since the draft was shown: it would be booked as ``legs`` now."""
 
@@ -50,13 +46,6 @@ class Draft:
     aside: Aside | None = None
     # What has to be done once it is committed.
     after: Callable[[], object] | None = None
-
-
-def reasoned(reason: str) -> str:
-    """Return a reason without blanks around it; raises ``NoReason``."""
-    if not reason.strip():
-        raise NoReason
-    return reason.strip()
 
 
 def show(draft: Draft) -> Legs:

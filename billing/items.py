@@ -9,7 +9,6 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts import audit
-from billing.drafts import reasoned
 from billing.models import ItemState, Journal, ReconciliationItem
 
 logger = logging.getLogger(__name__)
@@ -76,7 +75,7 @@ def lock_open(item: ReconciliationItem) -> ReconciliationItem:
 def explain(item: ReconciliationItem, *, by: str, reason: str) -> None:
     """Close an item for which nothing has to move; raises ``AlreadyClosed`` and ``NoReason``."""
     with transaction.atomic():
-        if not close(item, by=by, note=reasoned(reason)):
+        if not close(item, by=by, note=audit.reasoned(reason)):
             item.refresh_from_db()
             raise AlreadyClosed(item)
         audit.record(

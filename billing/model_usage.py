@@ -8,11 +8,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, QuerySet, Sum
 
+from billing.analytics import ONE_DAY, day_of
 from billing.models import UsageSum
 
 DAYS = 30
@@ -105,5 +106,4 @@ def by_organization(*, now: datetime, model_id: str, limit: int | None = None) -
 
 
 def _of_days(now: datetime) -> QuerySet[UsageSum]:
-    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return UsageSum.objects.filter(hours=_DAY_HOURS, start__gte=today - timedelta(days=DAYS))
+    return UsageSum.objects.filter(hours=_DAY_HOURS, start__gte=day_of(now) - DAYS * ONE_DAY)

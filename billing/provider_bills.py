@@ -14,7 +14,6 @@ from django.db.models import Sum
 from accounts import audit
 from billing import bill_lines, capture
 from billing.bill_lines import BillLine
-from billing.drafts import reasoned
 from billing.models import BillFile, BillState, ProviderBill
 from fastanchor.lib.money import exact_usd
 
@@ -29,6 +28,10 @@ class UploadedBefore(Exception):
 
 class NotWaiting(Exception):
     """The file does not wait for a confirmation any more."""
+
+
+class Changed(Exception):
+    """Something else would be replaced than was shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class Upload:
 def upload(given: Upload, *, today: date) -> BillFile:
     """Take a file: in force at once where it replaces nothing, else it waits for ``confirm``.
 
-    Raises ``bill_lines.NotABill``, ``UploadedBefore`` and ``drafts.NoReason``; then nothing was taken.
+    Raises ``bill_lines.NotABill``, ``UploadedBefore`` and ``audit.NoReason``; then nothing was taken.
     """
     bill = bill_lines.read(given.content, today=today)
     file = BillFile(
@@ -70,7 +73,7 @@ def upload(given: Upload, *, today: date) -> BillFile:
         first_day=min(line.day for line in bill.lines),
         last_day=max(line.day for line in bill.lines),
         amount_nano=sum(line.amount_nano for line in bill.lines),
-        reason=reasoned(given.reason),
+        reason=audit.reasoned(given.reason),
         uploaded_by=given.actor,
     )
     try:
@@ -135,10 +138,6 @@ def confirm(file: BillFile, *, shown: list[Replaced], actor: str) -> BillFile:
         locked.confirmed_by = actor
         _put_in_force(locked, shown)
     return locked
-
-
-class Changed(Exception):
-    """Something else would be replaced than was shown."""
 
 
 def discard(file: BillFile) -> None:

@@ -10,9 +10,10 @@ import logging
 from dataclasses import dataclass
 from enum import StrEnum
 
+from accounts import audit
 from accounts.models import Organization
 from billing import adjustments, disputes, items, ledger, lots, topups, wallets
-from billing.drafts import Booked, Draft, reasoned
+from billing.drafts import Booked, Draft
 from billing.models import (
     WALLET_CODES,
     AccountCode,
@@ -91,7 +92,7 @@ def credit_payment(decision: Decision, *, organization: Organization) -> Draft:
     Raises ``NoRemedy``, ``NoReason`` and the errors of ``stripe_api.client``; booking, ``NoRemedy`` and
     ``items.AlreadyClosed``.
     """
-    item, _ = decision.item, reasoned(decision.reason)
+    item, _ = decision.item, audit.reasoned(decision.reason)
     if item.kind not in _UNCREDITED:
         raise NoRemedy(item.kind)
     seen = payments.find_payment(item.subject)
@@ -114,7 +115,7 @@ def _credit(decision: Decision, seen: Payment, organization: Organization) -> Bo
             journal_kind=JournalKind.TOP_UP,
             amount_nano=cents_to_nanos(seen.received_cents),
             paid_by=AccountCode.STRIPE_CLEARING,
-            reason=reasoned(decision.reason),
+            reason=audit.reasoned(decision.reason),
             actor=decision.actor,
             source=("top_up", top_up.pk),
         ),
@@ -155,7 +156,7 @@ def book_cash(decision: Decision, *, account: AccountCode, organization: Organiz
 
     Raises ``NoRemedy`` and ``NoReason``; booking, ``items.AlreadyClosed``.
     """
-    reasoned(decision.reason)
+    audit.reasoned(decision.reason)
     is_wallets = account in WALLET_CODES
     if account not in ACCOUNTS or is_wallets != (organization is not None) or not decision.item.missing_nano:
         raise NoRemedy(account)
@@ -186,7 +187,7 @@ def _post(
         kind=JournalKind.CORRECTION,
         legs=legs,
         organization=organization,
-        reason=reasoned(decision.reason),
+        reason=audit.reasoned(decision.reason),
         actor=decision.actor,
         source=_source(decision),
     )
@@ -199,7 +200,7 @@ def _add(wallet: Wallet, decision: Decision, amount_nano: int) -> Journal:
         journal_kind=JournalKind.CORRECTION,
         amount_nano=amount_nano,
         paid_by=AccountCode.STRIPE_CLEARING,
-        reason=reasoned(decision.reason),
+        reason=audit.reasoned(decision.reason),
         actor=decision.actor,
         source=_source(decision),
     )

@@ -7,9 +7,10 @@ payment back after all, that makes good our loss first (``disputes.py``).
 
 from __future__ import annotations
 
+from accounts import audit
 from accounts.models import Organization
 from billing import adjustments, disputes, ledger, wallets
-from billing.drafts import Booked, Draft, reasoned
+from billing.drafts import Booked, Draft
 from billing.models import AccountCode, Dispute, Journal, JournalKind, Wallet
 from fastanchor.lib.money import cents_to_nanos
 
@@ -24,7 +25,7 @@ class NothingOwed(Exception):
 
 def draft(*, dispute: Dispute, reason: str, actor: str) -> Draft:
     """Draft giving up what is owed for a dispute; once. Raises ``NoReason``; booking, ``NotLost`` or ``NothingOwed``."""
-    why, organization = reasoned(reason), dispute.top_up.organization
+    why, organization = audit.reasoned(reason), dispute.top_up.organization
     return Draft(lambda: _book(dispute.pk, organization, why, actor))
 
 

@@ -124,18 +124,14 @@ def follow_catalog() -> int:
     )
 
 
-class NoReason(Exception):
-    """A change of weights needs one."""
-
-
 @transaction.atomic
 def set_weights(*, weights: Mapping[str, int], reason: str) -> list[str]:
-    """Give channels other shares of the calls; returns which of them changed. Raises ``NoReason``."""
-    reason = reason.strip()[:200]
+    """Give channels other shares of the calls; returns which of them changed. Raises ``audit.NoReason``."""
     rows = Channel.objects.select_for_update().filter(pk__in=weights, own_key="").order_by("pk")
     changed = [row for row in rows if row.weight != weights[row.pk]]
-    if changed and not reason:
-        raise NoReason
+    if not changed:
+        return []
+    reason = audit.reasoned(reason)
     for row in changed:
         before, row.weight = row.weight, weights[row.pk]
         row.save(update_fields=["weight"])
@@ -146,8 +142,7 @@ def set_weights(*, weights: Mapping[str, int], reason: str) -> list[str]:
             after={"weight": row.weight},
             reason=reason,
         )
-    if changed:
-        announce_catalog()
+    announce_catalog()
     return [row.pk for row in changed]
 
 

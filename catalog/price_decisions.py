@@ -21,10 +21,6 @@ _MOST_REASON = 200
 _REVISION = timedelta(microseconds=1)
 
 
-class NoReason(Exception):
-    """Every decision needs one."""
-
-
 class NotDecidable(Exception):
     """Proposals that cannot be decided so: pinned by the owner, decided before, or without a price; carries names."""
 
@@ -40,9 +36,9 @@ def accept(
     """Add the list's prices of open proposals, all or none.
 
     They begin at ``effective_at``; without it when the list's own do, at once where those already hold. Raises
-    ``NoReason``, ``NotDecidable`` and ``catalog.prices.PriceInPast``.
+    ``audit.NoReason``, ``NotDecidable`` and ``catalog.prices.PriceInPast``.
     """
-    reason = _checked(reason)
+    reason = audit.reasoned(reason)[:_MOST_REASON]
     rows = _locked(proposal_ids)
     if refused := [row.model_name for row in rows if not is_acceptable(row)]:
         raise NotDecidable(refused)
@@ -57,7 +53,7 @@ def is_acceptable(row: PriceProposal) -> bool:
 @transaction.atomic
 def dismiss(*, proposal_ids: Sequence[str], reason: str, by: User) -> int:
     """Leave things as they are until the list changes again; returns of how many models. Raises as ``accept``."""
-    reason = _checked(reason)
+    reason = audit.reasoned(reason)[:_MOST_REASON]
     rows = _locked(proposal_ids)
     if refused := [row.model_name for row in rows if row.is_pinned or row.state not in STANDING]:
         raise NotDecidable(refused)
@@ -71,13 +67,6 @@ def starts_at(row: PriceProposal, effective_at: datetime | None, *, now: datetim
     if effective_at is not None:
         return effective_at
     return row.listed_from if row.listed_from is not None and row.listed_from > now else None
-
-
-def _checked(reason: str) -> str:
-    reason = reason.strip()[:_MOST_REASON]
-    if not reason:
-        raise NoReason
-    return reason
 
 
 def _locked(proposal_ids: Sequence[str]) -> list[PriceProposal]:

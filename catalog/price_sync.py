@@ -86,7 +86,7 @@ def compare(packages: Iterable[PackageProvider], *, version: str, now: datetime)
     reading = _read(list(packages), now)
     found = {each.model_name: each for each in _findings(reading, now)}
     comparison, _ = ListComparison.objects.update_or_create(
-        version=version, day=now.date(), defaults={"compared_at": now, "models_compared": len(reading.listed)}
+        version=version, day=now.date(), defaults={"compared_at": now, "models_compared": len(reading.prices)}
     )
     standing = {row.model_name: row for row in PriceProposal.objects.filter(state__in=STANDING)}
     overtaken = [row for name, row in standing.items() if not _still_so(row, found.get(name))]
@@ -102,24 +102,21 @@ def compare(packages: Iterable[PackageProvider], *, version: str, now: datetime)
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
-    """What the list says, and what we have: prices by model."""
-
-    listed: Mapping[str, tuple[DatedTiers, ...]]
-    skipped: Mapping[str, Skipped]
-    pinned: frozenset[str]
-    sold: frozenset[str]
-    taken: frozenset[str]
-    known: Mapping[str, list[KnownPrice]]
-
-
-@dataclass(frozen=True, slots=True)
 class _List:
-    """What the list says: prices by our id, and what cannot be sold and why."""
+    """What the list says: prices by our id, what cannot be sold and why, and what the owner has pinned."""
 
     prices: Mapping[str, tuple[DatedTiers, ...]]
     skipped: Mapping[str, Skipped]
     pinned: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading(_List):
+    """What the list says beside what we have: models that are sold, all names that are taken, prices by model."""
+
+    sold: frozenset[str]
+    taken: frozenset[str]
+    known: Mapping[str, list[KnownPrice]]
 
 
 def _list(packages: Sequence[PackageProvider], now: datetime) -> _List:
@@ -138,7 +135,7 @@ def _read(packages: Sequence[PackageProvider], now: datetime) -> _Reading:
     sold = [name for name, life_cycle in present.items() if life_cycle != LifeCycle.RETIRED]
     list_ = _list(packages, now)
     return _Reading(
-        listed=list_.prices,
+        prices=list_.prices,
         skipped=list_.skipped,
         pinned=list_.pinned,
         sold=frozenset(sold),
@@ -150,10 +147,10 @@ def _read(packages: Sequence[PackageProvider], now: datetime) -> _Reading:
 
 def _findings(reading: _Reading, now: datetime) -> Iterator[Found]:
     quiet = _decided(now)
-    for name in sorted(reading.sold & reading.listed.keys()):
+    for name in sorted(reading.sold & reading.prices.keys()):
         if not reading.known[name]:
             continue
-        for moment, ours, listed in differences(reading.listed[name], reading.known[name], now=now):
+        for moment, ours, listed in differences(reading.prices[name], reading.known[name], now=now):
             found = Found(name, Finding.CHANGED, name in reading.pinned, ours, listed, moment)
             if (name, found.fingerprint) not in quiet:
                 yield found
@@ -164,12 +161,12 @@ def _findings(reading: _Reading, now: datetime) -> Iterator[Found]:
 
 
 def _new(reading: _Reading) -> Iterator[Found]:
-    for name in reading.listed.keys() - reading.taken - reading.pinned:
-        yield Found(name, Finding.NEW, listed=reading.listed[name][0].tiers)
+    for name in reading.prices.keys() - reading.taken - reading.pinned:
+        yield Found(name, Finding.NEW, listed=reading.prices[name][0].tiers)
 
 
 def _gone(reading: _Reading) -> Iterator[Found]:
-    for name in reading.sold - reading.listed.keys():
+    for name in reading.sold - reading.prices.keys():
         known = reading.known[name]
         if not known or (name not in reading.pinned and known[0].source != PriceSource.GENAI_PRICES):
             continue

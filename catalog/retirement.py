@@ -15,10 +15,6 @@ from catalog.publish import announce_catalog
 from catalog.retirement_tables import RetirementMail, RetirementNotice
 
 
-class NoReason(Exception):
-    """An alias changes what callers get and pay, so it needs one."""
-
-
 class NoSuccessor(Exception):
     """The model cannot stand in: it is the same one, is not sold, or is of another kind."""
 
@@ -75,11 +71,9 @@ def successors(model: CatalogModel) -> QuerySet[CatalogModel]:
 def stand_in(*, model: CatalogModel, successor: CatalogModel, reason: str, by: User) -> ModelAlias:
     """Let a model's names mean another one as soon as it is retired; while it is sold, its own id counts first.
 
-    Raises ``NoReason`` and ``NoSuccessor``.
+    Raises ``audit.NoReason`` and ``NoSuccessor``.
     """
-    reason = reason.strip()
-    if not reason:
-        raise NoReason
+    reason = audit.reasoned(reason)
     if not successors(model).filter(pk=successor.pk).exists():
         raise NoSuccessor
     former = ModelAlias.objects.filter(name=model.pk).values_list("model_id", flat=True).first()

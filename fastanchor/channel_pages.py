@@ -16,7 +16,8 @@ from django.views.decorators.http import require_POST, require_safe
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from catalog.channels import NoReason, set_weights
+from accounts.audit import NoReason
+from catalog.channels import set_weights
 from catalog.models import Channel, Credential
 from fastanchor import channel_course, channel_probes, channel_reports, channel_tests, tasks
 from fastanchor.channel_course import Point
@@ -158,12 +159,12 @@ def weigh(request: HttpRequest) -> HttpResponse:
             if name.startswith(_WEIGHT)
         }
         changed = set_weights(weights=weights, reason=request.POST.get("reason", ""))
+    except NoReason:
+        messages.error(request, "Nothing was changed. Write the reason beside the button.")
     except ValueError:
         messages.error(
             request, f"Nothing was changed. A weight is a whole number from 1 to {_MOST_WEIGHT:,}."
         )
-    except NoReason:
-        messages.error(request, "Nothing was changed. Write the reason beside the button.")
     else:
         messages.success(request, f"{len(changed)} channels have another weight.")
     return redirect("channels-now")

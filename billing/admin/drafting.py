@@ -39,7 +39,7 @@ def _more_than_alone(left_nano: int) -> str:
 
 
 _WORDS: dict[type[Exception], Callable[[Any], str]] = {
-    drafts.NoReason: lambda _: "Write a reason.",
+    audit.NoReason: lambda _: "Write a reason.",
     adjustments.NeedsSecondPerson: lambda exc: _more_than_alone(exc.left_nano),
     credit_proposals.OwnProposal: lambda _: "You have proposed this yourself. Somebody else has to decide.",
     credit_proposals.NotOpen: lambda exc: (

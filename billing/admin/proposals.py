@@ -45,7 +45,8 @@ class CreditProposalAdmin(ReadOnlyAdmin):
     list_display = ("id", "organization", "amount", "proposed_by", "proposed_at", "valid_until", "stands")
     list_filter = ("state",)
     list_select_related = ("organization", "proposed_by")
-    search_fields = ("id__exact", "organization__id__exact")
+    search_fields = ("id__exact",)
+    of_organization = "organization"
     ordering = ("-pk",)
     fields = (
         "id", "organization", "amount", "reason", "credit_expires_at", "stands", "proposed_by", "proposed_at",

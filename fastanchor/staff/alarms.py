@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from django.urls import reverse
 
+from billing.pulse import Beat
 from fastanchor.templatetags.fa import count
 
 if TYPE_CHECKING:
     from fastanchor.staff.operations import Moment
 
 # Fewer requests say nothing of a share.
-ENOUGH = 20
+_ENOUGH = 20
 _MOST_LAG_S = 10.0
 _MOST_SILENCE_S = 60.0
 _MOST_QUEUED = 500
@@ -61,11 +62,16 @@ def _traffic(moment: Moment) -> Iterator[_Line]:
     if moment.told is None:
         return
     lately = moment.told.pulse.last(300)
-    if lately.requests >= ENOUGH and lately.failed * 20 >= lately.requests:
+    if is_failing(lately):
         words = (
             f"{count(lately.failed)} of {count(lately.requests)} requests of the last five minutes failed."
         )
         yield "bad", words, "admin:billing_usagerecord_changelist", "billing.view_usagerecord"
+
+
+def is_failing(beat: Beat) -> bool:
+    """Tell whether one in twenty failed, of enough to say so."""
+    return beat.requests >= _ENOUGH and beat.failed * 20 >= beat.requests
 
 
 def _channels(moment: Moment) -> Iterator[_Line]:

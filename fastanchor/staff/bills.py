@@ -15,6 +15,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts import reasons
 from billing import bill_lines, capture, provider_bills
 from billing.admin.base import who
 from billing.admin.drafting import actor_of
@@ -34,7 +35,7 @@ class UploadForm(forms.Form):
 
     provider = forms.ModelChoiceField(Provider.objects.order_by("name", "pk"), to_field_name="slug")
     file = forms.FileField(help_text="CSV with the columns day, model and amount_usd.")
-    reason = forms.CharField(max_length=300, help_text="What it is, such as: invoice of November.")
+    reason = reasons.field(help_text="What it is, such as: invoice of November.")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -16,10 +16,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts import keys, organizations
 from accounts.models import ApiKey, User
 from billing import refunds, sync, wallets
-from billing.admin.base import quoted
+from billing.admin.base import cents as dollars, quoted
 from billing.models import TopUp
 from billing.stripe_api.client import StripeFault, StripeRefused
-from fastanchor.lib.money import cents_to_nanos, short_usd
 from fastanchor.staff import customer_mails, freezing
 from fastanchor.staff.customer_actions import Deed, NotDone, answer
 from fastanchor.staff.customer_forms import MailForm, PlanForm, Reason, RefundForm
@@ -195,22 +194,20 @@ def refund(request: HttpRequest, org_id: str, top_up_id: str) -> HttpResponse:
         title=f"Refund a top-up of {organization.name}",
         words="Takes unused credit of this top-up out of the wallet, and Stripe pays it back to the card.",
         verb="Refund",
-        form=RefundForm(
-            _sent(request), initial={"amount": _dollars(left).removeprefix("$").replace(",", "")}
-        ),
+        form=RefundForm(_sent(request), initial={"amount": dollars(left).removeprefix("$").replace(",", "")}),
         do=do,
-        facts=[("Top-up", top_up.pk), ("Paid", _dollars(top_up.amount_cents)), ("Unused", _dollars(left))],
+        facts=[("Top-up", top_up.pk), ("Paid", dollars(top_up.amount_cents)), ("Unused", dollars(left))],
         is_shown_first=True,
     )
     return answer(request, organization, deed)
 
 
 def _pay_back(request: HttpRequest, top_up: TopUp, cents: int, reason: str) -> str:
-    amount = _dollars(cents)
+    amount = dollars(cents)
     try:
         wanted = refunds.request(top_up=top_up, cents=cents, actor=f"user:{_by(request).pk}", reason=reason)
     except refunds.NotRefundable as exc:
-        raise NotDone(f"At most {_dollars(exc.left_cents)} of it can be paid back.") from exc
+        raise NotDone(f"At most {dollars(exc.left_cents)} of it can be paid back.") from exc
     except refunds.InUse as exc:
         raise NotDone("Running requests hold this credit. Try again when they have ended.") from exc
     try:
@@ -222,7 +219,3 @@ def _pay_back(request: HttpRequest, top_up: TopUp, cents: int, reason: str) -> s
         logger.exception("staff.refund_not_sent", extra={"top_up": top_up.pk})
         return f"{amount} are set aside; Stripe does not answer now, and is asked again by itself."
     return f"{amount} is on its way back to the card."
-
-
-def _dollars(cents: int) -> str:
-    return short_usd(cents_to_nanos(cents))

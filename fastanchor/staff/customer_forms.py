@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 
+from accounts import reasons
 from accounts.models import Organization, Plan
 from accounts.organizations import LIMITS
 from fastanchor.lib.money import NotDollars, parse_cents
@@ -16,11 +17,7 @@ _MOST_REQUESTS, _MOST_TOKENS = 2**31 - 1, 2**53 - 1
 class Reason(forms.Form):
     """Why."""
 
-    reason = forms.CharField(
-        max_length=300,
-        widget=forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"}),
-        help_text="Stands in the audit log for good.",
-    )
+    reason = reasons.field()
 
 
 class PlanForm(Reason):

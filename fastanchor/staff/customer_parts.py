@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.contrib.admin.utils import quote
 from django.db.models import Model, OuterRef, Subquery, Sum
 from django.urls import reverse
 from django.utils.html import format_html
@@ -16,7 +17,7 @@ from accounts import key_states, notes
 from accounts.audit_entry import AuditEntry
 from accounts.models import ApiKey, Organization, User
 from billing import holds
-from billing.admin.base import page_of, rows_of, usd
+from billing.admin.base import cents, rows_of, usd
 from billing.models import (
     CreditLot,
     CreditProposal,
@@ -29,7 +30,7 @@ from billing.models import (
     UsageRecord,
 )
 from catalog import incidents
-from fastanchor.lib.money import cents_to_nanos, short_usd
+from fastanchor.lib.money import short_usd
 from fastanchor.lib.valkey import sync_client
 
 FEW, MORE = 5, 10
@@ -65,7 +66,9 @@ def moment(at: datetime | None) -> str:
 
 
 def _to(row: Model, text: object) -> SafeString:
-    return format_html('<a href="{}">{}</a>', page_of(row), text)
+    """Link to the row's page in the administration."""
+    page = reverse(f"admin:{row._meta.label_lower.replace('.', '_')}_change", args=[quote(row.pk)])  # noqa: SLF001 - Django documents it
+    return format_html('<a href="{}">{}</a>', page, text)
 
 
 def _list(app_model: str, words: str) -> str:
@@ -81,11 +84,7 @@ def members(organization: Organization, reader: User, at: datetime) -> Table:
         ("Member", "Role", "Since", "Last login"),
         [
             (
-                format_html(
-                    '<a href="{}">{}</a>',
-                    reverse("admin:accounts_user_change", args=[each.user_id]),
-                    each.user.email,
-                ),
+                _to(each.user, each.user.email),
                 each.get_role_display(),
                 moment(each.created_at),
                 moment(each.user.last_login),
@@ -107,9 +106,7 @@ def api_keys(organization: Organization, reader: User, at: datetime) -> Table:
         ("Name", "Key", "State", "Made", "Last used", ""),
         [
             (
-                format_html(
-                    '<a href="{}">{}</a>', reverse("admin:accounts_apikey_change", args=[key.pk]), key.name
-                ),
+                _to(key, key.name),
                 f"{key.prefix}…{key.last4}",
                 key_states.state_of(key, at).label,
                 moment(key.created_at),
@@ -152,12 +149,10 @@ def lots(organization: Organization, reader: User, at: datetime) -> Table:
 def open_holds(organization: Organization, reader: User, at: datetime) -> Table:
     """Return what running requests hold, as Valkey knows it."""
     try:
-        held = holds.known_holds(sync_client(), organization.pk)
-        words, empty = "", "No request holds anything."
+        held, empty = holds.known_holds(sync_client(), organization.pk), "No request holds anything."
     except (RedisError, OSError):
-        held, words, empty = {}, "", "Not known: Valkey does not answer."
-    if len(held) > MORE:
-        words = f"{len(held)} in all; the largest are shown."
+        held, empty = {}, "Not known: Valkey does not answer."
+    words = f"{len(held)} in all; the largest are shown." if len(held) > MORE else ""
     largest = sorted(held.items(), key=lambda item: (-item[1], item[0]))[:MORE]
     rows = [(request_id, usd(amount)) for request_id, amount in largest]
     return Table("holds", "Open holds", ("Request", "Held"), rows, empty=empty, words=words)
@@ -225,11 +220,7 @@ def audit_trail(organization: Organization, reader: User, at: datetime) -> Table
         ("When (UTC)", "What", "By", "Reason"),
         [
             (
-                format_html(
-                    '<a href="{}">{}</a>',
-                    reverse("admin:accounts_auditentry_change", args=[each.pk]),
-                    moment(each.at),
-                ),
+                _to(each, moment(each.at)),
                 each.what,
                 each.email or each.process,
                 each.reason,
@@ -265,7 +256,7 @@ def top_ups(organization: Organization, reader: User, at: datetime) -> Table:
             (
                 _to(each, each.pk),
                 moment(each.created_at),
-                _cents(each.amount_cents),
+                cents(each.amount_cents),
                 each.get_status_display(),
                 _refunding(each) if may_refund and each.journal_id else "",
             )
@@ -292,7 +283,7 @@ def refunds(organization: Organization, reader: User, at: datetime) -> Table:
             (
                 _to(each, each.pk),
                 moment(each.created_at),
-                _cents(each.amount_cents),
+                cents(each.amount_cents),
                 each.get_status_display(),
                 each.actor,
             )
@@ -313,9 +304,9 @@ def disputes(organization: Organization, reader: User, at: datetime) -> Table:
             (
                 _to(each, each.pk),
                 moment(each.opened_at),
-                _cents(each.amount_cents),
+                cents(each.amount_cents),
                 each.status,
-                _cents(each.withdrawn_cents),
+                cents(each.withdrawn_cents),
             )
             for each in rows
         ],
@@ -355,11 +346,7 @@ def open_incidents(organization: Organization, reader: User, at: datetime) -> Ta
         ("Incident", "Since (UTC)", "State"),
         [
             (
-                format_html(
-                    '<a href="{}">{}</a>',
-                    reverse("admin:catalog_incident_change", args=[each.pk]),
-                    each.title,
-                ),
+                _to(each, each.title),
                 moment(each.started_at),
                 each.get_state_display(),
             )
@@ -368,10 +355,6 @@ def open_incidents(organization: Organization, reader: User, at: datetime) -> Ta
         link=reverse("admin:catalog_incident_changelist"),
         empty="All is well.",
     )
-
-
-def _cents(amount: int) -> str:
-    return short_usd(cents_to_nanos(amount))
 
 
 PARTS = (

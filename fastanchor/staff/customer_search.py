@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from django.db.models import Q
-from django.db.models.functions import Collate, Upper
 
 from accounts.models import ApiKey, Membership, Organization, User
+from accounts.staff_lists import beginning
 from billing.models import Dispute, Invoice, Refund, StripeCustomer, TopUp, UsageRecord
 
 MOST = 20
@@ -58,9 +58,7 @@ def _shown(found: dict[str, str]) -> list[Found]:
 
 
 def _of_name(term: str) -> Ids:
-    # As the index is written, which holds names without case and in the order of their letters' codes.
-    named = Organization.objects.alias(shouted=Collate(Upper("name"), "C"))
-    return named.filter(shouted__startswith=term.upper()).values_list("pk", flat=True)[:MOST]
+    return beginning(Organization.objects.all(), "name", term).values_list("pk", flat=True)[:MOST]
 
 
 def _of_key_seen(term: str) -> Ids:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from django.utils.safestring import SafeString
 
@@ -39,12 +39,12 @@ class Used:
 
 def used(organization: Organization, at: datetime) -> Used:
     """Return the last thirty days with today; two queries."""
-    today = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    today = analytics.day_of(at)
     stretch = Stretch(today - (DAYS - 1) * ONE_DAY, today + ONE_DAY)
     scope = Scope(organization.pk)
     course = analytics.course(scope, stretch, Step.DAY)
     ranked = analytics.ranking(scope, stretch, by=Group.MODEL, limit=MOST_MODELS)
-    days = [stretch.start + timedelta(days=number) for number in range(DAYS)]
+    days = [stretch.start + number * ONE_DAY for number in range(DAYS)]
     found = [(day, course.get(day, Numbers())) for day in days]
     bars = [
         Bar(f"{day:%d %b}: {short_usd(of.cost_nano)}, {of.requests:,} requests", of.cost_nano)
@@ -59,4 +59,4 @@ def used(organization: Organization, at: datetime) -> Used:
 
 
 def _line(name: str, of: Numbers) -> Line:
-    return Line(name, of.requests, of.failed, of.input_tokens + of.output_tokens, short_usd(of.cost_nano))
+    return Line(name, of.requests, of.failed, of.tokens, short_usd(of.cost_nano))

@@ -17,6 +17,7 @@ from django.template.loader import render_to_string
 from redis.exceptions import RedisError
 
 from billing import admission, pulse, tally
+from billing.analytics import day_of
 from billing.models import Admission, DeadLetter, GatewayProcess, ItemState, ReconciliationItem
 from billing.pulse import Beat, Pulse
 from billing.tally import Shipping, Waiting
@@ -110,6 +111,7 @@ class Moment:
 
 # What each panel needs, in the order of the page; alarms ask for themselves.
 PANELS = {
+    "alarms": "",
     "traffic": "billing.view_usagerecord",
     "waiting": "",
     "settling": "billing.view_gatewayprocess",
@@ -139,11 +141,15 @@ def sections(allowed: frozenset[str]) -> list[tuple[str, str]]:
     if not allowed:
         return []
     moment = gather(allowed, at=datetime.now(UTC))
-    found = [("alarms", _render("alarms", {"alarms": alarms.of(moment), "moment": moment}))]
-    for name, permission in PANELS.items():
-        if not permission or permission in allowed:
-            found.append((name, _render(name, _CONTEXTS[name](moment))))
-    return found
+    told: dict[str, dict[str, object]] = {
+        "alarms": {"alarms": alarms.of(moment)},
+        "traffic": _traffic(moment),
+    }
+    return [
+        (name, _render(name, moment, told.get(name, {})))
+        for name, permission in PANELS.items()
+        if not permission or permission in allowed
+    ]
 
 
 def gather(allowed: frozenset[str], *, at: datetime) -> Moment:
@@ -235,7 +241,7 @@ def _open_items() -> int:
 
 def _traffic(moment: Moment) -> dict[str, object]:
     if moment.told is None:
-        return {"moment": moment}
+        return {}
     heart = moment.told.pulse
     minute, lately = heart.last(60), heart.last(600)
     bars = [
@@ -245,14 +251,11 @@ def _traffic(moment: Moment) -> dict[str, object]:
         for beat in heart.slots
     ]
     return {
-        "moment": moment,
         "per_second": f"{minute.requests // 60}.{minute.requests * 10 // 60 % 10}",
         "minute": minute,
         "lately": lately,
         "error_rate": share(lately.failed, lately.requests),
-        "error_tone": "bad"
-        if lately.requests >= alarms.ENOUGH and lately.failed * 20 >= lately.requests
-        else "",
+        "error_tone": "bad" if alarms.is_failing(lately) else "",
         "latency": [lately.whole_ms(percent) for percent in (50, 95)],
         "first_token": [lately.first_token_ms(percent) for percent in (50, 95)],
         "today": heart.today,
@@ -263,24 +266,9 @@ def _traffic(moment: Moment) -> dict[str, object]:
 
 def _is_partial(since: datetime | None, at: datetime) -> bool:
     """Tell whether counting began well into the day, for Valkey had forgotten; early on nothing may have ended yet."""
-    return since is not None and since - at.replace(hour=0, minute=0, second=0, microsecond=0) > timedelta(
-        hours=1
-    )
+    return since is not None and since - day_of(at) > timedelta(hours=1)
 
 
-def _plain(moment: Moment) -> dict[str, object]:
-    return {"moment": moment}
-
-
-_CONTEXTS: dict[str, Callable[[Moment], dict[str, object]]] = {
-    "traffic": _traffic,
-    "waiting": _plain,
-    "settling": _plain,
-    "channels": _plain,
-}
-
-
-def _render(name: str, context: dict[str, object]) -> str:
-    allowed = context["moment"].allowed  # type: ignore[attr-defined]
-    may = {each.replace(".view_", "_"): True for each in allowed}
-    return render_to_string(f"admin/operations/_{name}.html", {**context, "may": may})
+def _render(name: str, moment: Moment, told: dict[str, object]) -> str:
+    may = {each.replace(".view_", "_"): True for each in moment.allowed}
+    return render_to_string(f"admin/operations/_{name}.html", {**told, "moment": moment, "may": may})

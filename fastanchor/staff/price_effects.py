@@ -7,7 +7,7 @@ without a tier or a window, so that they can be compared with each other and not
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from billing import model_usage
@@ -17,6 +17,8 @@ from catalog.price_diff import Line, percent
 from catalog.pricing import Usage, cost_picos
 from catalog.snapshot import Tier
 from fastanchor.lib.money import round_picos
+
+_USUAL = {"input", "cached_input", "cache_write", "output"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +87,5 @@ def usual_cost_nano(tiers: Sequence[Tier], usage: ModelUsage) -> int:
 def has_more_than_usual(tiers: Sequence[Tier]) -> bool:
     """Tell whether a price has rates that sums of tokens say nothing of."""
     return len(tiers) > 1 or any(
-        rate is not None
-        for tier in tiers
-        for rate in (
-            tier.rates.cache_write_1h,
-            tier.rates.audio_input,
-            tier.rates.cached_audio_input,
-            tier.rates.audio_output,
-            tier.rates.image_input,
-            tier.rates.image,
-            tier.rates.search,
-            tier.rates.character,
-            tier.rates.second,
-        )
+        rate is not None for tier in tiers for name, rate in asdict(tier.rates).items() if name not in _USUAL
     )

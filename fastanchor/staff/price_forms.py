@@ -7,6 +7,8 @@ from datetime import datetime
 from django import forms
 from django.utils import timezone
 
+from accounts import reasons
+
 
 class DecisionForm(forms.Form):
     """A decision on some price proposals."""
@@ -22,9 +24,7 @@ class DecisionForm(forms.Form):
             date_attrs={"type": "date"}, time_attrs={"type": "time", "step": "1"}
         ),
     )
-    reason = forms.CharField(
-        max_length=200, help_text="Stays in the audit log.", widget=forms.TextInput(attrs={"size": 60})
-    )
+    reason = reasons.field(max_length=200)
 
     def __init__(self, data: object = None, *, offered: list[str]) -> None:
         super().__init__(data)  # type: ignore[arg-type]

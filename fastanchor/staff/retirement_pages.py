@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts import reasons
 from accounts.models import User
 from billing import model_usage
 from billing.model_usage import ModelUsage
@@ -29,9 +30,7 @@ class StandInForm(forms.Form):
     """What answers in a retired model's place."""
 
     successor = forms.ModelChoiceField(queryset=CatalogModel.objects.none())
-    reason = forms.CharField(
-        max_length=200, help_text="Stays in the audit log.", widget=forms.TextInput(attrs={"size": 60})
-    )
+    reason = reasons.field()
 
     def __init__(self, data: Any = None, *, model: CatalogModel) -> None:
         super().__init__(data, initial={"successor": model.replaced_by_id})

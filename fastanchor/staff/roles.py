@@ -6,7 +6,8 @@ after every migration, so what was added to one by hand is gone with the next de
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from django.contrib.auth.models import Group, Permission
 
@@ -109,29 +110,50 @@ class NoSuchPermission(Exception):
 
 def permissions_of(role: str) -> set[str]:
     """Return all permissions of a role as ``app.codename``; raises ``NoSuchPermission``."""
-    known = _known()
-    named = {each for each in ROLES[role] if not each.endswith(".*")}
-    if missing := named - {f"{app}.{codename}" for app, _, codename in known}:
-        raise NoSuchPermission(", ".join(sorted(missing)))
-    readable = {each.removesuffix(".*") for each in ROLES[role] if each.endswith(".*")}
-    # A permission of another name, such as that to see all figures, is of no table.
-    return named | {
-        f"{app}.{codename}"
-        for app, model, codename in known
-        if app in readable and codename == f"view_{model}"
-    }
+    return set(_ids_of(role, _known()))
 
 
 def write_groups(**_: Any) -> None:
     """Make the group of each role equal to the table; may be run any number of times."""
-    ids = {
-        f"{app}.{codename}": pk
-        for app, codename, pk in Permission.objects.values_list("content_type__app_label", "codename", "pk")
+    known = _known()
+    Group.objects.bulk_create([Group(name=role) for role in ROLES], ignore_conflicts=True)
+    groups = dict(Group.objects.filter(name__in=ROLES).values_list("name", "pk"))
+    wanted = {(groups[role], pk) for role in ROLES for pk in _ids_of(role, known).values()}
+    held = Group.permissions.through.objects.filter(group__in=groups.values())
+    present = {
+        (group, permission): pk for pk, group, permission in held.values_list("pk", "group", "permission")
     }
-    for role in ROLES:
-        group, _created = Group.objects.get_or_create(name=role)
-        group.permissions.set([ids[each] for each in permissions_of(role)])
+    held.filter(pk__in=[pk for pair, pk in present.items() if pair not in wanted]).delete()
+    Group.permissions.through.objects.bulk_create(
+        [
+            Group.permissions.through(group_id=group, permission_id=pk)
+            for group, pk in wanted - present.keys()
+        ],
+        ignore_conflicts=True,
+    )
 
 
-def _known() -> list[tuple[str, str, str]]:
-    return list(Permission.objects.values_list("content_type__app_label", "content_type__model", "codename"))
+class _Known(NamedTuple):
+    """A permission that there is: its number, and the table that it is about."""
+
+    pk: int
+    app: str
+    model: str
+
+
+def _known() -> dict[str, _Known]:
+    rows = Permission.objects.values_list("pk", "content_type__app_label", "content_type__model", "codename")
+    return {f"{app}.{codename}": _Known(pk, app, model) for pk, app, model, codename in rows}
+
+
+def _ids_of(role: str, known: Mapping[str, _Known]) -> dict[str, int]:
+    named = {each for each in ROLES[role] if not each.endswith(".*")}
+    if missing := named - known.keys():
+        raise NoSuchPermission(", ".join(sorted(missing)))
+    readable = {each.removesuffix(".*") for each in ROLES[role] if each.endswith(".*")}
+    # A permission of another name, such as that to see all figures, is of no table.
+    return {
+        name: each.pk
+        for name, each in known.items()
+        if name in named or (each.app in readable and name == f"{each.app}.view_{each.model}")
+    }

@@ -8,6 +8,7 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
+from accounts.audit import NoReason
 from accounts.models import Organization
 from billing import (
     adjustments,
@@ -160,7 +161,7 @@ def test_what_has_changed_since_it_was_shown_is_not_booked(organization: Organiz
 @pytest.mark.parametrize("reason", ["", "  "])
 def test_nothing_is_given_or_taken_without_a_reason(organization: Organization, reason: str) -> None:
     for draft in (adjustments.give, adjustments.take):
-        with pytest.raises(drafts.NoReason):
+        with pytest.raises(NoReason):
             draft(organization=organization, amount_nano=1, reason=reason, key="k", actor=WHO)
 
 

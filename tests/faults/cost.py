@@ -38,7 +38,7 @@ class Meter:
         self._product = product
         self._pids = set().union(*(tree(gateway.pid) for gateway in product.gateways))
         self._cpu_ns = self._requests = 0
-        self.read(1)
+        self.read(0)
 
     def read(self, requests: int) -> Cost:
         """Return what it cost since last time, now that there were so many requests in all."""

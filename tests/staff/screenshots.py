@@ -45,7 +45,9 @@ def photograph(browser: Browser, base_url: str, folder: Path, login: str, names:
 def found(page: Page, names: list[str]) -> dict[str, str]:
     """Return the pages of the administration that are wanted, by a name: composed ones, then those of its tables."""
     composed = {"index": "/admin/", **_composed()}
-    paths = {name: path for name, path in composed.items() if _is_wanted(name, names)}
+    paths = {
+        name: path for name, path in composed.items() if _is_wanted(name, names) and _is_page(page, path)
+    }
     for name, path in _lists().items():
         if not _is_wanted(name, names):
             continue
@@ -58,6 +60,12 @@ def found(page: Page, names: list[str]) -> dict[str, str]:
         if f"{name}-row" in paths:
             paths[f"{name}-history"] = paths[f"{name}-row"].replace("/change/", "/history/")
     return paths
+
+
+def _is_page(page: Page, path: str) -> bool:
+    """Tell downloads, and addresses that are only posted to, from pages."""
+    answer = page.request.get(path)
+    return answer.ok and answer.headers["content-type"].startswith("text/html")
 
 
 def _composed() -> dict[str, str]:

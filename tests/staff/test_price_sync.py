@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from accounts.audit import NoReason
 from accounts.audit_entry import AuditEntry
 from accounts.models import User
 from catalog import price_decisions, price_diff, price_sync
@@ -205,7 +206,7 @@ def test_every_decision_needs_a_reason(catalog: None, ada: User) -> None:
     ids = [_standing()["kimi-k3"].pk]
 
     for decide in (price_decisions.accept, price_decisions.dismiss):
-        with pytest.raises(price_decisions.NoReason):
+        with pytest.raises(NoReason):
             decide(proposal_ids=ids, reason="  ", by=ada)
 
 

@@ -10,6 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts import plans
+from accounts.audit import NoReason
 from accounts.models import Organization
 from billing import drafts, items, ledger, reconciliation, remedies
 from billing.models import (
@@ -233,7 +234,7 @@ def test_of_two_members_of_staff_at_once_one_settles_an_item(shop: Shop) -> None
 def test_an_item_is_closed_with_a_word_once(shop: Shop) -> None:
     item = items.note(kind="meter_differs", subject="org_1 2026-03-01", ours="1", theirs="2")
 
-    with pytest.raises(drafts.NoReason):
+    with pytest.raises(NoReason):
         items.explain(item, by=WHO, reason=" ")
     items.explain(item, by=WHO, reason="Stripe counts late")
     with pytest.raises(items.AlreadyClosed) as closed:
